@@ -1,0 +1,16 @@
+import type { LogLevel } from "../shared/log.ts";
+
+/** The daemon's settings after defaults, config file and flags. */
+export interface DaemonOptions {
+	readonly dataRoot: string;
+	readonly runRoot: string;
+	/** unix:///path or tcp://host:port */
+	readonly hosts: readonly string[];
+	readonly instance: string;
+	readonly logLevel: LogLevel;
+	/** fd.local */
+	readonly domain: string;
+	/** host resolver, 127.0.0.153:53 */
+	readonly dns: { readonly address: string; readonly port: number };
+	readonly insecureRegistries: readonly string[];
+}

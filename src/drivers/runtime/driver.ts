@@ -1,0 +1,103 @@
+import type { Duplex } from "node:stream";
+import type { RuntimeSpec, SpecProcess } from "../../oci/runtime-spec.ts";
+
+/**
+ * Runs processes in containers. Whatever implements it owns their output, stdin, tty and exit status in something that outlives the
+ * daemon: after `kill -9` of the daemon a new driver on the same run root finds every process again through `list`.
+ *
+ * A process id is the container's id for its first process and the exec's id for an exec: both are addressed the same way.
+ */
+export interface RuntimeDriver {
+	/** Finds or starts what owns the processes, and begins to deliver exits. Exits that happened while no daemon ran come from `list`. */
+	open(onExit: (exit: ProcessExit) => void): Promise<void>;
+	/**
+	 * Creates and starts a container's first process.
+	 * Throws EngineError "invalid" with the runtime's own text when the command cannot be run (engine maps it to exit 126/127), "internal" else;
+	 * nothing is left behind then.
+	 */
+	start(request: StartRequest): Promise<StartedProcess>;
+	/** Starts a further process in a running container. Errors as `start`. */
+	exec(request: ExecRequest): Promise<StartedProcess>;
+	/**
+	 * Joins the streams of a process, before or after its start. The readable side carries docker's multiplexed frames (raw bytes with a tty) and
+	 * ends when the process's output has ended; the writable side is stdin: `end()` half-closes it, which reaches the process when `stdin` is set
+	 * and the process was declared `stdinOnce`, or for an exec always. `destroy()` detaches.
+	 */
+	attach(processId: string, streams: AttachStreams): Promise<Duplex>;
+	/** Sends a signal to the first process (`all`: to every process of the container). "conflict" when it does not run. */
+	kill(processId: string, signal: number, all?: boolean): Promise<void>;
+	/** Terminal size in rows and columns; "conflict" when the process has no terminal or does not run. */
+	resize(processId: string, rows: number, columns: number): Promise<void>;
+	pause(containerId: string): Promise<void>;
+	resume(containerId: string): Promise<void>;
+	/** Pids in the host's pid namespace of everything that runs in the container. */
+	pids(containerId: string): Promise<number[]>;
+	/** Every process not yet released: running ones and exits kept for the daemon. */
+	list(): Promise<ObservedProcess[]>;
+	/** Forgets a process: exit record, runtime state directory, cgroup, FIFOs, open attaches. For a running container it kills first. Safe to repeat. */
+	release(processId: string): Promise<void>;
+	/** Lets go of the connection; the processes run on. */
+	close(): Promise<void>;
+}
+
+export interface ProcessIo {
+	readonly tty: boolean;
+	/** Keep stdin open; false gives /dev/null. */
+	readonly stdin: boolean;
+	/** Close stdin when the first attached client goes or half-closes. */
+	readonly stdinOnce: boolean;
+	/** Where output is logged; undefined: nowhere. */
+	readonly log?: LogTarget;
+}
+
+/** A json-file log. Sizes in bytes; maxSize 0 means no rotation. */
+export interface LogTarget {
+	readonly path: string;
+	readonly maxSize: number;
+	readonly maxFiles: number;
+}
+
+export interface StartRequest {
+	readonly containerId: string;
+	/** Directory that the engine made; the driver writes config.json into it. */
+	readonly bundle: string;
+	readonly spec: RuntimeSpec;
+	readonly io: ProcessIo;
+}
+
+export interface ExecRequest {
+	readonly containerId: string;
+	readonly execId: string;
+	readonly process: SpecProcess;
+	readonly io: ProcessIo;
+}
+
+export interface AttachStreams {
+	readonly stdin: boolean;
+	readonly stdout: boolean;
+	readonly stderr: boolean;
+}
+
+export interface StartedProcess {
+	readonly pid: number;
+	/** RFC 3339 nano */
+	readonly startedAt: string;
+}
+
+export interface ProcessExit {
+	readonly processId: string;
+	readonly containerId: string;
+	/** 0..255; 128 + n for signal n; 255 when it could not be learnt. */
+	readonly exitCode: number;
+	readonly oomKilled: boolean;
+	/** RFC 3339 nano. All output has been logged by the time an exit is reported. */
+	readonly exitedAt: string;
+}
+
+export interface ObservedProcess {
+	readonly processId: string;
+	readonly containerId: string;
+	readonly pid: number;
+	readonly startedAt: string;
+	readonly exit?: ProcessExit;
+}

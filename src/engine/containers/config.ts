@@ -1,0 +1,91 @@
+/**
+ * What a client asked for, in docker's own words: these are stored as they came (image defaults merged into Config) and shown by inspect.
+ * Only fields that the engine honours stand here; `api/containers/schema.ts` refuses every other one that has a value with an effect.
+ */
+export interface ContainerConfig {
+	Hostname: string;
+	Domainname: string;
+	User: string;
+	AttachStdin: boolean;
+	AttachStdout: boolean;
+	AttachStderr: boolean;
+	ExposedPorts?: Record<string, object>;
+	Tty: boolean;
+	OpenStdin: boolean;
+	StdinOnce: boolean;
+	Env: string[];
+	Cmd: string[] | null;
+	Image: string;
+	Volumes: Record<string, object> | null;
+	WorkingDir: string;
+	Entrypoint: string[] | null;
+	Labels: Record<string, string>;
+	StopSignal?: string;
+	StopTimeout?: number;
+}
+
+export interface HostConfig {
+	Binds: string[] | null;
+	Mounts?: MountRequest[];
+	Tmpfs?: Record<string, string>;
+	ContainerIDFile: string;
+	LogConfig: { Type: "json-file" | "none"; Config: Record<string, string> };
+	/** "bridge" (and "default", stored as "bridge"), "host" or "none" */
+	NetworkMode: string;
+	PortBindings: Record<string, PortBinding[] | null>;
+	PublishAllPorts: boolean;
+	RestartPolicy: { Name: "no" | "always" | "unless-stopped" | "on-failure"; MaximumRetryCount: number };
+	AutoRemove: boolean;
+	CapAdd: string[] | null;
+	CapDrop: string[] | null;
+	Dns: string[] | null;
+	DnsOptions: string[] | null;
+	DnsSearch: string[] | null;
+	ExtraHosts: string[] | null;
+	GroupAdd: string[] | null;
+	Privileged: boolean;
+	ReadonlyRootfs: boolean;
+	SecurityOpt: string[] | null;
+	Sysctls?: Record<string, string>;
+	Init?: boolean;
+	ShmSize: number;
+	/** bytes; 0: no limit */
+	Memory: number;
+	MemoryReservation: number;
+	/** bytes of memory and swap together; -1 unlimited, 0: twice Memory */
+	MemorySwap: number;
+	NanoCpus: number;
+	CpuShares: number;
+	CpuPeriod: number;
+	CpuQuota: number;
+	CpusetCpus: string;
+	CpusetMems: string;
+	/** null or 0 or -1: no limit */
+	PidsLimit: number | null;
+	OomScoreAdj: number;
+	Ulimits: { Name: string; Hard: number; Soft: number }[] | null;
+	Devices: { PathOnHost: string; PathInContainer: string; CgroupPermissions: string }[] | null;
+	/** rows, columns */
+	ConsoleSize: [number, number];
+	MaskedPaths: string[] | null;
+	ReadonlyPaths: string[] | null;
+	/** "" private, "host" */
+	PidMode: string;
+	IpcMode: string;
+	UTSMode: string;
+	CgroupnsMode: string;
+}
+
+export interface MountRequest {
+	Type: "bind" | "tmpfs";
+	Source?: string;
+	Target: string;
+	ReadOnly?: boolean;
+	BindOptions?: { Propagation?: string; NonRecursive?: boolean; CreateMountpoint?: boolean };
+	TmpfsOptions?: { SizeBytes?: number; Mode?: number };
+}
+
+export interface PortBinding {
+	HostIp: string;
+	HostPort: string;
+}

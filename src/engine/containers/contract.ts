@@ -1,0 +1,111 @@
+import type { Duplex } from "node:stream";
+import type { ContainerConfig, HostConfig } from "./config.ts";
+import type { ContainerRecord } from "./record.ts";
+
+/**
+ * What api asks of the containers noun. `ref` is an id, an unambiguous id prefix or a name (with or without the leading slash):
+ * none found throws "not-found" `No such container: REF`.
+ */
+export interface Containers {
+	create(request: CreateRequest): Promise<{ id: string; warnings: string[] }>;
+	/** "not-modified" when it runs already. */
+	start(ref: string): Promise<void>;
+	/** `timeout` in seconds, -1 waits for ever; undefined: the container's own. "not-modified" when it does not run. */
+	stop(ref: string, options: { signal?: string; timeout?: number }): Promise<void>;
+	restart(ref: string, options: { signal?: string; timeout?: number }): Promise<void>;
+	/** `signal` as docker takes it: KILL, SIGKILL, 9. "conflict" when it does not run. */
+	kill(ref: string, signal: string): Promise<void>;
+	pause(ref: string): Promise<void>;
+	unpause(ref: string): Promise<void>;
+	rename(ref: string, name: string): Promise<void>;
+	remove(ref: string, options: { force: boolean; volumes: boolean; link: boolean }): Promise<void>;
+	/** `registered` is called once the wait cannot miss the exit any more: the reply's headers go out then. Rejects "cancelled" on abort. */
+	wait(
+		ref: string,
+		condition: "not-running" | "next-exit" | "removed",
+		signal: AbortSignal,
+		registered: () => void,
+	): Promise<{ exitCode: number; error?: string }>;
+	/** A live view, never a copy to change. */
+	inspect(ref: string): ContainerRecord;
+	/** All records, newest first. Filters are api's (they speak docker's words) except that this is cheap to call. */
+	list(): readonly ContainerRecord[];
+	/** Counts every change of any record: api caches what it draws by it. */
+	readonly revision: number;
+	/** Changes with each change of this container. */
+	revisionOf(id: string): number;
+	logs(ref: string, options: LogsRequest, signal: AbortSignal): { tty: boolean; chunks: AsyncIterable<Uint8Array> };
+	/** `logs` replays the log first, `stream` goes on live. Multiplexed frames unless tty. */
+	attach(ref: string, options: AttachRequest): Promise<{ tty: boolean; stream: Duplex; detached(): void }>;
+	resize(ref: string, rows: number, columns: number): Promise<void>;
+	/** `ps` run on the host over the container's pids. */
+	top(ref: string, psArgs: string): Promise<{ Titles: string[]; Processes: string[][] }>;
+	/** Bytes of the writable layer and of the whole root. */
+	sizes(id: string): Promise<{ rw: number; rootFs: number }>;
+}
+
+export interface CreateRequest {
+	/** undefined: the engine makes one up (docker's adjective_name form) */
+	readonly name?: string;
+	/** As the client sent it, defaults filled in by api, image defaults not yet merged. */
+	readonly config: ContainerConfig;
+	readonly hostConfig: HostConfig;
+	/** "linux/amd64" where the client asked for one. */
+	readonly platform?: string;
+}
+
+export interface LogsRequest {
+	readonly stdout: boolean;
+	readonly stderr: boolean;
+	readonly timestamps: boolean;
+	readonly follow: boolean;
+	readonly since?: bigint;
+	readonly until?: bigint;
+	readonly tail?: number;
+}
+
+export interface AttachRequest {
+	readonly stdin: boolean;
+	readonly stdout: boolean;
+	readonly stderr: boolean;
+	readonly logs: boolean;
+	readonly stream: boolean;
+}
+
+/** What api asks of exec. "not-found" `No such exec instance: ID`. */
+export interface Execs {
+	/** "conflict" when the container does not run or is paused. */
+	create(containerRef: string, config: ExecConfig): Promise<{ id: string }>;
+	/** Attached: the streams; the process starts after the attach. "conflict" when it ran already. */
+	start(
+		id: string,
+		options: { tty: boolean; consoleSize?: [number, number] },
+	): Promise<{ tty: boolean; stream: Duplex; detached(): void }>;
+	startDetached(id: string, options: { tty: boolean; consoleSize?: [number, number] }): Promise<void>;
+	inspect(id: string): ExecRecord;
+	resize(id: string, rows: number, columns: number): Promise<void>;
+}
+
+export interface ExecConfig {
+	readonly AttachStdin: boolean;
+	readonly AttachStdout: boolean;
+	readonly AttachStderr: boolean;
+	readonly Tty: boolean;
+	readonly Cmd: string[];
+	readonly Env: string[];
+	readonly User: string;
+	readonly WorkingDir: string;
+	readonly Privileged: boolean;
+	readonly DetachKeys: string;
+	readonly ConsoleSize?: [number, number];
+}
+
+export interface ExecRecord {
+	readonly id: string;
+	readonly containerId: string;
+	readonly config: ExecConfig;
+	readonly state:
+		| { readonly status: "created" }
+		| { readonly status: "running"; readonly pid: number }
+		| { readonly status: "exited"; readonly exitCode: number; readonly pid: number };
+}

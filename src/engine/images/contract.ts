@@ -1,0 +1,49 @@
+import type { ImageConfig } from "../../oci/image.ts";
+
+/** One stored image. Sizes in bytes, unpacked, as docker counts. */
+export interface ImageRecord {
+	/** `sha256:` and the digest of `configJson`. */
+	readonly id: string;
+	readonly config: ImageConfig;
+	/** chainIDs, base first, one for each diffID. */
+	readonly chain: readonly string[];
+	/** Familiar form with tag: `busybox:latest`, `127.0.0.1:5000/app:1`. */
+	readonly tags: readonly string[];
+	/** `busybox@sha256:...` */
+	readonly digests: readonly string[];
+	readonly size: number;
+	/** RFC 3339: when a tag was last put on it. */
+	readonly lastTagged?: string;
+	readonly created: string;
+}
+
+/** What api and engine/containers ask of the images noun. */
+export interface Images {
+	/** By name[:tag], name@digest, id or id prefix with or without `sha256:`. "not-found" `No such image: REF` (tag written out). */
+	resolve(ref: string): ImageRecord;
+	list(): readonly ImageRecord[];
+	/** Reads an archive from a stream of bytes; yields docker's progress lines (`{"stream":"Loaded image: x\n"}`). Refuses all and keeps nothing on error. */
+	load(
+		body: AsyncIterable<Uint8Array>,
+		options: { quiet: boolean; platform?: string },
+	): AsyncIterable<Record<string, unknown>>;
+	/** `docker import`: one layer from a tar; `changes` are Dockerfile instructions. Returns the new image's id. */
+	importTar(
+		body: AsyncIterable<Uint8Array>,
+		options: { repo?: string; tag?: string; message?: string; changes: readonly string[]; platform?: string },
+	): Promise<string>;
+	tag(ref: string, repo: string, tag: string): void;
+	/** docker's delete reply. "conflict" when a container or several tags need it, in docker's words. */
+	remove(
+		ref: string,
+		options: { force: boolean; noPrune: boolean },
+	): Promise<({ Untagged: string } | { Deleted: string })[]>;
+	history(
+		ref: string,
+	): { Id: string; Created: number; CreatedBy: string; Tags: string[] | null; Size: number; Comment: string }[];
+	/** Counts every change. */
+	readonly revision: number;
+}
+
+/** Which containers use an image; engine/containers provides it, so that images need not know it. */
+export type ImageUsers = (imageId: string) => readonly { id: string; running: boolean }[];
