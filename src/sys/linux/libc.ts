@@ -26,6 +26,7 @@ const { symbols } = dlopen("libc.so.6", {
 	close: { args: ["i32"], returns: "i32" },
 	pipe2: { args: ["ptr", "i32"], returns: "i32" },
 	dup3: { args: ["i32", "i32", "i32"], returns: "i32" },
+	flock: { args: ["i32", "i32"], returns: "i32" },
 	fcntl: { args: ["i32", "i32", "u64"], returns: "i32" },
 	ioctl: { args: ["i32", "u64", "ptr"], returns: "i32" },
 	read: { args: ["i32", "ptr", "u64"], returns: "i64" },

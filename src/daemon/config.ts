@@ -1,0 +1,176 @@
+import { readFileSync } from "node:fs";
+import { parseArgs } from "node:util";
+import { LOG_LEVELS, type LogLevel } from "../shared/log.ts";
+import { UsageError } from "../shared/usage-error.ts";
+import {
+	parseDns,
+	parseDomain,
+	parseHost,
+	parseInstance,
+	parseLogLevel,
+	parsePath,
+	parseRegistry,
+} from "./config-values.ts";
+import type { DaemonOptions } from "./options.ts";
+import { defaultDataRoot, defaultHost, defaultRunRoot } from "./paths.ts";
+
+/** A setting: the flag `--name` and the config file's key `name` are the same word. */
+export interface Flag {
+	readonly name: SettingName;
+	readonly value: string;
+	readonly repeatable: boolean;
+	readonly help: string;
+}
+
+export type SettingName =
+	| "data-root"
+	| "run-root"
+	| "host"
+	| "instance"
+	| "log-level"
+	| "domain"
+	| "dns"
+	| "insecure-registry";
+
+export const FLAGS: readonly Flag[] = [
+	{ name: "data-root", value: "DIR", repeatable: false, help: "images, containers, database" },
+	{ name: "run-root", value: "DIR", repeatable: false, help: "sockets and whatever a reboot may take" },
+	{ name: "host", value: "URL", repeatable: true, help: "where the API listens: unix:///path or tcp://loopback:port" },
+	{ name: "instance", value: "NAME", repeatable: false, help: "prefix of everything made in the kernel" },
+	{ name: "log-level", value: "LEVEL", repeatable: false, help: LOG_LEVELS.join(", ") },
+	{ name: "domain", value: "DOMAIN", repeatable: false, help: "containers answer as NAME.DOMAIN" },
+	{ name: "dns", value: "ADDR:PORT", repeatable: false, help: "where the host's resolver finds those names" },
+	{
+		name: "insecure-registry",
+		value: "HOST[:PORT]",
+		repeatable: true,
+		help: "registry spoken to without verified TLS",
+	},
+];
+
+/** One line of `foredeck config print`. `source` is `default`, `flag` or `file PATH`. */
+export interface ConfigEntry {
+	readonly name: SettingName;
+	readonly value: string | readonly string[];
+	readonly source: string;
+}
+
+export interface ResolvedConfig {
+	readonly options: DaemonOptions;
+	readonly entries: readonly ConfigEntry[];
+}
+
+interface Given {
+	readonly values: readonly string[];
+	readonly source: string;
+}
+
+/**
+ * The daemon's settings: a flag wins over the config file named by `--config`, which wins over the default. Throws UsageError naming the
+ * first wrong flag, key or value.
+ */
+export function resolveConfig(
+	argv: readonly string[],
+	readFile: (path: string) => string = (path) => readFileSync(path, "utf8"),
+): ResolvedConfig {
+	const flags = readFlags(argv);
+	const path = flags.get("config")?.values.at(-1);
+	const file = path === undefined ? new Map<string, Given>() : readConfigFile(path, readFile);
+	const find = (name: SettingName): Given | undefined => flags.get(name) ?? file.get(name);
+	return assemble(find);
+}
+
+function assemble(find: (name: SettingName) => Given | undefined): ResolvedConfig {
+	const entries: ConfigEntry[] = [];
+	const one = <T>(name: SettingName, standard: string, parse: (text: string, label: string) => T): T => {
+		const given = find(name);
+		const text = given?.values.at(-1) ?? standard;
+		entries.push({ name, value: text, source: given?.source ?? "default" });
+		return parse(text, labelOf(name, given));
+	};
+	const many = (name: SettingName, standard: readonly string[], parse: (text: string, label: string) => string) => {
+		const given = find(name);
+		const values = (given?.values ?? standard).map((text) => parse(text, labelOf(name, given)));
+		entries.push({ name, value: values, source: given?.source ?? "default" });
+		return values;
+	};
+	const instance = one("instance", "fd", parseInstance);
+	const options: DaemonOptions = {
+		instance,
+		dataRoot: one("data-root", defaultDataRoot(instance), parsePath),
+		runRoot: one("run-root", defaultRunRoot(instance), parsePath),
+		hosts: many("host", [defaultHost(instance)], parseHost),
+		logLevel: one<LogLevel>("log-level", "info", parseLogLevel),
+		domain: one("domain", "fd.local", parseDomain),
+		dns: one("dns", "127.0.0.153:53", parseDns),
+		insecureRegistries: many("insecure-registry", [], parseRegistry),
+	};
+	if (options.hosts.length === 0) throw new UsageError("bad host: the list is empty, at least one address is needed");
+	if (options.dataRoot === options.runRoot) {
+		throw new UsageError(`bad run-root ${options.runRoot}: must differ from data-root`);
+	}
+	return { options, entries };
+}
+
+/** How an error names the setting: by the flag, or by the key and its file. */
+function labelOf(name: string, given: Given | undefined): string {
+	return given === undefined || given.source === "flag"
+		? `--${name}`
+		: `"${name}" in ${given.source.slice("file ".length)}`;
+}
+
+function readFlags(argv: readonly string[]): Map<string, Given> {
+	const known = new Set<string>(["config", ...FLAGS.map((flag) => flag.name)]);
+	const options = Object.fromEntries([...known].map((name) => [name, { type: "string" as const }]));
+	const { tokens } = parseArgs({ args: [...argv], options, strict: false, allowPositionals: true, tokens: true });
+	const given = new Map<string, Given>();
+	for (const token of tokens) {
+		if (token.kind === "positional") throw new UsageError(`unexpected argument ${JSON.stringify(token.value)}`);
+		if (token.kind !== "option") continue;
+		if (!known.has(token.name)) {
+			throw new UsageError(
+				`unknown flag ${token.rawName}: allowed are ${[...known].map((name) => `--${name}`).join(" ")}`,
+			);
+		}
+		// parseArgs takes `--host --dns x` as host "--dns"; no value of ours begins with a dash
+		if (token.value === undefined || token.value.startsWith("-"))
+			throw new UsageError(`${token.rawName} needs a value`);
+		given.set(token.name, { values: [...(given.get(token.name)?.values ?? []), token.value], source: "flag" });
+	}
+	return given;
+}
+
+function readConfigFile(path: string, readFile: (path: string) => string): Map<string, Given> {
+	const parsed = parseJsonObject(path, readFile);
+	const given = new Map<string, Given>();
+	for (const [key, value] of Object.entries(parsed)) {
+		const flag = FLAGS.find((candidate) => candidate.name === key);
+		if (!flag) {
+			throw new UsageError(
+				`unknown key "${key}" in ${path}: allowed are ${FLAGS.map((known) => known.name).join(", ")}`,
+			);
+		}
+		given.set(key, { values: fileValues(flag, value, path), source: `file ${path}` });
+	}
+	return given;
+}
+
+function parseJsonObject(path: string, readFile: (path: string) => string): Record<string, unknown> {
+	let parsed: unknown;
+	try {
+		parsed = JSON.parse(readFile(path));
+	} catch (error) {
+		throw new UsageError(`cannot read config file ${path}: ${error instanceof Error ? error.message : String(error)}`);
+	}
+	if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed)) {
+		throw new UsageError(`cannot read config file ${path}: must be a JSON object`);
+	}
+	return parsed as Record<string, unknown>;
+}
+
+function fileValues(flag: Flag, value: unknown, path: string): readonly string[] {
+	if (typeof value === "string") return [value];
+	if (flag.repeatable && Array.isArray(value) && value.every((item) => typeof item === "string")) return value;
+	const allowed = flag.repeatable ? "a string or a list of strings" : "a string";
+	throw new UsageError(`bad "${flag.name}" in ${path}: ${JSON.stringify(value)} is not ${allowed}`);
+}

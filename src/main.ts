@@ -1,0 +1,94 @@
+import { UsageError } from "./shared/usage-error.ts";
+
+/**
+ * One command: what `foredeck help` says of it (none: hidden) and what runs. Each command imports what it needs when it runs, so that a
+ * small one does not pay for the daemon's modules.
+ */
+interface Command {
+	readonly summary?: string;
+	run(argv: string[]): Promise<number>;
+}
+
+const commands: Record<string, Command> = {
+	daemon: {
+		summary: "run the engine (flags: foredeck config print --help)",
+		run: async (argv) => {
+			const { resolveConfig } = await import("./daemon/config.ts");
+			const { options } = resolveConfig(argv);
+			const { runDaemon } = await import("./daemon/start.ts");
+			await runDaemon(options);
+			return 0;
+		},
+	},
+	config: {
+		summary: "config print [--json] [daemon flags]: every setting, its value and where it comes from",
+		run: async (argv) => {
+			const { FLAGS, resolveConfig } = await import("./daemon/config.ts");
+			const { runConfig } = await import("./cli/config.ts");
+			return runConfig(argv, FLAGS, resolveConfig, print);
+		},
+	},
+	doctor: {
+		summary: "check what this machine offers the engine, and say what to do about the rest",
+		run: async (argv) => {
+			const { examineHost } = await import("./daemon/doctor.ts");
+			const { runDoctor } = await import("./cli/doctor.ts");
+			return runDoctor(argv, examineHost, print);
+		},
+	},
+	dns: {
+		summary: "dns install|uninstall [--domain D] [--dns ADDR:PORT]: make this machine resolve the engine's names",
+		run: async (argv) => (await import("./cli/dns.ts")).runDns(argv, print),
+	},
+	version: {
+		summary: "print the version",
+		run: async () => {
+			const { COMMIT, VERSION } = await import("./shared/version.ts");
+			print(`foredeck ${VERSION} (${COMMIT})`);
+			return 0;
+		},
+	},
+	help: {
+		summary: "print this",
+		run: async () => {
+			print(usage());
+			return 0;
+		},
+	},
+	supervisor: {
+		run: async (argv) => {
+			const { runSupervisor } = await import("./daemon/supervisor.ts");
+			await runSupervisor(argv);
+			return 0;
+		},
+	},
+};
+
+const ALIASES: Record<string, string> = { "--version": "version", "-v": "version", "--help": "help", "-h": "help" };
+
+function print(line: string): void {
+	process.stdout.write(`${line}\n`);
+}
+
+function usage(): string {
+	const rows = Object.entries(commands).flatMap(([name, { summary }]) =>
+		summary ? [`  ${name.padEnd(9)} ${summary}`] : [],
+	);
+	return ["usage: foredeck COMMAND [FLAGS]", "", ...rows].join("\n");
+}
+
+async function main(argv: string[]): Promise<number> {
+	const [given = "help", ...rest] = argv;
+	const command = commands[ALIASES[given] ?? given];
+	if (!command) throw new UsageError(`unknown command ${JSON.stringify(given)}\n${usage()}`);
+	return command.run(rest);
+}
+
+try {
+	// Not process.exit(): a daemon's listeners keep the process alive after its start has returned.
+	process.exitCode = await main(process.argv.slice(2));
+} catch (error) {
+	const message = error instanceof Error ? error.message : String(error);
+	process.stderr.write(`foredeck: ${message}\n`);
+	process.exit(error instanceof UsageError ? 2 : 1);
+}

@@ -1,0 +1,23 @@
+import { dlopen } from "bun:ffi";
+import { spawnSync } from "node:child_process";
+
+/** stdout of a short command, or undefined when it is missing, fails or takes longer than 5 s. */
+export function commandOutput(command: string, argv: readonly string[]): string | undefined {
+	const { status, stdout } = spawnSync(command, argv, {
+		encoding: "utf8",
+		timeout: 5000,
+		stdio: ["ignore", "pipe", "ignore"],
+	});
+	return status === 0 ? stdout : undefined;
+}
+
+/** Whether the dynamic loader finds a shared library by this name with this function in it. */
+export function libraryHas(name: string, symbol: string): boolean {
+	try {
+		// ldconfig -p | grep NAME, without trusting the cache
+		dlopen(name, { [symbol]: { args: [], returns: "void" } }).close();
+		return true;
+	} catch {
+		return false;
+	}
+}
