@@ -1,0 +1,25 @@
+import type { Docker } from "./docker.ts";
+import type { Engine } from "./engine.ts";
+
+/** What a scenario gets: a running engine of its own, the docker CLI pointed at it, and a directory that is removed afterwards. */
+export interface Lab {
+	readonly engine: Engine;
+	readonly docker: Docker;
+	readonly directory: string;
+}
+
+/** Steps run in order; after a failed step the rest are skipped, since they build on each other. */
+export interface Scenario {
+	readonly title: string;
+	readonly steps: readonly Step[];
+}
+
+export interface Step {
+	readonly name: string;
+	run(lab: Lab): Promise<void>;
+}
+
+/** A step named for what it proves. */
+export function step(name: string, run: (lab: Lab) => Promise<void>): Step {
+	return { name, run };
+}
