@@ -1,0 +1,38 @@
+import type { NameDirectory } from "../engine/names/contract.ts";
+import type { SandboxResolver } from "../engine/sandboxes/contract.ts";
+import type { Logger } from "../shared/log.ts";
+import { type Handler, protocolHandler, reverseHandler, sandboxNameHandler, zoneHandler } from "./handlers.ts";
+import { createResponder } from "./responder.ts";
+import { openDnsSockets } from "./sockets.ts";
+
+export interface SandboxResolverOptions {
+	/** Runs `fn` inside the namespace, synchronously, and comes back. */
+	readonly withNetns: <T>(path: string, fn: () => T) => T;
+	readonly directory: NameDirectory;
+	readonly forward: Handler;
+	/** fd.local */
+	readonly domain: string;
+	readonly log: Logger;
+}
+
+/** Docker's address of the resolver inside every sandbox. */
+export const SANDBOX_DNS_ADDRESS = "127.0.0.11";
+
+/** Sockets live in the sandbox's namespace, everything asked of others leaves from the namespace of the daemon. Close them, or they keep the namespace alive. */
+export function createSandboxResolver(options: SandboxResolverOptions): SandboxResolver {
+	const { withNetns, directory, forward, domain, log } = options;
+	return {
+		listen(netnsPath, containerId) {
+			const lookup = (label: string) => directory.fromSandbox(containerId(), label) ?? directory.fromHost(label);
+			const handlers = [
+				protocolHandler,
+				zoneHandler(domain, lookup),
+				sandboxNameHandler(directory, containerId),
+				reverseHandler(directory, containerId),
+				forward,
+			];
+			const respond = createResponder(handlers, log);
+			return withNetns(netnsPath, () => openDnsSockets(SANDBOX_DNS_ADDRESS, 0, respond));
+		},
+	};
+}
