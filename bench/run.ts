@@ -33,7 +33,7 @@ function engines(): Engine[] {
 	const found = [...pairs(flags.engine)].map(([name, host]) => {
 		const socket = host.replace(/^unix:\/\//, "");
 		const given = pids.get(name)?.split(",").map(Number);
-		return { name, socket, netns: netns.get(name), pids: given ?? listenerOf(socket) };
+		return { name, socket, netns: netns.get(name), pids: given ?? listenerOf(socket, netns.get(name)) };
 	});
 	if (found.length === 0) throw new Error("give at least one --engine NAME=unix:///PATH");
 	return found;

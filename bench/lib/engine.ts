@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { ask, type Connection, connect, parse } from "./http.ts";
 
 /** An engine to measure, reached through its socket. */
@@ -58,10 +58,29 @@ export async function withConnection<T>(engine: Engine, use: (connection: Connec
 	}
 }
 
-/** The process that listens on the engine's socket: ss -xlpH src PATH */
-export function listenerOf(socket: string): number[] {
-	const { stdout } = Bun.spawnSync(["ss", "-xlpH", "src", socket]);
-	return [...new Set([...stdout.toString().matchAll(/pid=(\d+)/g)].map((match) => Number(match[1])))];
+/** The processes that hold the listening socket, as `ss -xlp` finds them: its inode in the namespace's table, then whose fd it is. */
+export function listenerOf(socket: string, netns?: string): number[] {
+	const enter = netns === undefined ? [] : ["nsenter", `--net=${netns}`];
+	const table = Bun.spawnSync([...enter, "cat", "/proc/net/unix"]).stdout.toString();
+	const rows = table.split("\n").map((line) => line.trim().split(/\s+/));
+	const inodes = new Set(rows.filter((row) => row[7] === socket).map((row) => `socket:[${row[6]}]`));
+	return readProcesses().flatMap(({ pid }) => (openFiles(pid).some((file) => inodes.has(file)) ? [pid] : []));
+}
+
+function openFiles(pid: number): string[] {
+	try {
+		return readdirSync(`/proc/${pid}/fd`).map((fd) => readLink(`/proc/${pid}/fd/${fd}`));
+	} catch {
+		return [];
+	}
+}
+
+function readLink(path: string): string {
+	try {
+		return readlinkSync(path);
+	} catch {
+		return "";
+	}
 }
 
 /** Foredeck's supervisors are nobody's children: found by their command line, which names the run root. */
