@@ -32,7 +32,9 @@ function startServer(upstreams: Upstream[] = [], timeoutMs = 60): DnsServer {
 async function exchange(port: number, message: Uint8Array, waitMs = 1000): Promise<Buffer | undefined> {
 	const { promise, resolve } = Promise.withResolvers<Buffer | undefined>();
 	const timer = setTimeout(resolve, waitMs, undefined);
-	const socket = await Bun.udpSocket({ socket: { data: (_s, data: Buffer) => resolve(Buffer.from(data)) } });
+	const socket = await Bun.udpSocket({
+		socket: { data: (_s, data: Buffer) => resolve(Buffer.from(data)), error: () => resolve(undefined) },
+	});
 	socket.send(message, port, HOST);
 	const reply = await promise;
 	clearTimeout(timer);
@@ -115,7 +117,10 @@ async function fakeUpstream(
 			},
 		},
 	});
-	undo.push(() => (listener.stop(true), socket.close()));
+	undo.push(() => {
+		listener.stop(true);
+		socket.close();
+	});
 	return { address: HOST, port: listener.port, asked };
 }
 

@@ -3,17 +3,36 @@ import { isIP } from "node:net";
 
 /** What the host's resolv.conf says. */
 export interface ResolverConfig {
-	readonly nameservers: readonly { readonly address: string; readonly port: number }[];
+	readonly nameservers: readonly ServerAddress[];
 	readonly search: readonly string[];
 	readonly options: readonly string[];
+}
+
+export interface ServerAddress {
+	readonly address: string;
+	readonly port: number;
+}
+
+export interface HostResolversOptions {
+	/** /etc/resolv.conf */
+	readonly path: string;
+	/** Where our own server listens: never an upstream. */
+	readonly own: ServerAddress;
+	/**
+	 * Asked for by the host-side server: where `path` names systemd-resolved's stub, take the servers behind it from this file
+	 * (/run/systemd/resolve/resolv.conf) without those on loopback. The stub asks us for names that are not ours too, so asking it back is a loop.
+	 */
+	readonly behindStub?: string;
 }
 
 /** The comment before a nameserver line that an instance of ours put into resolv.conf: it is not an upstream, for any instance. */
 export const RESOLV_CONF_MARKER = "# foredeck";
 
-/** A later `search` or `domain` replaces an earlier one, options add up (resolv.conf(5)). Skips our own lines, `own`, docker's 127.0.0.11, and scoped or wrong addresses. */
-export function parseResolvConf(text: string, own: readonly string[] = []): ResolverConfig {
-	const nameservers: { address: string; port: number }[] = [];
+const RESOLVED_STUB = "127.0.0.53";
+
+/** A later `search` or `domain` replaces an earlier one, options add up (resolv.conf(5)). Skips our own lines and what is no address. */
+export function parseResolvConf(text: string): ResolverConfig {
+	const nameservers: ServerAddress[] = [];
 	const options: string[] = [];
 	let search: string[] = [];
 	let ours = false;
@@ -22,8 +41,8 @@ export function parseResolvConf(text: string, own: readonly string[] = []): Reso
 			.replace(/[#;].*$/, "")
 			.trim()
 			.split(/\s+/);
-		if (keyword === "nameserver" && values[0] && !ours && isUpstream(values[0], own))
-			nameservers.push({ address: values[0], port: 53 });
+		const [address] = values;
+		if (keyword === "nameserver" && address && !ours && isIP(address) !== 0) nameservers.push({ address, port: 53 });
 		if (keyword === "search" || keyword === "domain") search = values.filter((value) => value !== ".");
 		if (keyword === "options") options.push(...values);
 		ours = line.startsWith(RESOLV_CONF_MARKER);
@@ -31,11 +50,21 @@ export function parseResolvConf(text: string, own: readonly string[] = []): Reso
 	return { nameservers, search, options };
 }
 
-/**
- * The host's resolvers, re-read when the file changes (looked at once a second at most). A missing or unreadable file is one without servers.
- * We ask from the host's own namespace, so systemd-resolved's stub at 127.0.0.53 serves as it is.
- */
-export function createHostResolvers(path: string, own: readonly string[]): () => ResolverConfig {
+/** The host's resolvers, re-read when a file changes (looked at once a second at most). A missing or unreadable file is one without servers. */
+export function createHostResolvers(options: HostResolversOptions): () => ResolverConfig {
+	const main = watchFile(options.path);
+	const behind = options.behindStub === undefined ? undefined : watchFile(options.behindStub);
+	return () => {
+		const config = main();
+		const stubbed = behind !== undefined && config.nameservers.some(({ address }) => address === RESOLVED_STUB);
+		const nameservers = stubbed
+			? behind().nameservers.filter(({ address }) => !isLoopback(address))
+			: config.nameservers;
+		return { ...config, nameservers: nameservers.filter((server) => !isOurs(server, options.own)) };
+	};
+}
+
+function watchFile(path: string): () => ResolverConfig {
 	let config = parseResolvConf("");
 	let stamp = "";
 	let lookedAt = Number.NEGATIVE_INFINITY;
@@ -46,7 +75,7 @@ export function createHostResolvers(path: string, own: readonly string[]): () =>
 		try {
 			const { mtimeMs, size, ino } = statSync(path);
 			const seen = `${ino}:${size}:${mtimeMs}`;
-			if (seen !== stamp) config = parseResolvConf(readFileSync(path, "utf8"), own);
+			if (seen !== stamp) config = parseResolvConf(readFileSync(path, "utf8"));
 			stamp = seen;
 		} catch {
 			config = parseResolvConf("");
@@ -56,6 +85,11 @@ export function createHostResolvers(path: string, own: readonly string[]): () =>
 	};
 }
 
-function isUpstream(address: string, own: readonly string[]): boolean {
-	return isIP(address) !== 0 && address !== "127.0.0.11" && !own.includes(address);
+const isLoopback = (address: string): boolean => address.startsWith("127.") || address === "::1";
+
+/** 127.0.0.11 is a container engine's address inside a container: on a host it can only be a leftover. */
+function isOurs(server: ServerAddress, own: ServerAddress): boolean {
+	if (server.address === "127.0.0.11") return true;
+	if (server.port !== own.port) return false;
+	return server.address === own.address || (own.address === "0.0.0.0" && isLoopback(server.address));
 }
