@@ -37,8 +37,12 @@ const commands: Record<string, Command> = {
 		},
 	},
 	dns: {
-		summary: "dns install|uninstall [--domain D] [--dns ADDR:PORT]: make this machine resolve the engine's names",
-		run: async (argv) => (await import("./cli/dns.ts")).runDns(argv, print),
+		summary: "dns install|uninstall [daemon flags]: make this machine resolve the engine's names, or take that back",
+		run: async (argv) => {
+			const { resolveConfig } = await import("./daemon/config.ts");
+			const { runDns } = await import("./cli/dns.ts");
+			return runDns(argv, resolveConfig, print);
+		},
 	},
 	version: {
 		summary: "print the version",
