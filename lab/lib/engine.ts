@@ -82,6 +82,9 @@ export function createEngine(settings: EngineSettings): Engine {
 			const log = openSync(logFile, "a");
 			const started = Bun.spawn([settings.binary, "daemon", ...flags], { stdin: "ignore", stdout: log, stderr: log });
 			child = started;
+			started.exited.then(() => {
+				if (child === started) child = undefined;
+			});
 			closeSync(log);
 			const ready = () => {
 				if (!isAlive(started.pid)) return { ended: true };

@@ -67,25 +67,32 @@ async function runStep(
 	}
 }
 
-/** Removes all containers through the API, stops the daemon, ends what is left by force, and fails when something had to be or remains. */
-async function takeDown({ engine, docker }: Lab, settings: EngineSettings): Promise<void> {
-	if (engine.pid !== undefined) {
-		const ids = await docker("ps", "-aq");
-		if (ids !== "") await docker("rm", "-f", "-v", ...ids.split("\n"));
-	}
-	await engine.stop();
+/** Removes all containers through the API, stops the daemon; fails when that does not work or something remains, which is then ended by force. */
+async function takeDown(lab: Lab, settings: EngineSettings): Promise<void> {
 	const traces = () => listTraces(findTraces(settings.instance, settings.directory));
 	try {
-		await eventually("no trace", () => traces().length === 0, { withinMs: LEAKS_GONE_WITHIN_MS, everyMs: 100 });
-	} catch {
+		await removeContainers(lab);
+		await lab.engine.stop();
+		const gone = () => traces().length === 0;
+		await eventually("no trace", gone, { withinMs: LEAKS_GONE_WITHIN_MS, everyMs: 100 });
+	} catch (error) {
 		const left = traces();
-		killLeftovers(settings);
-		throw new Error(`left behind:\n  ${left.join("\n  ")}`);
+		await lab.engine.kill();
+		removeLeftovers(settings);
+		if (left.length === 0) throw error;
+		throw new Error(`${error instanceof Error ? error.message : error}; left behind:\n  ${left.join("\n  ")}`);
 	}
 }
 
+/** A scenario may have ended with its daemon down and containers running: a new daemon finds them. */
+async function removeContainers({ engine, docker }: Lab): Promise<void> {
+	if (engine.pid === undefined) await engine.start();
+	const ids = await docker("ps", "-aq");
+	if (ids !== "") await docker("rm", "-f", "-v", ...ids.split("\n"));
+}
+
 /** Only processes of this instance: their command line or root names its directory. */
-function killLeftovers({ instance, directory }: EngineSettings): void {
+function removeLeftovers({ instance, directory }: EngineSettings): void {
 	for (const line of findTraces(instance, directory).processes) {
 		try {
 			process.kill(Number.parseInt(line, 10), "SIGKILL");
@@ -96,4 +103,7 @@ function killLeftovers({ instance, directory }: EngineSettings): void {
 	for (const path of [...findTraces(instance, directory).mounts].reverse()) Bun.spawnSync(["umount", "-l", path]);
 	for (const table of findTraces(instance, directory).nftTables) Bun.spawnSync(["nft", "delete", ...table.split(" ")]);
 	for (const name of findTraces(instance, directory).interfaces) Bun.spawnSync(["ip", "link", "delete", name]);
+	// children before their parents
+	const deepestFirst = [...findTraces(instance, directory).cgroups].sort((a, b) => b.length - a.length);
+	for (const path of deepestFirst) Bun.spawnSync(["rmdir", path]);
 }
