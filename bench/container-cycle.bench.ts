@@ -7,6 +7,7 @@ export const bench: Bench = {
 	better: "lower",
 	rounds: 40,
 	goal: 0.1,
+	bar: 13,
 	measure: (engine) =>
 		withConnection(engine, async (connection) => {
 			const begin = performance.now();

@@ -10,6 +10,7 @@ export const bench: Bench = {
 	unit: "MB",
 	better: "lower",
 	rounds: 2,
+	bar: 0.6,
 	async measure(engine) {
 		if (engine.pids.length === 0) throw new Error("the engine's process is not known: give --pids NAME=PID,...");
 		const before = pssOf(enginePids(engine));

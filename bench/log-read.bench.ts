@@ -12,6 +12,7 @@ export const bench: Bench = {
 	unit: "MB/s",
 	better: "higher",
 	rounds: 3,
+	bar: 100,
 	prepare: (engine) =>
 		withConnection(engine, async (connection) => {
 			const command = ["sh", "-c", `yes ${"x".repeat(LINE_BYTES - 1)} | head -c ${BYTES}`];

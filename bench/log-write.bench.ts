@@ -10,6 +10,7 @@ export const bench: Bench = {
 	unit: "MB/s",
 	better: "higher",
 	rounds: 3,
+	bar: 100,
 	measure: (engine) =>
 		withConnection(engine, async (connection) => {
 			const command = ["sh", "-c", `yes ${LINE} | head -c ${BYTES}`];

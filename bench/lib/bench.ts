@@ -9,6 +9,8 @@ export interface Bench {
 	readonly rounds: number;
 	/** Largest (better: lower) or smallest (better: higher) ratio to the first other engine that is good enough. */
 	readonly goal?: number;
+	/** The same in absolute terms, in `unit`, on a quiet machine. */
+	readonly bar?: number;
 	/** Before the first round on this engine; what it gives is handed to each round and to `cleanup`. */
 	prepare?(engine: Engine): Promise<void>;
 	/** One round; the first of each engine warms up and does not count. */

@@ -7,6 +7,7 @@ export interface Row {
 	readonly unit: string;
 	readonly better: "lower" | "higher";
 	readonly goal?: number;
+	readonly bar?: number;
 	readonly medians: Readonly<Record<string, number>>;
 	readonly values: Readonly<Record<string, readonly number[]>>;
 	/** Engines that could not be measured, and why. */
@@ -39,7 +40,16 @@ export async function measure(bench: Bench, engines: readonly Engine[], rounds =
 		await removeBenchContainers(engine).catch(() => {});
 	}
 	const medians = Object.fromEntries(Object.entries(values).map(([name, list]) => [name, median(list)]));
-	return { title: bench.title, unit: bench.unit, better: bench.better, goal: bench.goal, medians, values, errors };
+	return {
+		title: bench.title,
+		unit: bench.unit,
+		better: bench.better,
+		goal: bench.goal,
+		bar: bench.bar,
+		medians,
+		values,
+		errors,
+	};
 }
 
 export function median(values: readonly number[]): number {
@@ -76,7 +86,8 @@ function formatRatio(ratio: number): string {
 	return Number.isFinite(ratio) ? `${ratio.toPrecision(2)}x` : "-";
 }
 
-function formatGoal({ goal, better }: Row): string {
-	if (goal === undefined) return "";
-	return better === "lower" ? `<= ${goal}x` : `>= ${goal}x`;
+function formatGoal({ goal, bar, unit, better }: Row): string {
+	const sign = better === "lower" ? "<=" : ">=";
+	const parts = [goal === undefined ? [] : `${goal}x`, bar === undefined ? [] : `${bar} ${unit}`].flat();
+	return parts.length === 0 ? "" : `${sign} ${parts.join(", ")}`;
 }
