@@ -48,6 +48,7 @@ const { symbols } = dlopen("libc.so.6", {
 	memfd_create: { args: ["ptr", "u32"], returns: "i32" },
 	waitid: { args: ["i32", "i32", "ptr", "i32"], returns: "i32" },
 	kill: { args: ["i32", "i32"], returns: "i32" },
+	execve: { args: ["ptr", "ptr", "ptr"], returns: "i32" },
 	posix_spawn: { args: ["ptr", "ptr", "ptr", "ptr", "ptr", "ptr"], returns: "i32" },
 	posix_spawn_file_actions_init: { args: ["ptr"], returns: "i32" },
 	posix_spawn_file_actions_adddup2: { args: ["ptr", "i32", "i32"], returns: "i32" },

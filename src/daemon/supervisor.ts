@@ -1,0 +1,28 @@
+import { parseArgs } from "node:util";
+import { openJsonFileLog } from "../drivers/log/json-file/writer.ts";
+import { superviseUntilIdle } from "../drivers/runtime/supervisor/run.ts";
+import { createLogger } from "../shared/log.ts";
+import { UsageError } from "../shared/usage-error.ts";
+import { enterMountNamespace } from "../sys/linux/mount-namespace.ts";
+
+/**
+ * The second mode of the binary: `foredeck supervisor --run-root DIR --runtime PATH --instance NAME`. The daemon starts it; it outlives the daemon
+ * and owns the containers' processes. It imports no more than it needs: its memory counts once for every machine.
+ */
+export async function runSupervisor(argv: string[]): Promise<void> {
+	const { values } = parseArgs({
+		args: argv,
+		options: { "run-root": { type: "string" }, runtime: { type: "string" }, instance: { type: "string" } },
+	});
+	const { "run-root": runRoot, runtime: runtimePath, instance } = values;
+	if (!runRoot || !runtimePath) throw new UsageError("supervisor needs --run-root DIR and --runtime PATH");
+	enterMountNamespace(undefined);
+	process.title = `foredeck-supervisor ${instance ?? ""}`;
+	// A terminal's Ctrl-C or the service manager's stop is for the daemon.
+	for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => {});
+	const log = createLogger("info", { component: "supervisor", instance });
+	await superviseUntilIdle({ runRoot, runtimePath, log, openLog: openJsonFileLog });
+	process.exit(0);
+}
+
+if (import.meta.main) await runSupervisor(process.argv.slice(2));

@@ -1,0 +1,1 @@
+export type LogStream = "stdout" | "stderr";

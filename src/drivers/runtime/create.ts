@@ -1,0 +1,193 @@
+import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
+import { messageOf } from "../../shared/errors.ts";
+import type { Logger } from "../../shared/log.ts";
+import { enterMountNamespace } from "../../sys/linux/mount-namespace.ts";
+import { reapChild, spawnProcess } from "../../sys/linux/process.ts";
+import { connectAttach, connectSupervisor, type SupervisorConnection } from "./connection.ts";
+import type { ProcessExit, RuntimeDriver, StartRequest } from "./driver.ts";
+import { type OperationName, type Operations, type RuntimePaths, runtimePaths } from "./protocol.ts";
+
+export interface RuntimeDriverOptions {
+	/** Directory of the runtime's own state (tmpfs, 0700); made when missing. Short: socket paths below it must fit 107 bytes. */
+	readonly runRoot: string;
+	readonly instance: string;
+	/** Command that starts the supervisor mode, to which flags are added: `[binary, "supervisor"]`. */
+	readonly selfExe: readonly [string, ...string[]];
+	/** crun (or runc) */
+	readonly runtimePath: string;
+	readonly log: Logger;
+}
+
+const CONNECT_TRIES = 1000;
+const CONNECT_WAIT_MS = 5;
+const RESPAWN_WAIT_MS = 100;
+
+/** See `enterMountNamespace`: call it first thing in the daemon, with the driver's run root. May execute the process again. */
+export function enterEngineMountNamespace(runRoot: string): void {
+	let supervisor: string | undefined;
+	try {
+		supervisor = readFileSync(runtimePaths(runRoot).pid, "utf8");
+	} catch {
+		// none has run
+	}
+	enterMountNamespace(supervisor);
+}
+
+/** The driver for Linux: one supervisor process per instance, which outlives the daemon, runs the OCI runtime and owns what it starts. */
+export function createRuntimeDriver(options: RuntimeDriverOptions): RuntimeDriver {
+	const client = new SupervisorClient(options, runtimePaths(options.runRoot));
+	const call: SupervisorClient["call"] = (name, input) => client.call(name, input);
+	return {
+		open: (onExit) => client.open(onExit),
+		close: async () => client.close(),
+		start: (request) => {
+			writeBundle(request);
+			const { containerId, bundle, io, spec } = request;
+			client.forget(containerId);
+			return call("start", { containerId, bundle, io, cgroupsPath: spec.linux.cgroupsPath });
+		},
+		exec: ({ containerId, execId, process, io }) => call("exec", { containerId, execId, process, io }),
+		attach: (processId, streams) => client.attach({ open: "attach", processId, streams }),
+		kill: async (processId, signal, all = false) => void (await call("kill", { processId, signal, all })),
+		resize: async (processId, rows, columns) => void (await call("resize", { processId, rows, columns })),
+		pause: async (containerId) => void (await call("pause", { containerId })),
+		resume: async (containerId) => void (await call("resume", { containerId })),
+		pids: (containerId) => call("pids", { containerId }),
+		list: () => call("list", {}),
+		release: async (processId) => {
+			await call("release", { processId });
+			client.forget(processId);
+		},
+	};
+}
+
+/** Ends the supervisor of a run root (for uninstalling and tests). "conflict" while a process runs; none there is fine. */
+export async function stopSupervisor(runRoot: string): Promise<void> {
+	let connection: SupervisorConnection;
+	try {
+		connection = await connectSupervisor(runtimePaths(runRoot).socket, () => {});
+	} catch {
+		return;
+	}
+	await connection.call("shutdown", {});
+	await connection.closed;
+}
+
+function writeBundle({ bundle, spec }: StartRequest): void {
+	writeFileSync(`${bundle}/config.json`, JSON.stringify(spec), { mode: 0o600 });
+}
+
+/** Keeps a connection to a living supervisor: when it dies it is started again, and what it then knows is reported. */
+class SupervisorClient {
+	private connection: SupervisorConnection | undefined;
+	private connecting: Promise<SupervisorConnection> | undefined;
+	private child: number | undefined;
+	private closed = false;
+	private onExit: (exit: ProcessExit) => void = () => {};
+	/** Exits told to the engine and not yet released; none is told twice. */
+	private readonly told = new Set<string>();
+
+	constructor(
+		private readonly options: RuntimeDriverOptions,
+		private readonly paths: RuntimePaths,
+	) {}
+
+	async open(onExit: (exit: ProcessExit) => void): Promise<void> {
+		mkdirSync(this.paths.root, { recursive: true, mode: 0o700 });
+		this.closed = false;
+		this.onExit = onExit;
+		const connection = await this.connected();
+		// What ended before is read from list() by the engine, not told.
+		for (const { processId, exit } of await connection.call("list", {})) if (exit) this.told.add(processId);
+	}
+
+	close(): void {
+		this.closed = true;
+		this.connection?.close();
+		this.connection = undefined;
+	}
+
+	async call<Name extends OperationName>(
+		name: Name,
+		input: Operations[Name]["input"],
+	): Promise<Operations[Name]["output"]> {
+		const connection = this.connection ?? (await this.connected());
+		return connection.call(name, input);
+	}
+
+	async attach(greeting: Parameters<typeof connectAttach>[1]) {
+		if (!this.connection) await this.connected();
+		return connectAttach(this.paths.socket, greeting);
+	}
+
+	/** A new process may come under this id. */
+	forget(processId: string): void {
+		this.told.delete(processId);
+	}
+
+	private connected(): Promise<SupervisorConnection> {
+		this.connecting ??= this.connect().finally(() => {
+			this.connecting = undefined;
+		});
+		return this.connecting;
+	}
+
+	private async connect(): Promise<SupervisorConnection> {
+		const connection = await this.findOrStart();
+		this.connection = connection;
+		connection.closed.then(() => this.recover(connection));
+		return connection;
+	}
+
+	private async findOrStart(): Promise<SupervisorConnection> {
+		const tell = (exit: ProcessExit) => this.tell(exit);
+		for (let tries = 0; ; tries++) {
+			try {
+				return await connectSupervisor(this.paths.socket, tell);
+			} catch (error) {
+				if (tries >= CONNECT_TRIES)
+					throw new Error(`cannot start the supervisor: see ${this.paths.log}`, { cause: error });
+				if (tries === 0) this.spawn();
+			}
+			await Bun.sleep(CONNECT_WAIT_MS);
+		}
+	}
+
+	private spawn(): void {
+		const { selfExe, runRoot, runtimePath, instance } = this.options;
+		const out = openSync(this.paths.log, "a", 0o600);
+		const none = openSync("/dev/null", "r");
+		try {
+			if (this.child !== undefined) reapChild(this.child);
+			this.child = spawnProcess({
+				file: selfExe[0],
+				argv: [...selfExe, "--run-root", runRoot, "--runtime", runtimePath, "--instance", instance],
+				env: Object.entries(process.env).map(([name, value]) => `${name}=${value ?? ""}`),
+				stdio: [none, out, out],
+				session: true,
+			});
+		} finally {
+			closeSync(out);
+			closeSync(none);
+		}
+	}
+
+	private async recover(lost: SupervisorConnection): Promise<void> {
+		if (this.connection !== lost || this.closed) return;
+		this.connection = undefined;
+		this.options.log.error("the supervisor has ended: starting it again", { log: this.paths.log });
+		try {
+			await Bun.sleep(RESPAWN_WAIT_MS);
+			const connection = await this.connected();
+			for (const { exit } of await connection.call("list", {})) if (exit) this.tell(exit);
+		} catch (error) {
+			this.options.log.error("cannot reach the supervisor", { error: messageOf(error) });
+		}
+	}
+
+	private tell(exit: ProcessExit): void {
+		if (this.told.has(exit.processId)) return;
+		this.told.add(exit.processId);
+		this.onExit(exit);
+	}
+}

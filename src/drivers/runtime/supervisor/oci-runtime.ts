@@ -1,0 +1,111 @@
+import { closeSync, openSync, readFileSync, rmSync } from "node:fs";
+import { EngineError } from "../../../shared/errors.ts";
+import { sealedCopy } from "../../../sys/linux/memfd.ts";
+import { spawnProcess } from "../../../sys/linux/process.ts";
+import type { Reaper } from "./reaper.ts";
+
+/** fds that become a container process's stdin, stdout and stderr; undefined: /dev/null. */
+export type Stdio = readonly [number | undefined, number | undefined, number | undefined];
+
+/** The OCI runtime's command line (crun; runc takes the same). It runs from one sealed copy in memory. */
+export class OciRuntime {
+	private readonly file: string;
+	private readonly devNull: number;
+
+	/** @param stateRoot the runtime's own directory */
+	constructor(
+		private readonly path: string,
+		private readonly stateRoot: string,
+		private readonly reaper: Reaper,
+	) {
+		this.file = `/proc/${process.pid}/fd/${sealedCopy(path)}`;
+		this.devNull = openSync("/dev/null", "r+");
+	}
+
+	/** `crun run --detach`; the container's pid. Throws EngineError with the runtime's text. */
+	async run(id: string, bundle: string, directory: string, stdio: Stdio, console?: string): Promise<number> {
+		const options = ["--detach", "--bundle", bundle];
+		await this.call(["run", ...options, ...this.ids(directory, console), id], directory, stdio, "create");
+		return readPid(directory);
+	}
+
+	/** `crun exec --detach`; the pid of the new process. Throws EngineError with the runtime's text. */
+	async exec(id: string, directory: string, stdio: Stdio, console?: string): Promise<number> {
+		const options = ["--detach", "--process", `${directory}/process.json`];
+		await this.call(["exec", ...options, ...this.ids(directory, console), id], directory, stdio, "exec");
+		return readPid(directory);
+	}
+
+	/** Forgets a container whose processes and cgroup are gone: what `crun delete` would do besides. */
+	forget(id: string): void {
+		rmSync(`${this.stateRoot}/${id}`, { recursive: true, force: true });
+	}
+
+	private ids(directory: string, console: string | undefined): string[] {
+		const pidFile = ["--pid-file", `${directory}/pid`];
+		return console === undefined ? pidFile : [...pidFile, "--console-socket", console];
+	}
+
+	private async call(args: readonly string[], directory: string, stdio: Stdio, what: string): Promise<void> {
+		const log = `${directory}/runtime.log`;
+		const argv = [this.path, "--root", this.stateRoot, "--log", log, "--log-format", "json", ...args];
+		const pid = spawnProcess({
+			file: this.file,
+			argv,
+			env: ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
+			stdio: [stdio[0] ?? this.devNull, stdio[1] ?? this.devNull, stdio[2] ?? this.devNull],
+			session: true,
+		});
+		const exitCode = await this.reaper.wait(pid);
+		if (exitCode !== 0) throw runtimeError(what, readLog(log) || `exit code ${exitCode}`);
+	}
+
+	close(): void {
+		closeSync(this.devNull);
+	}
+}
+
+function readPid(directory: string): number {
+	return Number(readFileSync(`${directory}/pid`, "utf8"));
+}
+
+function readLog(path: string): string {
+	try {
+		return lastMessage(readFileSync(path, "utf8"));
+	} catch {
+		return "";
+	}
+}
+
+/** The last error in the runtime's JSON log; its first says what failed, later ones that cleaning up failed too. */
+export function lastMessage(log: string): string {
+	const messages = log.split("\n").flatMap((line) => {
+		try {
+			const entry = JSON.parse(line) as { level?: string; msg?: string };
+			return entry.level === "error" && entry.msg ? [entry.msg] : [];
+		} catch {
+			return [];
+		}
+	});
+	return messages[0] ?? "";
+}
+
+/** The phrases in which the docker CLI recognises exit codes 126 and 127 are Go's, in lower case; the runtime writes strerror(3)'s. */
+const PHRASES = [
+	"No such file or directory",
+	"Permission denied",
+	"Is a directory",
+	"Not a directory",
+	"Exec format error",
+];
+const COMMAND_FAULT =
+	/no such file or directory|permission denied|is a directory|not a directory|exec format error|not found in \$PATH/;
+
+/** "invalid" when the command is at fault, "internal" else; the text is the runtime's. */
+export function runtimeError(what: string, text: string): EngineError {
+	const worded = PHRASES.reduce((message, phrase) => message.replaceAll(phrase, phrase.toLowerCase()), text);
+	const opened = worded.replace(/^open executable: operation not permitted/i, "exec: permission denied");
+	const named = opened.replace(/^executable file [`'"]?(.*?)[`'"]? not found/, 'exec: "$1": executable file not found');
+	const message = `OCI runtime ${what} failed: ${named}`;
+	return new EngineError(COMMAND_FAULT.test(named) && !/^mount/.test(named) ? "invalid" : "internal", message);
+}

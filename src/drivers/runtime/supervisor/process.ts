@@ -1,0 +1,157 @@
+import { closeSync } from "node:fs";
+import { EngineError } from "../../../shared/errors.ts";
+import { listenConsole, setTerminalSize } from "../../../sys/linux/console-socket.ts";
+import { makeFifo, openInputFifo, openOutputFifo, reopenOutputFifo } from "../../../sys/linux/fifo.ts";
+import { duplicateFd } from "../../../sys/linux/process.ts";
+import type { ProcessExit, ProcessIo } from "../driver.ts";
+import { type AttachedClient, Attachments } from "./attachments.ts";
+import { ProcessInput } from "./input.ts";
+import type { Stdio } from "./oci-runtime.ts";
+import { type OutputLog, ProcessOutput } from "./output.ts";
+import type { ProcessRecord } from "./records.ts";
+
+/** What a start is given: the child's side of its streams. */
+export interface ChildStreams {
+	readonly stdio: Stdio;
+	readonly console?: string;
+}
+
+/**
+ * One process from the first attach to its release: clients may come before it starts, and its record outlives its end.
+ * `record` is undefined until it has started.
+ */
+export class SupervisedProcess {
+	readonly clients = new Attachments();
+	readonly input = new ProcessInput();
+	record: ProcessRecord | undefined;
+	/** Resolves when the exit is recorded. */
+	readonly ended: Promise<ProcessExit>;
+	private resolveEnded: (exit: ProcessExit) => void = () => {};
+	private output: ProcessOutput | undefined;
+	private master: number | undefined;
+	private io: ProcessIo | undefined;
+
+	constructor(readonly processId: string) {
+		this.ended = new Promise((resolve) => {
+			this.resolveEnded = resolve;
+		});
+	}
+
+	get running(): boolean {
+		return this.record !== undefined && this.record.exit === undefined;
+	}
+
+	/**
+	 * Makes the streams in `directory`, runs `start` with the child's side, and begins to read ours. When `start` throws, all is closed and
+	 * attached clients see the end of the stream.
+	 */
+	async open(
+		directory: string,
+		io: ProcessIo,
+		log: OutputLog | undefined,
+		start: (streams: ChildStreams) => Promise<ProcessRecord>,
+	): Promise<void> {
+		this.io = io;
+		this.output = new ProcessOutput(io, this.clients, log);
+		try {
+			this.record = io.tty ? await this.openTerminal(directory, start) : await this.openPipes(directory, io, start);
+		} catch (error) {
+			this.input.close();
+			this.clients.end();
+			throw error;
+		}
+	}
+
+	/** Takes over a process that an earlier supervisor started: its output goes on; a terminal is lost with its master. */
+	adopt(directory: string, record: ProcessRecord, log: OutputLog | undefined): void {
+		this.record = record;
+		this.io = record.io;
+		this.output = new ProcessOutput(record.io, this.clients, log);
+		this.input.open(undefined);
+		if (record.io.tty) return;
+		for (const stream of ["stdout", "stderr"] as const) {
+			this.output.read(stream, reopenOutputFifo(`${directory}/${stream}`));
+		}
+	}
+
+	attach(client: AttachedClient): void {
+		this.clients.add(client);
+		if (this.record?.exit) client.end();
+	}
+
+	/** The stdin side of a client is finished, by half-close or by going away. */
+	inputEnded(): void {
+		const isExec = this.record !== undefined && this.record.cgroupsPath === undefined;
+		if (this.io === undefined ? false : !this.io.tty && (this.io.stdinOnce || isExec)) this.input.end();
+	}
+
+	resize(rows: number, columns: number): void {
+		if (this.master === undefined || !this.running) {
+			throw new EngineError("conflict", `cannot resize: process ${this.processId} has no terminal or is not running`);
+		}
+		setTerminalSize(this.master, rows, columns);
+	}
+
+	/** All output of the ended process is logged and sent when this resolves; then `conclude`. */
+	async drain(): Promise<void> {
+		this.input.close();
+		await this.output?.drain();
+	}
+
+	/** The exit is known: waiters are told, clients' streams end. */
+	conclude(record: ProcessRecord, exit: ProcessExit): void {
+		this.record = { ...record, exit };
+		this.master = undefined;
+		this.clients.end();
+		this.resolveEnded(exit);
+	}
+
+	private async openPipes(
+		directory: string,
+		io: ProcessIo,
+		start: (streams: ChildStreams) => Promise<ProcessRecord>,
+	): Promise<ProcessRecord> {
+		const theirs: number[] = [];
+		const ours: number[] = [];
+		const add = (ends: { ours: number; theirs: number }) => {
+			theirs.push(ends.theirs);
+			ours.push(ends.ours);
+			return ends;
+		};
+		try {
+			for (const name of ["stdout", "stderr"]) makeFifo(`${directory}/${name}`);
+			const stdout = add(openOutputFifo(`${directory}/stdout`));
+			const stderr = add(openOutputFifo(`${directory}/stderr`));
+			if (io.stdin) makeFifo(`${directory}/stdin`);
+			const stdin = io.stdin ? add(openInputFifo(`${directory}/stdin`)) : undefined;
+			const record = await start({ stdio: [stdin?.theirs, stdout.theirs, stderr.theirs] });
+			this.output?.read("stdout", stdout.ours);
+			this.output?.read("stderr", stderr.ours);
+			this.input.open(stdin?.ours);
+			return record;
+		} catch (error) {
+			ours.forEach(closeSync);
+			throw error;
+		} finally {
+			theirs.forEach(closeSync);
+		}
+	}
+
+	private async openTerminal(
+		directory: string,
+		start: (streams: ChildStreams) => Promise<ProcessRecord>,
+	): Promise<ProcessRecord> {
+		const path = `${directory}/console`;
+		const socket = listenConsole(path);
+		try {
+			const record = await start({ stdio: [undefined, undefined, undefined], console: path });
+			this.master = socket.receive();
+			this.output?.read("stdout", this.master);
+			// A second fd: Bun's poller takes each only once.
+			this.input.open(this.io?.stdin ? duplicateFd(this.master) : undefined);
+			return record;
+		} finally {
+			socket.close();
+		}
+	}
+}

@@ -1,0 +1,56 @@
+import { rmSync, writeFileSync } from "node:fs";
+import type { Logger } from "../../../shared/log.ts";
+import { tryLockFile } from "../../../sys/linux/file-lock.ts";
+import { becomeSubreaper, processStartTime } from "../../../sys/linux/process.ts";
+import type { LogTarget } from "../driver.ts";
+import { runtimePaths } from "../protocol.ts";
+import type { OutputLog } from "./output.ts";
+import { Reaper } from "./reaper.ts";
+import { serveSupervisor } from "./server.ts";
+import { Supervisor } from "./supervisor.ts";
+
+export interface SupervisorSettings {
+	readonly runRoot: string;
+	readonly runtimePath: string;
+	readonly log: Logger;
+	openLog(target: LogTarget): OutputLog;
+}
+
+/** With no daemon and nothing running for so long, the supervisor ends; its records stay. */
+const IDLE_MS = 15_000;
+
+/** Runs the supervisor of one run root until it is idle or told to stop. Returns at once when another one has the run root. */
+export async function superviseUntilIdle({ runRoot, runtimePath, log, openLog }: SupervisorSettings): Promise<void> {
+	const paths = runtimePaths(runRoot);
+	const lock = tryLockFile(paths.lock);
+	if (!lock) return;
+	becomeSubreaper();
+	const reaper = new Reaper();
+	reaper.listen();
+	writeFileSync(paths.pid, `${process.pid} ${processStartTime(process.pid) ?? ""}\n`);
+	await new Promise<void>((stop) => {
+		const supervisor = new Supervisor({
+			paths,
+			runtimePath,
+			reaper,
+			log,
+			openLog,
+			onExit: (exit) => server.announce(exit),
+		});
+		const server = serveSupervisor(paths.socket, () => supervisor, finish);
+		supervisor.adopt();
+		let quietSince = Date.now();
+		const idle = setInterval(() => {
+			if (server.daemons > 0 || supervisor.busy) quietSince = Date.now();
+			else if (Date.now() - quietSince > IDLE_MS) finish();
+		}, IDLE_MS / 3);
+		function finish() {
+			clearInterval(idle);
+			server.close();
+			stop();
+		}
+	});
+	rmSync(paths.socket, { force: true });
+	rmSync(paths.pid, { force: true });
+	lock.release();
+}

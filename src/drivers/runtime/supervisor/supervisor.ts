@@ -1,0 +1,216 @@
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { EngineError, messageOf } from "../../../shared/errors.ts";
+import type { Logger } from "../../../shared/log.ts";
+import { nowNano } from "../../../shared/time.ts";
+import { watchExit } from "../../../sys/linux/pidfd.ts";
+import { killProcess, processStartTime } from "../../../sys/linux/process.ts";
+import type { LogTarget, ObservedProcess, ProcessExit, ProcessIo, StartedProcess } from "../driver.ts";
+import type { ExecInput, RuntimePaths, StartInput } from "../protocol.ts";
+import { type Cgroup, type CgroupMounts, openCgroup, parseCgroupMounts } from "./cgroup.ts";
+import { OciRuntime } from "./oci-runtime.ts";
+import type { OutputLog } from "./output.ts";
+import { type ChildStreams, SupervisedProcess } from "./process.ts";
+import type { Reaper } from "./reaper.ts";
+import { type ProcessRecord, ProcessRecords } from "./records.ts";
+
+const SIGKILL = 9;
+/** Exit code when the process was not our child and its own cannot be learnt. */
+const UNKNOWN_EXIT = 255;
+
+export interface SupervisorOptions {
+	readonly paths: RuntimePaths;
+	readonly runtimePath: string;
+	readonly reaper: Reaper;
+	readonly log: Logger;
+	openLog(target: LogTarget): OutputLog;
+	onExit(exit: ProcessExit): void;
+}
+
+/** Owns every process of one instance: starts it, keeps its streams, learns its exit, and keeps that on disk until it is released. */
+export class Supervisor {
+	private readonly processes = new Map<string, SupervisedProcess>();
+	private readonly records: ProcessRecords;
+	private readonly runtime: OciRuntime;
+	private readonly mounts: CgroupMounts;
+
+	constructor(private readonly options: SupervisorOptions) {
+		mkdirSync(options.paths.runtime, { recursive: true, mode: 0o700 });
+		this.records = new ProcessRecords(options.paths.processes);
+		this.runtime = new OciRuntime(options.runtimePath, options.paths.runtime, options.reaper);
+		this.mounts = parseCgroupMounts(readFileSync("/proc/self/mounts", "utf8"));
+	}
+
+	/** Takes over what an earlier supervisor left: running processes are watched on, ended ones get exit code 255. */
+	adopt(): void {
+		const { records, broken } = this.records.load();
+		for (const processId of broken) this.records.remove(processId);
+		for (const record of records) {
+			const found = this.process(record.processId);
+			found.record = record;
+			if (record.exit) continue;
+			found.adopt(this.records.directory(record.processId), record, this.openLog(record.io));
+			watchExit(record.pid, record.startTime, () => this.end(found, record, UNKNOWN_EXIT));
+		}
+		this.options.log.info("supervisor started", { pid: process.pid, processes: records.length });
+	}
+
+	/** Whether anything runs. */
+	get busy(): boolean {
+		return [...this.processes.values()].some((entry) => entry.running);
+	}
+
+	/** The process by id, known or announced by an attach before its start. */
+	process(processId: string): SupervisedProcess {
+		const known = this.processes.get(processId);
+		if (known) return known;
+		const added = new SupervisedProcess(processId);
+		this.processes.set(processId, added);
+		return added;
+	}
+
+	async start({ containerId, bundle, cgroupsPath, io }: StartInput): Promise<StartedProcess> {
+		const target = { processId: containerId, containerId, io, cgroupsPath };
+		try {
+			return await this.begin(target, (directory, { stdio, console }) =>
+				this.runtime.run(containerId, bundle, directory, stdio, console),
+			);
+		} catch (error) {
+			this.runtime.forget(containerId);
+			await openCgroup(this.mounts, cgroupsPath).remove();
+			throw error;
+		}
+	}
+
+	async exec({ containerId, execId, process, io }: ExecInput): Promise<StartedProcess> {
+		this.running(containerId);
+		return this.begin({ processId: execId, containerId, io }, (directory, { stdio, console }) => {
+			writeFileSync(`${directory}/process.json`, JSON.stringify(process), { mode: 0o600 });
+			return this.runtime.exec(containerId, directory, stdio, console);
+		});
+	}
+
+	kill(processId: string, signal: number, all: boolean): void {
+		const { pid, startTime, cgroupsPath } = this.running(processId);
+		if (all && cgroupsPath !== undefined) {
+			for (const each of openCgroup(this.mounts, cgroupsPath).pids()) killProcess(each, signal);
+			return;
+		}
+		// Still ours: its exit has not been taken (our child), or its start time is the same (adopted).
+		if (processStartTime(pid) === startTime || startTime === "") killProcess(pid, signal);
+	}
+
+	resize(processId: string, rows: number, columns: number): void {
+		this.running(processId);
+		this.process(processId).resize(rows, columns);
+	}
+
+	async pause(containerId: string): Promise<void> {
+		await this.cgroup(containerId).freeze();
+	}
+
+	resume(containerId: string): void {
+		this.cgroup(containerId).thaw();
+	}
+
+	pids(containerId: string): number[] {
+		return this.cgroup(containerId).pids();
+	}
+
+	list(): ObservedProcess[] {
+		return [...this.processes.values()].flatMap(({ record }) => (record ? [observed(record)] : []));
+	}
+
+	/** Kills what runs, forgets record, runtime state and clients. */
+	async release(processId: string): Promise<void> {
+		const found = this.processes.get(processId);
+		if (!found) return;
+		if (found.record && found.running) {
+			const { cgroupsPath } = found.record;
+			if (cgroupsPath !== undefined) openCgroup(this.mounts, cgroupsPath).thaw();
+			this.kill(processId, SIGKILL, cgroupsPath !== undefined);
+			await found.ended;
+		}
+		found.input.close();
+		found.clients.end();
+		this.records.remove(processId);
+		this.processes.delete(processId);
+	}
+
+	private async begin(
+		target: { processId: string; containerId: string; io: ProcessIo; cgroupsPath?: string },
+		run: (directory: string, streams: ChildStreams) => Promise<number>,
+	): Promise<StartedProcess> {
+		const { processId, io } = target;
+		if (this.process(processId).record) await this.releaseEnded(processId);
+		const entry = this.process(processId);
+		const directory = this.records.create(processId);
+		try {
+			return await this.options.reaper.during(async () => {
+				await entry.open(directory, io, this.openLog(io), async (streams) => {
+					const pid = await run(directory, streams);
+					const record = { ...target, pid, startTime: processStartTime(pid) ?? "", startedAt: nowNano() };
+					this.records.save(record);
+					return record;
+				});
+				const { record } = entry;
+				if (!record) throw new EngineError("internal", `process ${processId} has no record`);
+				this.options.reaper.wait(record.pid).then((exitCode) => this.end(entry, record, exitCode));
+				return { pid: record.pid, startedAt: record.startedAt };
+			});
+		} catch (error) {
+			this.records.remove(processId);
+			this.processes.delete(processId);
+			throw error;
+		}
+	}
+
+	/** A container starts again under its id: the record of its last run goes. */
+	private async releaseEnded(processId: string): Promise<void> {
+		if (this.process(processId).running) throw new EngineError("conflict", `process ${processId} is already running`);
+		await this.release(processId);
+	}
+
+	/** The process has ended: everything it wrote is logged first, then its cgroup goes, then the exit is recorded and told. */
+	private async end(entry: SupervisedProcess, record: ProcessRecord, exitCode: number): Promise<void> {
+		const { processId, containerId, cgroupsPath } = record;
+		const exitedAt = nowNano();
+		let oomKilled = false;
+		try {
+			if (cgroupsPath !== undefined) oomKilled = await this.cleanUp(containerId, openCgroup(this.mounts, cgroupsPath));
+			await entry.drain();
+		} catch (error) {
+			this.options.log.error("cannot clean up after a container", { id: containerId, error: messageOf(error) });
+		}
+		const exit = { processId, containerId, exitCode, oomKilled, exitedAt };
+		this.records.save({ ...record, exit });
+		entry.conclude(record, exit);
+		this.options.onExit(exit);
+	}
+
+	private async cleanUp(containerId: string, cgroup: Cgroup): Promise<boolean> {
+		const killed = cgroup.oomKills() > 0;
+		await cgroup.remove();
+		this.runtime.forget(containerId);
+		return killed;
+	}
+
+	private openLog(io: ProcessIo): OutputLog | undefined {
+		return io.log && this.options.openLog(io.log);
+	}
+
+	private running(processId: string): ProcessRecord {
+		const record = this.processes.get(processId)?.record;
+		if (!record || record.exit) throw new EngineError("conflict", `process ${processId} is not running`);
+		return record;
+	}
+
+	private cgroup(containerId: string): Cgroup {
+		const { cgroupsPath } = this.running(containerId);
+		if (cgroupsPath === undefined) throw new EngineError("invalid", `${containerId} is an exec, not a container`);
+		return openCgroup(this.mounts, cgroupsPath);
+	}
+}
+
+function observed({ processId, containerId, pid, startedAt, exit }: ProcessRecord): ObservedProcess {
+	return { processId, containerId, pid, startedAt, exit };
+}
