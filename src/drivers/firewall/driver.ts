@@ -1,0 +1,10 @@
+import type { PortForward, RulesetModel } from "./ruleset.ts";
+
+/** Keeps one instance's table. Changes asked for in one tick of the event loop are one transaction. */
+export interface Firewall {
+	/** Writes the table whole. */
+	apply(model: RulesetModel): void;
+	/** Resolves when the kernel has the ports. */
+	publish(ports: readonly PortForward[]): Promise<void>;
+	unpublish(ports: readonly PortForward[]): Promise<void>;
+}

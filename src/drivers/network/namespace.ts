@@ -1,0 +1,69 @@
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { EngineError, messageOf } from "../../shared/errors.ts";
+import { setUp } from "../../sys/linux/link.ts";
+import { RouteSocket } from "../../sys/linux/netlink.ts";
+import { createNetns, isNetns, removeNetns, withNetns, writeSysctl } from "../../sys/linux/netns.ts";
+import { Nftables } from "../../sys/linux/nftables.ts";
+import type { NamespaceDriver } from "./driver.ts";
+
+/** lo is the first interface of every namespace. */
+const LOOPBACK_INDEX = 1;
+
+export function createNamespaceDriver(): NamespaceDriver {
+	return {
+		create(path) {
+			createNetns(path, () => {
+				using socket = new RouteSocket();
+				socket.request(setUp(LOOPBACK_INDEX));
+				// As docker without IPv6: interfaces to come have none; lo, which is there already, keeps ::1.
+				writeSysctl("net.ipv6.conf.default.disable_ipv6", "1");
+			});
+		},
+		remove: removeNetns,
+		exists: isNetns,
+		list(directory) {
+			try {
+				return readdirSync(directory).map((name) => join(directory, name));
+			} catch {
+				return [];
+			}
+		},
+		setSysctls(path, sysctls) {
+			if (Object.keys(sysctls).length === 0) return;
+			withNetns(path, () => {
+				for (const [name, value] of Object.entries(sysctls)) setSysctl(name, value);
+			});
+		},
+		redirectResolver(path, ports) {
+			withNetns(path, () => {
+				using nft = new Nftables();
+				nft.run(resolverRedirect(ports.udpPort, ports.tcpPort));
+			});
+		},
+	};
+}
+
+/** The table inside a sandbox: 127.0.0.11:53 is served on other ports, so that port 53 stays the container's. */
+export function resolverRedirect(udpPort: number, tcpPort: number): string {
+	return `table inet foredeck
+delete table inet foredeck
+table inet foredeck {
+	chain output {
+		type nat hook output priority -100; policy accept;
+		ip daddr 127.0.0.11 udp dport 53 dnat ip to 127.0.0.11:${udpPort}
+		ip daddr 127.0.0.11 tcp dport 53 dnat ip to 127.0.0.11:${tcpPort}
+	}
+}
+`;
+}
+
+function setSysctl(name: string, value: string): void {
+	if (!/^net[./]/.test(name))
+		throw new EngineError("invalid", `cannot set sysctl ${name}: only net.* belong to a network`);
+	try {
+		writeSysctl(name, value);
+	} catch (error) {
+		throw new EngineError("invalid", `cannot set sysctl ${name}=${value}: ${messageOf(error)}`, { cause: error });
+	}
+}

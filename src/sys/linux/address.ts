@@ -1,0 +1,50 @@
+import { formatIpv4, ipv4Bytes } from "../../shared/ip.ts";
+import {
+	attribute,
+	attributesOf,
+	joinBytes,
+	type NetlinkRequest,
+	NLM_F_CREATE,
+	NLM_F_REPLACE,
+	type RouteSocket,
+	view,
+} from "./netlink.ts";
+
+const AF_INET = 2;
+const RTM_NEWADDR = 20;
+const RTM_GETADDR = 22;
+const IFA_ADDRESS = 1;
+const IFA_LOCAL = 2;
+const IFA_BROADCAST = 4;
+
+/** `ip addr replace ADDRESS/PREFIX broadcast BROADCAST dev INDEX` */
+export function addAddress(index: number, address: number, prefixLength: number): NetlinkRequest {
+	const size = 2 ** (32 - prefixLength);
+	const broadcast = address - (address % size) + size - 1;
+	return {
+		type: RTM_NEWADDR,
+		flags: NLM_F_CREATE | NLM_F_REPLACE,
+		body: joinBytes([
+			addressHeader(prefixLength, index),
+			attribute(IFA_LOCAL, ipv4Bytes(address)),
+			attribute(IFA_ADDRESS, ipv4Bytes(address)),
+			attribute(IFA_BROADCAST, ipv4Bytes(broadcast)),
+		]),
+		twin: `ip addr replace ${formatIpv4(address)}/${prefixLength} dev ${index}`,
+	};
+}
+
+/** The IPv4 addresses of the socket's namespace. */
+export function listAddresses(socket: RouteSocket): { index: number; address: number; prefixLength: number }[] {
+	// ip -4 addr show
+	return socket.dump({ type: RTM_GETADDR, body: addressHeader(0, 0), twin: "ip addr show" }).flatMap(({ body }) => {
+		const value = attributesOf(body, 8).get(IFA_LOCAL) ?? attributesOf(body, 8).get(IFA_ADDRESS);
+		if (body[0] !== AF_INET || value?.length !== 4) return [];
+		return [{ index: view(body).getUint32(4, true), address: view(value).getUint32(0), prefixLength: body[1] ?? 32 }];
+	});
+}
+
+/** struct ifaddrmsg */
+function addressHeader(prefixLength: number, index: number): Uint8Array {
+	return joinBytes([Uint8Array.of(AF_INET, prefixLength, 0, 0), new Uint8Array(Uint32Array.of(index).buffer)]);
+}

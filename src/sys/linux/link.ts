@@ -1,0 +1,149 @@
+import { formatMac, macBytes } from "../../shared/mac.ts";
+import {
+	attribute,
+	attributesOf,
+	joinBytes,
+	type NetlinkRequest,
+	NLM_F_CREATE,
+	NLM_F_EXCL,
+	type RouteSocket,
+	textOf,
+	view,
+} from "./netlink.ts";
+
+const RTM_NEWLINK = 16;
+const RTM_DELLINK = 17;
+const RTM_GETLINK = 18;
+const IFF_UP = 1;
+const IFLA_ADDRESS = 1;
+const IFLA_IFNAME = 3;
+const IFLA_MTU = 4;
+const IFLA_MASTER = 10;
+const IFLA_LINKINFO = 18;
+const IFLA_IFALIAS = 20;
+const IFLA_NET_NS_FD = 28;
+const IFLA_INFO_KIND = 1;
+const IFLA_INFO_DATA = 2;
+const VETH_INFO_PEER = 1;
+const NESTED = 0x8000;
+
+export interface Link {
+	readonly index: number;
+	readonly name: string;
+	readonly up: boolean;
+	readonly mtu: number;
+	readonly mac: string;
+	/** index of the bridge it is a port of */
+	readonly master?: number;
+	readonly kind: string;
+	readonly alias: string;
+}
+
+/** Every interface of the socket's namespace. */
+export function listLinks(socket: RouteSocket): Link[] {
+	// ip -d link show
+	return socket
+		.dump({ type: RTM_GETLINK, body: linkHeader(0, 0), twin: "ip link show" })
+		.map((message) => linkOf(message.body));
+}
+
+export function findLink(socket: RouteSocket, name: string): Link | undefined {
+	return listLinks(socket).find((link) => link.name === name);
+}
+
+/** `ip link add NAME address MAC type bridge`, up at once. */
+export function createBridge(name: string, mac: string): NetlinkRequest {
+	return {
+		type: RTM_NEWLINK,
+		flags: NLM_F_CREATE | NLM_F_EXCL,
+		body: joinBytes([
+			linkHeader(0, IFF_UP),
+			attribute(IFLA_IFNAME, name),
+			attribute(IFLA_ADDRESS, macBytes(mac)),
+			attribute(IFLA_LINKINFO | NESTED, attribute(IFLA_INFO_KIND, "bridge")),
+		]),
+		twin: `ip link add ${name} type bridge`,
+	};
+}
+
+/** `ip link set dev INDEX alias TEXT`; an alias given at creation is not kept by the kernel. */
+export function setAlias(index: number, alias: string): NetlinkRequest {
+	const body = joinBytes([linkHeader(index, 0), attribute(IFLA_IFALIAS, alias)]);
+	return { type: RTM_NEWLINK, body, twin: `ip link set dev ${index} alias ${alias}` };
+}
+
+export interface VethRequest {
+	readonly name: string;
+	readonly mtu: number;
+	/** index of the bridge it joins */
+	readonly master?: number;
+	/** The other end; `netnsFd` is an open namespace file, `index` the interface's number there. */
+	readonly peer: { readonly name: string; readonly netnsFd: number; readonly index: number; readonly mac: string };
+}
+
+/** `ip link add NAME up mtu M master BR type veth peer name eth0 netns NS`: in one message; the peer is still down. */
+export function createVeth({ name, mtu, master, peer }: VethRequest): NetlinkRequest {
+	const peerBody = joinBytes([
+		// Not up yet: the kernel joins the two ends after it has configured the peer, and a lone end cannot be opened (ENOTCONN).
+		linkHeader(peer.index, 0),
+		attribute(IFLA_IFNAME, peer.name),
+		attribute(IFLA_MTU, mtu),
+		attribute(IFLA_ADDRESS, macBytes(peer.mac)),
+		attribute(IFLA_NET_NS_FD, peer.netnsFd),
+	]);
+	const info = joinBytes([
+		attribute(IFLA_INFO_KIND, "veth"),
+		attribute(IFLA_INFO_DATA | NESTED, attribute(VETH_INFO_PEER | NESTED, peerBody)),
+	]);
+	return {
+		type: RTM_NEWLINK,
+		flags: NLM_F_CREATE | NLM_F_EXCL,
+		body: joinBytes([
+			linkHeader(0, IFF_UP),
+			attribute(IFLA_IFNAME, name),
+			attribute(IFLA_MTU, mtu),
+			...(master === undefined ? [] : [attribute(IFLA_MASTER, master)]),
+			attribute(IFLA_LINKINFO | NESTED, info),
+		]),
+		twin: `ip link add ${name} type veth peer name ${peer.name}`,
+	};
+}
+
+/** `ip link set dev INDEX up` */
+export function setUp(index: number): NetlinkRequest {
+	return { type: RTM_NEWLINK, body: linkHeader(index, IFF_UP), twin: `ip link set dev ${index} up` };
+}
+
+/** `ip link del dev INDEX`: blocks for tens of milliseconds. */
+export function deleteLink(index: number): NetlinkRequest {
+	return { type: RTM_DELLINK, body: linkHeader(index, 0), twin: `ip link del dev ${index}` };
+}
+
+/** struct ifinfomsg; IFF_UP in `flags` sets it, other flags stay. */
+function linkHeader(index: number, flags: number): Uint8Array {
+	const out = new Uint8Array(16);
+	view(out).setInt32(4, index, true);
+	view(out).setUint32(8, flags, true);
+	view(out).setUint32(12, flags, true);
+	return out;
+}
+
+function linkOf(body: Uint8Array): Link {
+	const header = view(body);
+	const attributes = attributesOf(body, 16);
+	const number = (type: number) => {
+		const value = attributes.get(type);
+		return value && view(value).getUint32(0, true);
+	};
+	const info = attributes.get(IFLA_LINKINFO);
+	return {
+		index: header.getInt32(4, true),
+		name: textOf(attributes.get(IFLA_IFNAME)),
+		up: (header.getUint32(8, true) & IFF_UP) !== 0,
+		mtu: number(IFLA_MTU) ?? 1500,
+		mac: formatMac(attributes.get(IFLA_ADDRESS) ?? new Uint8Array(6)),
+		master: number(IFLA_MASTER),
+		kind: info ? textOf(attributesOf(info, 0).get(IFLA_INFO_KIND)) : "",
+		alias: textOf(attributes.get(IFLA_IFALIAS)),
+	};
+}

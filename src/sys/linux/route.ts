@@ -1,0 +1,51 @@
+import { formatIpv4, ipv4Bytes } from "../../shared/ip.ts";
+import {
+	attribute,
+	attributesOf,
+	joinBytes,
+	type NetlinkRequest,
+	NLM_F_CREATE,
+	NLM_F_EXCL,
+	type RouteSocket,
+	view,
+} from "./netlink.ts";
+
+const AF_INET = 2;
+const RTM_NEWROUTE = 24;
+const RTM_GETROUTE = 26;
+const RTA_DST = 1;
+const RTA_OIF = 4;
+const RTA_GATEWAY = 5;
+const RTN_UNICAST = 1;
+const RT_TABLE_MAIN = 254;
+const RTPROT_BOOT = 3;
+
+/** `ip route add default via GATEWAY dev INDEX` */
+export function addDefaultRoute(index: number, gateway: number): NetlinkRequest {
+	return {
+		type: RTM_NEWROUTE,
+		flags: NLM_F_CREATE | NLM_F_EXCL,
+		body: joinBytes([
+			// struct rtmsg: family, dst_len, src_len, tos, table, protocol, scope, type, flags
+			Uint8Array.of(AF_INET, 0, 0, 0, RT_TABLE_MAIN, RTPROT_BOOT, 0, RTN_UNICAST, 0, 0, 0, 0),
+			attribute(RTA_GATEWAY, ipv4Bytes(gateway)),
+			attribute(RTA_OIF, index),
+		]),
+		twin: `ip route add default via ${formatIpv4(gateway)} dev ${index}`,
+	};
+}
+
+/** Destinations of every IPv4 unicast route in every table (VPNs keep theirs in tables of their own), default routes left out. */
+export function listRoutes(socket: RouteSocket): { index?: number; base: number; prefixLength: number }[] {
+	// ip -4 route show table all
+	const header = new Uint8Array(12);
+	header[0] = AF_INET;
+	return socket.dump({ type: RTM_GETROUTE, body: header, twin: "ip route show" }).flatMap(({ body }) => {
+		const attributes = attributesOf(body, 12);
+		const destination = attributes.get(RTA_DST);
+		const link = attributes.get(RTA_OIF);
+		if (body[0] !== AF_INET || body[7] !== RTN_UNICAST || destination?.length !== 4) return [];
+		const index = link && view(link).getUint32(0, true);
+		return [{ index, base: view(destination).getUint32(0), prefixLength: body[1] ?? 32 }];
+	});
+}
