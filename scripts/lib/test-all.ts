@@ -80,7 +80,11 @@ function kernelTests(): string[] {
 
 await check("linter", ["node_modules/.bin/biome", "check", "."], 2 * MINUTE_MS);
 await check("types", ["node_modules/.bin/tsc", "--noEmit"], 5 * MINUTE_MS);
-await tests("unit tests", ["--path-ignore-patterns", "**/*.kernel.test.ts", "src", "./scripts", "./bench"], 5 * MINUTE_MS);
+await tests(
+	"unit tests",
+	["--path-ignore-patterns", "**/*.kernel.test.ts", "src", "./scripts", "./bench"],
+	5 * MINUTE_MS,
+);
 await check("build", ["scripts/build"], 5 * MINUTE_MS);
 for (const path of kernelTests()) await tests(path, [path], 3 * MINUTE_MS);
 await lab();
