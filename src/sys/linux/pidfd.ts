@@ -17,10 +17,14 @@ export function watchExit(pid: number, startTime: string, onExit: () => void): v
 	try {
 		fd = openPidfd(pid);
 	} catch {
-		return queueMicrotask(onExit);
+		queueMicrotask(onExit);
+		return;
 	}
 	// Order matters: the pidfd first, then the check that it is the right process.
-	if (processStartTime(pid) === startTime) return onReadable(fd, onExit);
+	if (processStartTime(pid) === startTime) {
+		onReadable(fd, onExit);
+		return;
+	}
 	libc.close(fd);
 	queueMicrotask(onExit);
 }

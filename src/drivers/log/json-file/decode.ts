@@ -1,0 +1,99 @@
+import { frameHeader, STDERR, STDOUT } from "../../../shared/stdcopy.ts";
+import { parseNano } from "../../../shared/time.ts";
+import type { LogReadOptions } from "../driver.ts";
+import type { LogStream } from "./stream.ts";
+
+type Wanted = Pick<LogReadOptions, "stdout" | "stderr" | "raw" | "timestamps" | "since" | "until">;
+
+interface Run {
+	readonly stream: LogStream;
+	readonly text: string;
+}
+
+const HEAD = '{"log":"';
+/** Lines read one by one before the fast way is tried again. */
+const SLOW_LINES = 32;
+
+/**
+ * What a client gets for whole log lines (`text` ends in a newline). Runs of lines that share stream and time, as our writer makes them, are
+ * joined as text and decoded by one JSON.parse; with time stamps or a time range every line is looked at.
+ */
+export function decodeLines(text: string, wanted: Wanted): Uint8Array[] {
+	const out: Uint8Array[] = [];
+	const slow = wanted.timestamps || wanted.since !== undefined || wanted.until !== undefined;
+	let skip = 0;
+	for (let at = 0; at < text.length; ) {
+		const run = !slow && skip === 0 ? fastRun(text, at) : undefined;
+		if (run) {
+			emit(out, run, wanted);
+			at = run.end;
+			continue;
+		}
+		skip = skip > 0 ? skip - 1 : SLOW_LINES;
+		const newline = text.indexOf("\n", at);
+		const entry = decodeLine(text.slice(at, newline), wanted);
+		if (entry) emit(out, entry, wanted);
+		at = newline + 1;
+	}
+	return out;
+}
+
+/** The lines from `at` that end as the first does; undefined when they are not as our writer writes them. */
+function fastRun(text: string, at: number): (Run & { readonly end: number }) | undefined {
+	if (!text.startsWith(HEAD, at)) return undefined;
+	const first = text.indexOf("\n", at);
+	const tailAt = text.lastIndexOf('","stream":"', first);
+	if (tailAt < at) return undefined;
+	const tail = text.slice(tailAt, first + 1);
+	const stream = /^","stream":"(stdout|stderr)","time":"[^"\\]*"}\n$/.exec(tail)?.[1];
+	if (stream !== "stdout" && stream !== "stderr") return undefined;
+	const end = runEnd(text, first + 1, tail);
+	const body = text.slice(at + HEAD.length, end - tail.length).replaceAll(tail + HEAD, "");
+	// A newline left over: lines of another kind stand between.
+	if (body.includes("\n")) return undefined;
+	try {
+		return { stream, text: JSON.parse(`"${body}"`) as string, end };
+	} catch {
+		return undefined;
+	}
+}
+
+/** The end of the last line of the run, found by doubling steps, then halving them: times only grow. */
+function runEnd(text: string, from: number, tail: string): number {
+	let good = from;
+	for (let step = 1024, growing = true; step >= 1; ) {
+		const newline = text.indexOf("\n", Math.min(good + step, text.length - 1));
+		const same = newline >= good && text.startsWith(tail, newline + 1 - tail.length);
+		if (same && newline + 1 > good) good = newline + 1;
+		if (good >= text.length) break;
+		growing &&= same;
+		step = growing ? step * 2 : step >> 1;
+	}
+	return good;
+}
+
+function decodeLine(line: string, wanted: Wanted): Run | undefined {
+	let entry: { log?: unknown; stream?: unknown; time?: unknown };
+	try {
+		entry = JSON.parse(line) as typeof entry;
+	} catch {
+		// half a line, from a machine that lost power: docker skips it too
+		return undefined;
+	}
+	const time = typeof entry.time === "string" ? entry.time : "";
+	const at = parseNano(time) ?? 0n;
+	if (wanted.since !== undefined && at < wanted.since) return undefined;
+	if (wanted.until !== undefined && at > wanted.until) return undefined;
+	const text = typeof entry.log === "string" ? entry.log : "";
+	return {
+		stream: entry.stream === "stderr" ? "stderr" : "stdout",
+		text: wanted.timestamps ? `${time} ${text}` : text,
+	};
+}
+
+function emit(out: Uint8Array[], { stream, text }: Run, wanted: Wanted): void {
+	if (!wanted[stream] || text.length === 0) return;
+	const payload = Buffer.from(text);
+	if (!wanted.raw) out.push(frameHeader(stream === "stdout" ? STDOUT : STDERR, payload.length));
+	out.push(payload);
+}
