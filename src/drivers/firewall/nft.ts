@@ -31,7 +31,7 @@ export class NftFirewall implements Firewall {
 		if (add.length + drop.length === 0) return Promise.resolve();
 		if (!this.pending) {
 			this.pending = { add: [], drop: [], done: Promise.withResolvers() };
-			queueMicrotask(() => this.flush());
+			setImmediate(() => this.flush());
 		}
 		this.pending.add.push(...add);
 		this.pending.drop.push(...drop);
@@ -42,7 +42,11 @@ export class NftFirewall implements Firewall {
 	private flush(): void {
 		const { pending, model } = this;
 		this.pending = undefined;
-		if (!pending || !model) return pending?.done.reject(new Error("cannot change the firewall: no ruleset applied"));
+		if (!pending) return;
+		if (!model) {
+			pending.done.reject(new Error("cannot change the firewall: no ruleset applied"));
+			return;
+		}
 		const dropped = pending.drop.filter((port) => this.forget(port));
 		for (const port of pending.add) this.ports.add(port);
 		try {

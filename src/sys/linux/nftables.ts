@@ -2,11 +2,12 @@ import { CString, dlopen, type Pointer, ptr } from "bun:ffi";
 import { cstring } from "./libc.ts";
 
 type Library = ReturnType<typeof load>;
+type Address = NonNullable<ReturnType<Library["nft_ctx_new"]>>;
 let library: Library | undefined;
 
 /** One libnftables context. Its netlink socket is in the namespace it was made in and stays there. */
 export class Nftables implements Disposable {
-	private readonly context: Pointer;
+	private readonly context: Address;
 
 	constructor() {
 		library ??= load();
@@ -33,8 +34,8 @@ export class Nftables implements Disposable {
 	}
 }
 
-function textAt(pointer: Pointer | null): string {
-	return pointer === null ? "" : new CString(pointer).toString();
+function textAt(address: Address | null): string {
+	return address === null ? "" : new CString(Number(address) as Pointer).toString();
 }
 
 function load() {
