@@ -1,0 +1,61 @@
+import type { ImageRecord } from "../../engine/images/contract.ts";
+import { ZERO_TIME } from "../../shared/time.ts";
+import type { ImageSummary } from "./schema.ts";
+
+/** A row of `docker images`. */
+export function imageSummary(image: ImageRecord, sharedSize: number): ImageSummary {
+	return {
+		Id: image.id,
+		ParentId: "",
+		RepoTags: image.tags,
+		RepoDigests: image.digests,
+		Created: Math.max(0, Math.floor((Date.parse(image.created) || 0) / 1000)),
+		Size: image.size,
+		SharedSize: sharedSize,
+		Labels: image.config.config?.Labels ?? null,
+		Containers: -1,
+	};
+}
+
+/** The reply of `docker image inspect`. */
+export function imageInspect(image: ImageRecord) {
+	const { config } = image;
+	const run = config.config ?? {};
+	return {
+		Id: image.id,
+		RepoTags: image.tags,
+		RepoDigests: image.digests,
+		Parent: "",
+		Comment: config.history?.at(-1)?.comment ?? "",
+		Created: image.created,
+		DockerVersion: "",
+		Author: config.author ?? "",
+		Config: {
+			Hostname: "",
+			Domainname: "",
+			User: "",
+			AttachStdin: false,
+			AttachStdout: false,
+			AttachStderr: false,
+			Tty: false,
+			OpenStdin: false,
+			StdinOnce: false,
+			Image: "",
+			...run,
+			Env: run.Env ?? null,
+			Cmd: run.Cmd ?? null,
+			Volumes: run.Volumes ?? null,
+			WorkingDir: run.WorkingDir ?? "",
+			Entrypoint: run.Entrypoint ?? null,
+			OnBuild: run.OnBuild ?? null,
+			Labels: run.Labels ?? null,
+		},
+		Architecture: config.architecture,
+		...(config.variant ? { Variant: config.variant } : {}),
+		Os: config.os,
+		Size: image.size,
+		GraphDriver: { Data: null, Name: "overlay2" },
+		RootFS: { Type: "layers", ...(config.rootfs.diff_ids.length > 0 ? { Layers: config.rootfs.diff_ids } : {}) },
+		Metadata: { LastTagTime: image.lastTagged ?? ZERO_TIME },
+	};
+}

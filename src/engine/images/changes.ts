@@ -1,0 +1,98 @@
+import type { ImageRunConfig } from "../../oci/image.ts";
+import { EngineError } from "../../shared/errors.ts";
+
+type Draft = { -readonly [K in keyof ImageRunConfig]: ImageRunConfig[K] };
+
+/** Applies `docker import --change` instructions (Dockerfile syntax) to an image's run configuration. Throws "invalid". */
+export function applyChanges(base: ImageRunConfig, changes: readonly string[]): ImageRunConfig {
+	const draft: Draft = { ...base };
+	for (const change of changes) {
+		const match = /^\s*([A-Za-z]+)\s+([\s\S]+?)\s*$/.exec(change);
+		const [, word = "", rest = ""] = match ?? [];
+		const apply = INSTRUCTIONS[word.toUpperCase()];
+		if (!match || !Object.hasOwn(INSTRUCTIONS, word.toUpperCase()) || !apply) {
+			throw new EngineError(
+				"invalid",
+				`invalid change ${JSON.stringify(change)}: allowed are ${Object.keys(INSTRUCTIONS).join(", ")}`,
+			);
+		}
+		apply(draft, rest);
+	}
+	return draft;
+}
+
+const INSTRUCTIONS: Record<string, (draft: Draft, rest: string) => void> = {
+	CMD: (draft, rest) => {
+		draft.Cmd = command(rest);
+	},
+	ENTRYPOINT: (draft, rest) => {
+		draft.Entrypoint = command(rest);
+	},
+	ENV: (draft, rest) => {
+		const env = new Map((draft.Env ?? []).map((one) => [one.split("=")[0], one]));
+		for (const [key, value] of pairs(rest)) env.set(key, `${key}=${value}`);
+		draft.Env = [...env.values()];
+	},
+	LABEL: (draft, rest) => {
+		draft.Labels = { ...draft.Labels, ...Object.fromEntries(pairs(rest)) };
+	},
+	EXPOSE: (draft, rest) => {
+		const ports = words(rest).map((port) => {
+			if (!/^\d{1,5}(-\d{1,5})?(\/(tcp|udp|sctp))?$/.test(port))
+				throw new EngineError("invalid", `invalid containerPort: ${port}`);
+			return port.includes("/") ? port : `${port}/tcp`;
+		});
+		draft.ExposedPorts = { ...draft.ExposedPorts, ...Object.fromEntries(ports.map((port) => [port, {}])) };
+	},
+	USER: (draft, rest) => {
+		draft.User = rest;
+	},
+	VOLUME: (draft, rest) => {
+		const paths = jsonList(rest) ?? words(rest);
+		draft.Volumes = { ...draft.Volumes, ...Object.fromEntries(paths.map((path) => [path, {}])) };
+	},
+	WORKDIR: (draft, rest) => {
+		draft.WorkingDir = rest.startsWith("/") ? rest : `${(draft.WorkingDir ?? "").replace(/\/$/, "")}/${rest}`;
+	},
+	STOPSIGNAL: (draft, rest) => {
+		draft.StopSignal = rest;
+	},
+};
+
+function command(rest: string): string[] {
+	return jsonList(rest) ?? ["/bin/sh", "-c", rest];
+}
+
+function jsonList(text: string): string[] | undefined {
+	if (!text.startsWith("[")) return undefined;
+	try {
+		const value: unknown = JSON.parse(text);
+		return Array.isArray(value) && value.every((one): one is string => typeof one === "string") ? value : undefined;
+	} catch {
+		return undefined;
+	}
+}
+
+/** Words with quotes and backslashes taken off, as a shell would. */
+function words(text: string): string[] {
+	return [...text.matchAll(/(?:"(?:\\.|[^"\\])*"|'[^']*'|\\.|[^\s"'\\])+/g)].map(([word]) =>
+		word.replace(/"((?:\\.|[^"\\])*)"|'([^']*)'|\\(.)/g, (_all, double?: string, single?: string, escaped?: string) =>
+			double !== undefined ? double.replace(/\\(.)/g, "$1") : (single ?? escaped ?? ""),
+		),
+	);
+}
+
+function pairs(rest: string): [string, string][] {
+	const list = words(rest);
+	const [first = ""] = list;
+	if (!first.includes("=")) {
+		const old = /^(\S+)\s+([\s\S]+)$/.exec(rest);
+		if (!old) throw new EngineError("invalid", `${JSON.stringify(rest)} is no key=value`);
+		return [[old[1] ?? "", old[2] ?? ""]];
+	}
+	return list.map((word) => {
+		const at = word.indexOf("=");
+		if (at <= 0) throw new EngineError("invalid", `${JSON.stringify(word)} is no key=value`);
+		return [word.slice(0, at), word.slice(at + 1)];
+	});
+}

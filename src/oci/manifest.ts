@@ -1,0 +1,119 @@
+import { EngineError } from "../shared/errors.ts";
+import { isDigest } from "./digest.ts";
+
+/** Points at a blob. Source: OCI image spec, descriptor.md. */
+export interface Descriptor {
+	readonly mediaType: string;
+	readonly digest: string;
+	/** bytes */
+	readonly size: number;
+	readonly annotations?: Readonly<Record<string, string>>;
+	readonly platform?: Platform;
+}
+
+export interface Platform {
+	readonly os: string;
+	readonly architecture: string;
+	readonly variant?: string;
+}
+
+export interface Manifest {
+	readonly config: Descriptor;
+	readonly layers: readonly Descriptor[];
+}
+
+export interface Index {
+	readonly manifests: readonly Descriptor[];
+}
+
+/** A manifest or an index, told apart by its fields (mediaType is optional in OCI). Throws "invalid". */
+export function parseManifestOrIndex(json: string, name: string): Manifest | Index {
+	const value = parseObject(json, name);
+	if (Array.isArray(value.manifests)) return { manifests: value.manifests.map((one) => parseDescriptor(one, name)) };
+	if (!Array.isArray(value.layers)) throw new EngineError("invalid", `invalid manifest ${name}: no layers`);
+	return { config: parseDescriptor(value.config, name), layers: value.layers.map((one) => parseDescriptor(one, name)) };
+}
+
+/** One of docker-archive's manifest.json entries. */
+export interface ArchiveImage {
+	readonly config: string;
+	readonly repoTags: readonly string[];
+	readonly layers: readonly string[];
+}
+
+/** Docker-archive's manifest.json. Throws "invalid". */
+export function parseArchiveManifest(json: string): ArchiveImage[] {
+	const value = parseJson(json, "manifest.json");
+	if (!Array.isArray(value)) throw new EngineError("invalid", "invalid manifest.json: not a list");
+	return value.map((entry: unknown) => {
+		const { Config, RepoTags, Layers } = requireObject(entry, "manifest.json");
+		if (typeof Config !== "string") throw new EngineError("invalid", "invalid manifest.json: Config is not a string");
+		return { config: Config, repoTags: strings(RepoTags, "RepoTags"), layers: strings(Layers, "Layers") };
+	});
+}
+
+/** The architecture's name in Go's terms, as images use it. */
+export function hostPlatform(): Platform {
+	const names: Record<string, string> = { x64: "amd64", arm64: "arm64" };
+	return { os: "linux", architecture: names[process.arch] ?? process.arch };
+}
+
+/** `linux/arm64/v8` as a platform; "invalid" for anything else. */
+export function parsePlatform(text: string): Platform {
+	const [os, architecture, variant] = text.toLowerCase().split("/");
+	if (!os || !architecture)
+		throw new EngineError("invalid", `invalid platform ${JSON.stringify(text)}: allowed is OS/ARCH[/VARIANT]`);
+	return { os, architecture, variant };
+}
+
+export function parseObject(json: string, name: string): Record<string, unknown> {
+	return requireObject(parseJson(json, name), name);
+}
+
+function parseDescriptor(value: unknown, name: string): Descriptor {
+	const fields = requireObject(value, name);
+	const { digest, size } = fields;
+	if (typeof digest !== "string" || !isDigest(digest)) {
+		throw new EngineError("invalid", `invalid digest ${JSON.stringify(digest)} in ${name}`);
+	}
+	return {
+		mediaType: typeof fields.mediaType === "string" ? fields.mediaType : "",
+		digest,
+		size: typeof size === "number" ? size : 0,
+		annotations: stringMap(fields.annotations),
+		platform: platformOf(fields.platform),
+	};
+}
+
+function platformOf(value: unknown): Platform | undefined {
+	if (typeof value !== "object" || value === null) return undefined;
+	const { os, architecture, variant } = value as Record<string, unknown>;
+	if (typeof os !== "string" || typeof architecture !== "string") return undefined;
+	return { os, architecture, variant: typeof variant === "string" ? variant : undefined };
+}
+
+function stringMap(value: unknown): Record<string, string> | undefined {
+	if (typeof value !== "object" || value === null) return undefined;
+	return Object.fromEntries(
+		Object.entries(value).filter((entry): entry is [string, string] => typeof entry[1] === "string"),
+	);
+}
+
+function strings(value: unknown, name: string): string[] {
+	if (value === null || value === undefined) return [];
+	if (Array.isArray(value) && value.every((one): one is string => typeof one === "string")) return value;
+	throw new EngineError("invalid", `invalid manifest.json: ${name} is not a list of strings`);
+}
+
+function requireObject(value: unknown, name: string): Record<string, unknown> {
+	if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
+	throw new EngineError("invalid", `invalid ${name}: not an object`);
+}
+
+function parseJson(json: string, name: string): unknown {
+	try {
+		return JSON.parse(json);
+	} catch (cause) {
+		throw new EngineError("invalid", `invalid ${name}: not JSON`, { cause });
+	}
+}

@@ -1,0 +1,20 @@
+import { ptr } from "bun:ffi";
+import { check, cstring, libc } from "./libc.ts";
+
+export const O_PATH = 0o10000000;
+export const O_DIRECTORY = 0o200000;
+export const O_CLOEXEC = 0o2000000;
+const RESOLVE_NO_MAGICLINKS = 0x02n;
+const RESOLVE_IN_ROOT = 0x10n;
+/** The same number on every architecture. Source: asm-generic/unistd.h. */
+const SYS_OPENAT2 = 437;
+
+/**
+ * Opens `path` as if `root` (a directory fd) were the root of the filesystem: absolute links and `..` stay inside it. Returns an fd that the
+ * caller closes. Throws SyscallError.
+ */
+export function openInRoot(root: number, path: string, flags: number, mode = 0): number {
+	const name = cstring(path === "" ? "." : path);
+	const how = new BigUint64Array([BigInt(flags | O_CLOEXEC), BigInt(mode), RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS]);
+	return check(libc.syscall(SYS_OPENAT2, root, ptr(name), ptr(how), how.byteLength, 0, 0), `openat2 ${path}`);
+}
