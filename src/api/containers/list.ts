@@ -1,0 +1,161 @@
+import type { Containers } from "../../engine/containers/contract.ts";
+import type { ContainerRecord } from "../../engine/containers/record.ts";
+import type { Images } from "../../engine/images/contract.ts";
+import { EngineError } from "../../shared/errors.ts";
+import { invalid } from "../errors.ts";
+import { boolFilter, type Filters, filtersOf, matchesLabel, matchesPattern } from "../filters.ts";
+import { boolOf, intOf } from "../query.ts";
+import { isUp, summaryView } from "./view.ts";
+
+const FILTERS = [
+	"ancestor", "before", "since", "exited", "expose", "publish", "health", "id", "is-task", "isolation",
+	"label", "name", "network", "status", "volume",
+]; // biome-ignore format: a plain word list
+const STATUSES = ["created", "restarting", "running", "removing", "paused", "exited", "dead"];
+const HEALTHS = ["none", "starting", "healthy", "unhealthy"];
+
+/** `GET /containers/json`, drawn once per query, change and second: nothing in it moves faster. */
+export class ContainerList {
+	private readonly drawn = new Map<string, { key: string; body: Buffer }>();
+
+	constructor(
+		private readonly containers: Containers,
+		private readonly images: Images,
+	) {}
+
+	/** @param query the raw query text without its question mark */
+	async draw(query: string): Promise<Buffer> {
+		const now = Date.now();
+		const key = `${this.containers.revision}.${this.images.revision}.${Math.floor(now / 1000)}`;
+		const known = this.drawn.get(query);
+		if (known?.key === key) return known.body;
+		const body = Buffer.from(`${JSON.stringify(await this.rows(new URLSearchParams(query), now))}\n`);
+		// few clients ask different questions at once; a flood of them must not fill the memory
+		if (this.drawn.size >= 16) this.drawn.clear();
+		this.drawn.set(query, { key, body });
+		return body;
+	}
+
+	private async rows(query: URLSearchParams, now: number) {
+		const filters = filtersOf(query, FILTERS);
+		const limit = intOf(query, "limit") ?? 0;
+		const all = boolOf(query, "all") || limit > 0 || filters.has("status") || filters.has("exited");
+		const chosen = this.select(filters, all || filters.has("before") || filters.has("since"));
+		const cut = limit > 0 ? chosen.slice(0, limit) : chosen;
+		const rows = cut.map((record) => summaryView(record, now, this.imageName(record)));
+		if (!boolOf(query, "size")) return rows;
+		return Promise.all(
+			rows.map(async (row) => {
+				const sizes = await this.containers.sizes(row.Id);
+				return { ...row, SizeRw: sizes.rw, SizeRootFs: sizes.rootFs };
+			}),
+		);
+	}
+
+	/** The name asked for while it still leads to the image, else the image's id. */
+	private imageName(record: ContainerRecord): string {
+		try {
+			return this.images.resolve(record.config.Image).id === record.imageId ? record.config.Image : record.imageId;
+		} catch {
+			return record.imageId;
+		}
+	}
+
+	private select(filters: Filters, all: boolean): ContainerRecord[] {
+		check(filters);
+		const records = this.containers.list();
+		const older = filters.get("before").map((ref) => this.containers.inspect(ref).created);
+		const newer = filters.get("since").map((ref) => this.containers.inspect(ref).created);
+		const ancestors = this.ancestors(filters);
+		return records.filter(
+			(record) =>
+				(all || isUp(record.state) || record.state.status === "restarting") &&
+				older.every((time) => record.created < time) &&
+				newer.every((time) => record.created > time) &&
+				(!ancestors || record.imageChain.some((layer) => ancestors.has(layer)) || ancestors.has(record.imageId)) &&
+				matches(record, filters),
+		);
+	}
+
+	/** An image and everything built on it: its topmost chainID is among theirs. */
+	private ancestors(filters: Filters): Set<string> | undefined {
+		if (!filters.has("ancestor")) return undefined;
+		const found = new Set<string>();
+		for (const ref of filters.get("ancestor")) {
+			try {
+				const image = this.images.resolve(ref);
+				found.add(image.id);
+				const top = image.chain.at(-1);
+				if (top) found.add(top);
+			} catch (error) {
+				if (!(error instanceof EngineError)) throw error;
+			}
+		}
+		return found;
+	}
+}
+
+function check(filters: Filters): void {
+	for (const status of filters.get("status")) {
+		if (!STATUSES.includes(status)) throw invalid(`invalid filter 'status=${status}'`);
+	}
+	for (const health of filters.get("health")) {
+		if (!HEALTHS.includes(health)) throw invalid(`invalid filter 'health=${health}'`);
+	}
+	for (const code of filters.get("exited")) {
+		if (!/^-?\d+$/.test(code)) throw invalid(`invalid filter 'exited=${code}'`);
+	}
+	for (const port of [...filters.get("expose"), ...filters.get("publish")]) {
+		if (!/^\d{1,5}(-\d{1,5})?(\/(tcp|udp|sctp))?$/.test(port)) throw invalid(`invalid port: ${port}`);
+	}
+}
+
+function matches(record: ContainerRecord, filters: Filters): boolean {
+	const state = record.state;
+	return (
+		filters.any("id", (id) => record.id.startsWith(id) || matchesPattern(record.id, id)) &&
+		filters.any("name", (name) => matchesPattern(record.name, name) || matchesPattern(`/${record.name}`, name)) &&
+		filters.every("label", (label) => matchesLabel(record.config.Labels, label)) &&
+		filters.any("status", (status) => state.status === status) &&
+		filters.any("exited", (code) => state.status === "exited" && state.exitCode === Number(code)) &&
+		filters.any("health", (health) => health === "none") &&
+		filters.any("isolation", (isolation) => isolation === "default") &&
+		filters.any("network", (network) => onNetwork(record, network)) &&
+		filters.any("volume", (volume) => mountsAt(record, volume)) &&
+		filters.any("publish", (port) => publishes(record, port)) &&
+		filters.any("expose", (port) => exposes(record, port)) &&
+		boolFilter(filters, "is-task") !== true
+	);
+}
+
+function onNetwork(record: ContainerRecord, network: string): boolean {
+	if (record.hostConfig.NetworkMode === network) return true;
+	const endpoints = record.network?.endpoints ?? [];
+	return endpoints.some((one) => one.networkName === network || one.networkId.startsWith(network));
+}
+
+function mountsAt(record: ContainerRecord, path: string): boolean {
+	const binds = (record.hostConfig.Binds ?? []).flatMap((bind) => bind.split(":").slice(0, 2));
+	const mounts = (record.hostConfig.Mounts ?? []).flatMap((mount) => [mount.Source, mount.Target]);
+	return [...binds, ...mounts].includes(path);
+}
+
+function inRange(wanted: string, port: number, protocol: string): boolean {
+	const [range = "", type = "tcp"] = wanted.split("/");
+	const [from = 0, to = from] = range.split("-").map(Number);
+	return type === protocol && port >= from && port <= to;
+}
+
+function publishes(record: ContainerRecord, wanted: string): boolean {
+	return Object.keys(record.hostConfig.PortBindings).some((key) => {
+		const [port = "", protocol = "tcp"] = key.split("/");
+		return inRange(wanted, Number(port), protocol);
+	});
+}
+
+function exposes(record: ContainerRecord, wanted: string): boolean {
+	return Object.keys(record.config.ExposedPorts ?? {}).some((key) => {
+		const [port = "", protocol = "tcp"] = key.split("/");
+		return inRange(wanted, Number(port), protocol);
+	});
+}

@@ -1,0 +1,218 @@
+import type { HostConfig } from "../../engine/containers/config.ts";
+import type { ContainerRecord, ContainerState, EndpointSettings, PublishedPort } from "../../engine/containers/record.ts";
+import { ZERO_TIME } from "../../shared/time.ts";
+import { statusText } from "./status.ts";
+
+/** One row of `GET /containers/json`. `now` in milliseconds. */
+export function summaryView(record: ContainerRecord, now: number, imageName: string) {
+	return {
+		Id: record.id,
+		Names: [`/${record.name}`],
+		Image: imageName,
+		ImageID: record.imageId,
+		Command: commandText(record),
+		Created: Math.floor(Date.parse(record.created) / 1000),
+		Ports: portList(record),
+		Labels: record.config.Labels,
+		State: record.state.status,
+		Status: statusText(record.state, now),
+		HostConfig: { NetworkMode: record.hostConfig.NetworkMode },
+		NetworkSettings: { Networks: networksView(record) },
+		Mounts: mountsView(record),
+	};
+}
+
+/** docker ps joins with blanks and quotes what has blanks inside. */
+function commandText(record: ContainerRecord): string {
+	return [record.path, ...record.args].map((word) => (/\s/.test(word) ? `'${word}'` : word)).join(" ");
+}
+
+function portList(record: ContainerRecord) {
+	const published = isUp(record.state) ? (record.network?.ports ?? []) : [];
+	const taken = new Set(published.map((port) => `${port.containerPort}/${port.protocol}`));
+	const exposed = isUp(record.state) ? Object.keys(record.config.ExposedPorts ?? {}).filter((port) => !taken.has(port)) : [];
+	return [
+		...published.map((port) => ({
+			IP: port.hostIp,
+			PrivatePort: port.containerPort,
+			PublicPort: port.hostPort,
+			Type: port.protocol,
+		})),
+		...exposed.map((port) => ({ PrivatePort: Number.parseInt(port, 10), Type: port.split("/")[1] ?? "tcp" })),
+	];
+}
+
+export function isUp(state: ContainerState): boolean {
+	return state.status === "running" || state.status === "paused";
+}
+
+/** `GET /containers/{id}/json`, fields and types as dockerd writes them. */
+export function inspectView(record: ContainerRecord, dirs: { data: string }, driver: string) {
+	const directory = `${dirs.data}/containers/${record.id}`;
+	const logged = record.hostConfig.LogConfig.Type === "json-file";
+	return {
+		Id: record.id,
+		Created: record.created,
+		Path: record.path,
+		Args: record.args,
+		State: stateView(record.state),
+		Image: record.imageId,
+		ResolvConfPath: `${directory}/resolv.conf`,
+		HostnamePath: `${directory}/hostname`,
+		HostsPath: `${directory}/hosts`,
+		LogPath: logged ? `${directory}/${record.id}-json.log` : "",
+		Name: `/${record.name}`,
+		RestartCount: record.restartCount,
+		Driver: driver,
+		Platform: "linux",
+		MountLabel: "",
+		ProcessLabel: "",
+		AppArmorProfile: "",
+		ExecIDs: record.execIds.length > 0 ? record.execIds : null,
+		HostConfig: hostConfigView(record.hostConfig),
+		GraphDriver: { Data: null, Name: driver },
+		Mounts: mountsView(record),
+		Config: { ...record.config, OnBuild: null },
+		NetworkSettings: networkSettingsView(record),
+	};
+}
+
+function stateView(state: ContainerState) {
+	const up = state.status === "running" || state.status === "paused" ? state : undefined;
+	const ended = up ? undefined : (state as Partial<Extract<ContainerState, { status: "exited" }>>);
+	return {
+		Status: state.status,
+		// docker counts a restarting container as running
+		Running: up !== undefined || state.status === "restarting",
+		Paused: state.status === "paused",
+		Restarting: state.status === "restarting",
+		OOMKilled: ended?.oomKilled ?? false,
+		Dead: state.status === "dead",
+		Pid: up?.pid ?? 0,
+		ExitCode: ended?.exitCode ?? 0,
+		Error: ended?.error ?? "",
+		StartedAt: up?.startedAt ?? ended?.startedAt ?? ZERO_TIME,
+		FinishedAt: ended?.finishedAt ?? ZERO_TIME,
+	};
+}
+
+function hostConfigView(config: HostConfig) {
+	return {
+		...config,
+		CgroupnsMode: config.CgroupnsMode || "private",
+		IpcMode: config.IpcMode || "private",
+		VolumeDriver: "",
+		VolumesFrom: null,
+		Cgroup: "",
+		Links: null,
+		UsernsMode: "",
+		Runtime: "crun",
+		Isolation: "",
+		CgroupParent: "",
+		BlkioWeight: 0,
+		BlkioWeightDevice: [],
+		BlkioDeviceReadBps: [],
+		BlkioDeviceWriteBps: [],
+		BlkioDeviceReadIOps: [],
+		BlkioDeviceWriteIOps: [],
+		CpuRealtimePeriod: 0,
+		CpuRealtimeRuntime: 0,
+		DeviceCgroupRules: null,
+		DeviceRequests: null,
+		MemorySwappiness: null,
+		OomKillDisable: false,
+		CpuCount: 0,
+		CpuPercent: 0,
+		IOMaximumIOps: 0,
+		IOMaximumBandwidth: 0,
+	};
+}
+
+function mountsView(record: ContainerRecord) {
+	const binds = (record.hostConfig.Binds ?? []).map((bind) => {
+		const [source = "", target = "", mode = ""] = bind.split(":");
+		return bindMount(source, target, mode, !mode.split(",").includes("ro"), propagationOf(mode));
+	});
+	const mounts = (record.hostConfig.Mounts ?? []).map((mount) =>
+		mount.Type === "bind"
+			? bindMount(mount.Source ?? "", mount.Target, "", !mount.ReadOnly, mount.BindOptions?.Propagation ?? "rprivate")
+			: { Type: "tmpfs", Source: "", Destination: mount.Target, Mode: "", RW: !mount.ReadOnly, Propagation: "" },
+	);
+	return [...binds, ...mounts];
+}
+
+function bindMount(source: string, target: string, mode: string, writable: boolean, propagation: string) {
+	return { Type: "bind", Source: source, Destination: target, Mode: mode, RW: writable, Propagation: propagation };
+}
+
+function propagationOf(mode: string): string {
+	return mode.split(",").find((word) => /^r?(private|shared|slave)$/.test(word)) ?? "rprivate";
+}
+
+function networkSettingsView(record: ContainerRecord) {
+	const network = record.network;
+	const bridge = network?.endpoints.find((endpoint) => endpoint.networkName === "bridge");
+	return {
+		Bridge: "",
+		SandboxID: network?.sandboxId ?? "",
+		SandboxKey: network?.sandboxPath ?? "",
+		Ports: portMap(record),
+		HairpinMode: false,
+		LinkLocalIPv6Address: "",
+		LinkLocalIPv6PrefixLen: 0,
+		SecondaryIPAddresses: null,
+		SecondaryIPv6Addresses: null,
+		EndpointID: bridge?.endpointId ?? "",
+		Gateway: bridge?.gateway ?? "",
+		GlobalIPv6Address: "",
+		GlobalIPv6PrefixLen: 0,
+		IPAddress: bridge?.ipAddress ?? "",
+		IPPrefixLen: bridge?.prefixLength ?? 0,
+		IPv6Gateway: "",
+		MacAddress: bridge?.macAddress ?? "",
+		Networks: networksView(record),
+	};
+}
+
+/** Every exposed port of a running container; null where it is not published. */
+function portMap(record: ContainerRecord): Record<string, { HostIp: string; HostPort: string }[] | null> {
+	const result: Record<string, { HostIp: string; HostPort: string }[] | null> = {};
+	if (!isUp(record.state)) return result;
+	for (const port of Object.keys(record.config.ExposedPorts ?? {})) result[port] = null;
+	for (const port of record.network?.ports ?? []) {
+		const key = `${port.containerPort}/${port.protocol}`;
+		result[key] = [...(result[key] ?? []), bindingView(port)];
+	}
+	return result;
+}
+
+function bindingView(port: PublishedPort) {
+	return { HostIp: port.hostIp, HostPort: String(port.hostPort) };
+}
+
+function networksView(record: ContainerRecord) {
+	const endpoints = record.network?.endpoints ?? [];
+	if (endpoints.length > 0) return Object.fromEntries(endpoints.map((one) => [one.networkName, endpointView(one)]));
+	const name = record.hostConfig.NetworkMode;
+	return { [name]: endpointView({ networkName: name, networkId: "", endpointId: "" }) };
+}
+
+function endpointView(endpoint: EndpointSettings) {
+	return {
+		IPAMConfig: null,
+		Links: null,
+		Aliases: null,
+		MacAddress: endpoint.macAddress ?? "",
+		DriverOpts: null,
+		GwPriority: 0,
+		NetworkID: endpoint.networkId,
+		EndpointID: endpoint.endpointId,
+		Gateway: endpoint.gateway ?? "",
+		IPAddress: endpoint.ipAddress ?? "",
+		IPPrefixLen: endpoint.prefixLength ?? 0,
+		IPv6Gateway: "",
+		GlobalIPv6Address: "",
+		GlobalIPv6PrefixLen: 0,
+		DNSNames: null,
+	};
+}

@@ -1,0 +1,26 @@
+import type { ExecRecord } from "../../engine/containers/contract.ts";
+
+/** `GET /exec/{id}/json`. */
+export function execView(record: ExecRecord) {
+	const { config, state } = record;
+	const [entrypoint = "", ...args] = config.Cmd;
+	return {
+		ID: record.id,
+		Running: state.status === "running",
+		ExitCode: state.status === "exited" ? state.exitCode : null,
+		ProcessConfig: {
+			tty: config.Tty,
+			entrypoint,
+			arguments: args,
+			privileged: config.Privileged,
+			...(config.User ? { user: config.User } : {}),
+		},
+		OpenStdin: config.AttachStdin,
+		OpenStderr: config.AttachStderr,
+		OpenStdout: config.AttachStdout,
+		CanRemove: state.status === "exited",
+		ContainerID: record.containerId,
+		DetachKeys: config.DetachKeys,
+		Pid: state.status === "created" ? 0 : state.pid,
+	};
+}

@@ -1,0 +1,178 @@
+import type { IncomingMessage } from "node:http";
+import type { Duplex } from "node:stream";
+import { WebSocketServer } from "ws";
+import type { AttachRequest, Containers, Execs } from "../engine/containers/contract.ts";
+import { messageOf } from "../shared/errors.ts";
+import { parseJson } from "./body.ts";
+import { DetachScanner, parseDetachKeys } from "./detach-keys.ts";
+import { invalid, statusOf } from "./errors.ts";
+import { decodeExecStart } from "./exec/schema.ts";
+import { boolOf } from "./query.ts";
+import { streamType } from "./stream.ts";
+
+/** A container's streams and what tells the engine that this client left. */
+export interface Session {
+	readonly tty: boolean;
+	readonly stream: Duplex;
+	readonly detached: () => void;
+	/** Whether typed bytes may hold the detach sequence. */
+	readonly detachKeys: Uint8Array | undefined;
+}
+
+/** What a hijacking request asks for, before anything was attached. */
+export type HijackTarget = { readonly kind: "attach" | "exec" | "websocket"; readonly id: string };
+
+/** The target of `POST /containers/x/attach`, `POST /exec/x/start`, `GET /containers/x/attach/ws`; undefined for any other path. */
+export function hijackTarget(method: string, path: string): HijackTarget | undefined {
+	const bare = path.split("?", 1)[0] ?? "";
+	const attach = /^\/containers\/([^/]+)\/attach(\/ws)?$/.exec(bare);
+	if (attach?.[1] && method === (attach[2] ? "GET" : "POST")) {
+		return { kind: attach[2] ? "websocket" : "attach", id: decode(attach[1]) };
+	}
+	const exec = method === "POST" ? /^\/exec\/([^/]+)\/start$/.exec(bare)?.[1] : undefined;
+	return exec ? { kind: "exec", id: decode(exec) } : undefined;
+}
+
+function decode(text: string): string {
+	try {
+		return decodeURIComponent(text);
+	} catch {
+		throw invalid(`invalid path: ${text}`);
+	}
+}
+
+/** Opens attach and exec sessions. */
+export function createSessions(containers: Containers, execs: Execs) {
+	return {
+		async attach(id: string, query: URLSearchParams): Promise<Session> {
+			const keys = parseDetachKeys(query.get("detachKeys") ?? undefined);
+			const request = attachRequest(query);
+			const session = await containers.attach(id, request);
+			return { ...session, detachKeys: session.tty && request.stdin ? keys : undefined };
+		},
+		/** undefined: it was started detached. */
+		async exec(id: string, body: string): Promise<Session | undefined> {
+			const asked = decodeExecStart(body.trim() === "" ? {} : parseJson(body), "ExecStartOptions");
+			const options = { tty: asked.Tty, consoleSize: asked.ConsoleSize };
+			if (asked.Detach) {
+				await execs.startDetached(id, options);
+				return undefined;
+			}
+			const { config } = execs.inspect(id);
+			const session = await execs.start(id, options);
+			const keys = session.tty && config.AttachStdin ? parseDetachKeys(config.DetachKeys) : undefined;
+			return { ...session, detachKeys: keys };
+		},
+	};
+}
+
+export type Sessions = ReturnType<typeof createSessions>;
+
+function attachRequest(query: URLSearchParams): AttachRequest {
+	return {
+		stdin: boolOf(query, "stdin"),
+		stdout: boolOf(query, "stdout"),
+		stderr: boolOf(query, "stderr"),
+		logs: boolOf(query, "logs"),
+		stream: boolOf(query, "stream"),
+	};
+}
+
+/** Reads the body that came with the upgrade request; the socket is raw after it. */
+export async function readUpgradeBody(request: IncomingMessage): Promise<string> {
+	const parts: Buffer[] = [];
+	let size = 0;
+	for await (const part of request) {
+		size += part.length;
+		if (size > 1024 * 1024) throw invalid("invalid JSON: request body larger than 1048576 bytes");
+		parts.push(part);
+	}
+	return Buffer.concat(parts).toString("utf8");
+}
+
+/** The answer that turns the socket into the stream; `upgrade` false gives docker's plain 200 form. */
+export function hijackHead(session: Session, minor: number, upgrade: boolean): string {
+	const type = streamType(session.tty, minor);
+	if (!upgrade) return `HTTP/1.1 200 OK\r\nContent-Type: ${type}\r\n\r\n`;
+	return `HTTP/1.1 101 UPGRADED\r\nContent-Type: ${type}\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n`;
+}
+
+/** An error written on a raw socket. */
+export function rawError(error: unknown): string {
+	const body = `${JSON.stringify({ message: messageOf(error) })}\n`;
+	const head = `HTTP/1.1 ${statusOf(error)} Error\r\nContent-Type: application/json\r\n`;
+	return `${head}Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`;
+}
+
+/**
+ * Joins a client's socket with a session until both ways have ended or one side is gone. The client's end of input closes the
+ * container's stdin and leaves output going; backpressure holds both ways.
+ */
+export function joinStreams(socket: Duplex, session: Session, head?: Uint8Array): Promise<void> {
+	const { stream } = session;
+	const scanner = session.detachKeys ? new DetachScanner(session.detachKeys) : undefined;
+	const { promise, resolve } = Promise.withResolvers<void>();
+	let over = false;
+	const finish = (left: boolean) => {
+		if (over) return;
+		over = true;
+		if (left) session.detached();
+		stream.destroy();
+		socket.destroy();
+		resolve();
+	};
+	const input = (chunk: Uint8Array) => {
+		const { pass, detached } = scanner?.push(chunk) ?? { pass: chunk, detached: false };
+		if (pass.length > 0 && stream.writable && !stream.write(pass)) {
+			socket.pause();
+			stream.once("drain", () => socket.resume());
+		}
+		if (!detached) return;
+		session.detached();
+		over = true;
+		stream.destroy();
+		socket.end();
+		resolve();
+	};
+	if (head && head.length > 0) input(head);
+	socket.on("data", input);
+	socket.on("end", () => stream.writable && stream.end());
+	stream.on("data", (chunk: Uint8Array) => {
+		if (socket.write(chunk)) return;
+		stream.pause();
+		socket.once("drain", () => stream.resume());
+	});
+	// the output is over: what is written goes out first, then the socket ends, whatever the client still types
+	stream.on("end", () => {
+		if (over) return;
+		over = true;
+		socket.end(() => socket.destroy());
+		stream.destroy();
+		resolve();
+	});
+	stream.on("close", () => finish(false));
+	stream.on("error", () => finish(false));
+	socket.on("close", () => finish(true));
+	socket.on("error", () => finish(true));
+	return promise;
+}
+
+/** Attaches a WebSocket: binary messages either way, no framing. */
+export function joinWebSocket(request: IncomingMessage, socket: Duplex, head: Buffer, session: Session): void {
+	const server = new WebSocketServer({ noServer: true });
+	server.handleUpgrade(request, socket, head, (client) => {
+		const { stream } = session;
+		client.on("message", (data) => stream.write(Buffer.isBuffer(data) ? data : Buffer.from(data as ArrayBuffer)));
+		client.on("close", () => {
+			session.detached();
+			stream.destroy();
+		});
+		client.on("error", () => client.terminate());
+		stream.on("data", (chunk: Uint8Array) => {
+			stream.pause();
+			client.send(chunk, { binary: true }, () => stream.resume());
+		});
+		stream.on("end", () => client.close(1000));
+		stream.on("error", () => client.close(1011));
+	});
+}

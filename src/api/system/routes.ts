@@ -1,0 +1,84 @@
+import { Elysia } from "elysia";
+import type { Containers } from "../../engine/containers/contract.ts";
+import type { EngineEvent, Events } from "../../engine/events.ts";
+import type { Images } from "../../engine/images/contract.ts";
+import type { SystemFacts } from "../../engine/system.ts";
+import type { ContainerList } from "../containers/list.ts";
+import { invalid } from "../errors.ts";
+import { type Filters, filtersOf, matchesLabel } from "../filters.ts";
+import { queryOf, timeOf } from "../query.ts";
+import { streamResponse } from "../stream.ts";
+import { eventLine, infoView, versionView } from "./view.ts";
+
+const FILTERS = [
+	"config", "container", "daemon", "event", "image", "label", "network", "node", "plugin", "scope", "secret", "service",
+	"type", "volume",
+]; // biome-ignore format: a plain word list
+
+/** What is about the engine as a whole. `/_ping` is answered by the listener. */
+export function systemRoutes(of: {
+	facts: SystemFacts;
+	containers: Containers;
+	images: Images;
+	list: ContainerList;
+	events: Events;
+}) {
+	return new Elysia()
+		.get("/version", () => Response.json(versionView(of.facts)))
+		.get("/info", () => Response.json(infoView(of.facts, of.containers, of.images)))
+		.get("/events", ({ request }) => eventsReply(of.events, request))
+		.get("/system/df", async () => Response.json(await diskUsage(of.images, of.list)));
+}
+
+function eventsReply(events: Events, request: Request): Response {
+	const query = queryOf(request);
+	const filters = filtersOf(query, FILTERS);
+	const range = { since: timeOf(query, "since"), until: timeOf(query, "until") };
+	if (range.since !== undefined && range.until !== undefined && range.until < range.since) {
+		throw invalid(`\`since\` time (${query.get("since")}) cannot be after \`until\` time (${query.get("until")})`);
+	}
+	const source = events.subscribe(range, request.signal);
+	async function* lines() {
+		const encoder = new TextEncoder();
+		for await (const event of source) if (matches(event, filters)) yield encoder.encode(eventLine(event));
+	}
+	return streamResponse(lines(), "application/json");
+}
+
+function matches(event: EngineEvent, filters: Filters): boolean {
+	const { ID, Attributes } = event.Actor;
+	const isActor = (type: string) => (ref: string) =>
+		event.Type === type && (ID === ref || (ref.length >= 4 && ID.startsWith(ref)) || Attributes.name === ref);
+	const isImage = (ref: string) =>
+		isActor("image")(ref) || (event.Type === "container" && (Attributes.image === ref || Attributes.image?.split(":")[0] === ref));
+	return (
+		filters.any("type", (type) => event.Type === type) &&
+		// `exec_start: sh` is found as exec_start
+		filters.any("event", (action) => event.Action === action || event.Action.startsWith(`${action}:`)) &&
+		filters.any("scope", (scope) => event.scope === scope) &&
+		filters.every("label", (label) => matchesLabel(Attributes, label)) &&
+		filters.any("container", isActor("container")) &&
+		filters.any("image", isImage) &&
+		filters.any("network", isActor("network")) &&
+		filters.any("volume", isActor("volume")) &&
+		filters.any("daemon", isActor("daemon")) &&
+		["config", "node", "plugin", "secret", "service"].every((name) => !filters.has(name))
+	);
+}
+
+async function diskUsage(images: Images, list: ContainerList) {
+	const rows = JSON.parse((await list.draw("all=1&size=1")).toString()) as { ImageID: string }[];
+	const summaries = images.list().map((image) => ({
+		Id: image.id,
+		ParentId: "",
+		RepoTags: image.tags,
+		RepoDigests: image.digests,
+		Created: Math.floor(Date.parse(image.created) / 1000) || 0,
+		Size: image.size,
+		SharedSize: -1,
+		Labels: image.config.config?.Labels ?? null,
+		Containers: rows.filter((row) => row.ImageID === image.id).length,
+	}));
+	const total = images.list().reduce((sum, image) => sum + image.size, 0);
+	return { LayersSize: total, Images: summaries, Containers: rows, Volumes: [], BuildCache: [] };
+}

@@ -1,0 +1,135 @@
+import type { Containers } from "../../engine/containers/contract.ts";
+import type { EngineEvent } from "../../engine/events.ts";
+import type { Images } from "../../engine/images/contract.ts";
+import type { SystemFacts } from "../../engine/system.ts";
+import { nowNano } from "../../shared/time.ts";
+import { API_VERSION, MIN_API_VERSION } from "../version.ts";
+
+/** `GET /version`. GoVersion is a field that clients print: it names what we run on. */
+export function versionView(facts: SystemFacts) {
+	const details = {
+		ApiVersion: API_VERSION,
+		Arch: facts.arch,
+		BuildTime: facts.buildTime,
+		Experimental: "false",
+		GitCommit: facts.gitCommit,
+		GoVersion: `bun${Bun.version}`,
+		KernelVersion: facts.kernelVersion,
+		MinAPIVersion: MIN_API_VERSION,
+		Os: "linux",
+	};
+	const { name, version } = facts.runtime;
+	return {
+		Platform: { Name: "Foredeck" },
+		Components: [
+			{ Name: "Engine", Version: facts.version, Details: details },
+			{ Name: name, Version: version, Details: { GitCommit: "" } },
+		],
+		Version: facts.version,
+		...details,
+		Experimental: undefined,
+	};
+}
+
+/** `GET /info`. */
+export function infoView(facts: SystemFacts, containers: Containers, images: Images) {
+	const records = containers.list();
+	const count = (status: string) => records.filter((record) => record.state.status === status).length;
+	const [running, paused] = [count("running") + count("restarting"), count("paused")];
+	return {
+		ID: facts.id,
+		Containers: records.length,
+		ContainersRunning: running,
+		ContainersPaused: paused,
+		ContainersStopped: records.length - running - paused,
+		Images: images.list().length,
+		Driver: facts.storageDriver,
+		DriverStatus: [["Backing Filesystem", "overlayfs"]],
+		Plugins: { Volume: ["local"], Network: ["bridge", "host", "null"], Authorization: null, Log: ["json-file", "none"] },
+		...limitsView(),
+		...machineView(facts),
+		IndexServerAddress: "https://index.docker.io/v1/",
+		RegistryConfig: registryView(facts),
+		GenericResources: null,
+		HttpProxy: "",
+		HttpsProxy: "",
+		NoProxy: "",
+		Labels: [],
+		ExperimentalBuild: false,
+		ServerVersion: facts.version,
+		Runtimes: { [facts.runtime.name]: { path: facts.runtime.path } },
+		DefaultRuntime: facts.runtime.name,
+		Swarm: SWARM,
+		LiveRestoreEnabled: true,
+		Isolation: "",
+		InitBinary: "",
+		ContainerdCommit: { ID: "" },
+		RuncCommit: { ID: facts.runtime.version },
+		InitCommit: { ID: "" },
+		SecurityOptions: facts.securityOptions,
+		Warnings: null,
+	};
+}
+
+const SWARM = {
+	NodeID: "",
+	NodeAddr: "",
+	LocalNodeState: "inactive",
+	ControlAvailable: false,
+	Error: "",
+	RemoteManagers: null,
+};
+
+function limitsView() {
+	return {
+		MemoryLimit: true,
+		SwapLimit: true,
+		CpuCfsPeriod: true,
+		CpuCfsQuota: true,
+		CPUShares: true,
+		CPUSet: true,
+		PidsLimit: true,
+		OomKillDisable: false,
+	};
+}
+
+function machineView(facts: SystemFacts) {
+	return {
+		IPv4Forwarding: facts.ipv4Forwarding(),
+		Debug: false,
+		NFd: 0,
+		NGoroutines: 0,
+		SystemTime: nowNano(),
+		LoggingDriver: "json-file",
+		CgroupDriver: facts.cgroupDriver,
+		CgroupVersion: facts.cgroupVersion,
+		NEventsListener: 0,
+		KernelVersion: facts.kernelVersion,
+		OperatingSystem: facts.operatingSystem,
+		OSVersion: facts.osVersion,
+		OSType: "linux",
+		Architecture: facts.machine,
+		NCPU: facts.cpus,
+		MemTotal: facts.memory,
+		DockerRootDir: facts.dataRoot,
+		Name: facts.hostname,
+	};
+}
+
+function registryView(facts: SystemFacts) {
+	const index = (name: string, secure: boolean) => ({ Name: name, Mirrors: [], Secure: secure, Official: name === "docker.io" });
+	const insecure = facts.insecureRegistries.map((name) => [name, index(name, false)] as const);
+	return {
+		InsecureRegistryCIDRs: ["::1/128", "127.0.0.0/8"],
+		IndexConfigs: Object.fromEntries([["docker.io", index("docker.io", true)] as const, ...insecure]),
+		Mirrors: null,
+	};
+}
+
+/** One line of `GET /events`. timeNano goes beyond what a JS number holds: it is written by hand. */
+export function eventLine(event: EngineEvent): string {
+	const { timeNano, ...rest } = event;
+	const legacy = event.Type === "container" || event.Type === "image";
+	const old = legacy ? { status: event.Action, id: event.Actor.ID, from: event.Actor.Attributes.image } : {};
+	return `${JSON.stringify({ ...old, ...rest }).slice(0, -1)},"timeNano":${timeNano}}\n`;
+}

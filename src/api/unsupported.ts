@@ -1,0 +1,66 @@
+import { Elysia } from "elysia";
+import { EngineError } from "../shared/errors.ts";
+
+/** Operations of the Docker API that this engine does not have yet: named in the refusal, so that nobody takes them for a wrong path. */
+const OPERATIONS: readonly (readonly ["GET" | "POST" | "PUT" | "DELETE" | "HEAD", string])[] = [
+	["GET", "/containers/:id/changes"],
+	["GET", "/containers/:id/export"],
+	["GET", "/containers/:id/stats"],
+	["POST", "/containers/:id/update"],
+	["HEAD", "/containers/:id/archive"],
+	["GET", "/containers/:id/archive"],
+	["PUT", "/containers/:id/archive"],
+	["POST", "/containers/prune"],
+	["POST", "/build"],
+	["POST", "/build/prune"],
+	["POST", "/build/cancel"],
+	["POST", "/images/:name/push"],
+	["GET", "/images/search"],
+	["POST", "/images/prune"],
+	["GET", "/images/:name/get"],
+	["GET", "/images/get"],
+	["GET", "/distribution/:name/json"],
+	["POST", "/auth"],
+	["POST", "/commit"],
+	["POST", "/session"],
+	["POST", "/grpc"],
+	["POST", "/volumes/create"],
+	["PUT", "/volumes/:name"],
+	["DELETE", "/volumes/:name"],
+	["POST", "/volumes/prune"],
+	["POST", "/networks/create"],
+	["DELETE", "/networks/:id"],
+	["POST", "/networks/:id/connect"],
+	["POST", "/networks/:id/disconnect"],
+	["POST", "/networks/prune"],
+	["POST", "/swarm/init"],
+	["POST", "/swarm/join"],
+	["POST", "/swarm/unlock"],
+	["POST", "/plugins/pull"],
+	["POST", "/plugins/create"],
+	["GET", "/plugins/privileges"],
+	["GET", "/plugins/:name/json"],
+	["DELETE", "/plugins/:name"],
+	["POST", "/plugins/:name/enable"],
+	["POST", "/plugins/:name/disable"],
+	["POST", "/plugins/:name/upgrade"],
+	["POST", "/plugins/:name/push"],
+	["POST", "/plugins/:name/set"],
+];
+
+/** Answers 501 to each of them but those in `served` ("POST /images/:name/push"). */
+export function unsupportedRoutes(served: ReadonlySet<string>) {
+	const app = new Elysia();
+	for (const [method, path] of OPERATIONS) {
+		if (served.has(`${method} ${path}`)) continue;
+		app.route(
+			method,
+			path,
+			() => {
+				throw new EngineError("not-implemented", `${method} ${path.replaceAll(/:(\w+)/g, "{$1}")} is not supported yet`);
+			},
+			{ parse: "none" },
+		);
+	}
+	return app;
+}

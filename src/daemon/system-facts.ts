@@ -1,0 +1,71 @@
+import { createHash } from "node:crypto";
+import { existsSync, readFileSync } from "node:fs";
+import { arch, cpus, hostname, machine, release, totalmem } from "node:os";
+import type { SystemFacts } from "../engine/system.ts";
+
+/** Reads what the machine is. `build` and `runtime` come from the caller, who knows them. */
+export function gatherSystemFacts(build: {
+	version: string;
+	gitCommit: string;
+	buildTime: string;
+	dataRoot: string;
+	instance: string;
+	insecureRegistries: readonly string[];
+	runtime: SystemFacts["runtime"];
+}): SystemFacts {
+	const os = parseOsRelease(readText("/etc/os-release"));
+	return {
+		id: engineId(build.instance),
+		version: build.version,
+		gitCommit: build.gitCommit,
+		buildTime: build.buildTime,
+		hostname: hostname(),
+		kernelVersion: release(),
+		operatingSystem: os.PRETTY_NAME ?? "Linux",
+		osVersion: os.VERSION_ID ?? "",
+		arch: arch() === "x64" ? "amd64" : arch(),
+		machine: machine(),
+		cpus: cpus().length,
+		memory: totalmem(),
+		cgroupVersion: existsSync("/sys/fs/cgroup/cgroup.controllers") ? "2" : "1",
+		cgroupDriver: "cgroupfs",
+		securityOptions: securityOptions(),
+		runtime: build.runtime,
+		dataRoot: build.dataRoot,
+		insecureRegistries: build.insecureRegistries,
+		storageDriver: "overlay2",
+		ipv4Forwarding: () => readText("/proc/sys/net/ipv4/ip_forward").trim() === "1",
+	};
+}
+
+/** `NAME="value"` lines of os-release(5). */
+export function parseOsRelease(text: string): Record<string, string> {
+	const entries = text.split("\n").flatMap((line) => {
+		const match = /^([A-Z_]+)=(?:"(.*)"|'(.*)'|(.*))$/.exec(line.trim());
+		return match ? [[match[1], match[2] ?? match[3] ?? match[4] ?? ""]] : [];
+	});
+	return Object.fromEntries(entries);
+}
+
+function securityOptions(): string[] {
+	const options: string[] = [];
+	if (readText("/sys/module/apparmor/parameters/enabled").trim() === "Y") options.push("name=apparmor");
+	if (/^Seccomp:/m.test(readText("/proc/self/status"))) options.push("name=seccomp,profile=builtin");
+	if (existsSync("/sys/fs/cgroup/cgroup.controllers")) options.push("name=cgroupns");
+	return options;
+}
+
+/** A UUID made of the machine's id and the instance: the same after each start, telling nothing about the machine. */
+function engineId(instance: string): string {
+	const seed = readText("/etc/machine-id").trim() || hostname();
+	const hex = createHash("sha256").update(`foredeck:${seed}:${instance}`).digest("hex");
+	return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20, 32)].join("-");
+}
+
+function readText(path: string): string {
+	try {
+		return readFileSync(path, "utf8");
+	} catch {
+		return "";
+	}
+}

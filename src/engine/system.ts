@@ -1,0 +1,31 @@
+/** What the machine and this build are: gathered once at start by daemon, shown by `info` and `version`. */
+export interface SystemFacts {
+	/** Stable id of this engine. */
+	readonly id: string;
+	readonly version: string;
+	readonly gitCommit: string;
+	/** RFC 3339 */
+	readonly buildTime: string;
+	readonly hostname: string;
+	readonly kernelVersion: string;
+	/** PRETTY_NAME of os-release. */
+	readonly operatingSystem: string;
+	readonly osVersion: string;
+	/** Go's name: amd64, arm64 */
+	readonly arch: string;
+	/** uname's name: x86_64, aarch64 */
+	readonly machine: string;
+	readonly cpus: number;
+	/** bytes */
+	readonly memory: number;
+	readonly cgroupVersion: "1" | "2";
+	readonly cgroupDriver: "cgroupfs" | "systemd";
+	/** `name=seccomp,profile=builtin` */
+	readonly securityOptions: readonly string[];
+	readonly runtime: { readonly name: string; readonly path: string; readonly version: string };
+	readonly dataRoot: string;
+	readonly insecureRegistries: readonly string[];
+	readonly storageDriver: string;
+	/** Whether IPv4 is forwarded now. */
+	ipv4Forwarding(): boolean;
+}
