@@ -61,7 +61,7 @@ export class NetworkStore {
 
 	addLease(row: LeaseRow): void {
 		this.database
-			.query("INSERT INTO leases (container_id, container_name, network_id, address) VALUES (?, ?, ?, ?)")
+			.query("INSERT OR REPLACE INTO leases (container_id, container_name, network_id, address) VALUES (?, ?, ?, ?)")
 			.run(row.containerId, row.containerName, row.networkId, row.address);
 	}
 

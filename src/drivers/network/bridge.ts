@@ -13,6 +13,7 @@ import {
 	type Link,
 	listLinks,
 	setAlias,
+	setHairpin,
 	setUp,
 } from "../../sys/linux/link.ts";
 import { RouteSocket } from "../../sys/linux/netlink.ts";
@@ -57,6 +58,7 @@ export class BridgeDriver implements NetworkDriver {
 					master: bridge.index,
 					peer: { name: "eth0", netnsFd, index: ETH0_INDEX, mac: endpoint.mac },
 				}),
+				setHairpin(endpoint.link),
 			);
 			withNetnsFd(netnsFd, path, () => {
 				using inside = new RouteSocket();

@@ -89,7 +89,7 @@ class SandboxService implements Sandboxes {
 		const factory = { directory: this.directory, namespaces, network, leases, resolver };
 		const pool = new SandboxPool(this.options.poolSize ?? 4, () => createBridgeSandbox(factory), log);
 		this.opened = { predefined, leases, factory, pool };
-		for (const kept of keep) this.adopt(kept);
+		for (const kept of keep) this.tryAdopt(kept);
 		this.sweep(predefined.bridge.id);
 		const ports = [...this.joined.values()].flatMap((one) => one.forwards);
 		this.options.firewall.apply({ instance, bridge, subnet: predefined.bridge.subnet, ports });
@@ -225,6 +225,15 @@ class SandboxService implements Sandboxes {
 			namespaces.remove(joined.settings.sandboxPath);
 		}
 		this.opened?.pool.refill();
+	}
+
+	/** One container's trouble must not keep the others from being adopted. */
+	private tryAdopt(kept: Kept): void {
+		try {
+			this.adopt(kept);
+		} catch (error) {
+			this.options.log.error("sandbox not adopted", { containerId: kept.containerId, error: messageOf(error) });
+		}
 	}
 
 	/** Takes over a sandbox that outlived the last daemon. */

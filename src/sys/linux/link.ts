@@ -24,6 +24,9 @@ const IFLA_IFALIAS = 20;
 const IFLA_NET_NS_FD = 28;
 const IFLA_INFO_KIND = 1;
 const IFLA_INFO_DATA = 2;
+const IFLA_INFO_SLAVE_KIND = 4;
+const IFLA_INFO_SLAVE_DATA = 5;
+const IFLA_BRPORT_MODE = 4;
 const VETH_INFO_PEER = 1;
 const NESTED = 0x8000;
 
@@ -107,6 +110,16 @@ export function createVeth({ name, mtu, master, peer }: VethRequest): NetlinkReq
 		]),
 		twin: `ip link add ${name} type veth peer name ${peer.name}`,
 	};
+}
+
+/** `bridge link set dev NAME hairpin on`: frames may leave by the port they came in, so that a sandbox reaches itself by its published port. */
+export function setHairpin(name: string): NetlinkRequest {
+	const info = joinBytes([
+		attribute(IFLA_INFO_SLAVE_KIND, "bridge"),
+		attribute(IFLA_INFO_SLAVE_DATA | NESTED, attribute(IFLA_BRPORT_MODE, Uint8Array.of(1))),
+	]);
+	const body = joinBytes([linkHeader(0, 0), attribute(IFLA_IFNAME, name), attribute(IFLA_LINKINFO | NESTED, info)]);
+	return { type: RTM_NEWLINK, body, twin: `bridge link set dev ${name} hairpin on` };
 }
 
 /** `ip link set dev INDEX up` */

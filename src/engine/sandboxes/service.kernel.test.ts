@@ -1,0 +1,288 @@
+import { Database } from "bun:sqlite";
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { NftFirewall } from "../../drivers/firewall/nft.ts";
+import { createIpamDriver } from "../../drivers/ipam/pool.ts";
+import { BridgeDriver } from "../../drivers/network/bridge.ts";
+import { createNamespaceDriver } from "../../drivers/network/namespace.ts";
+import { parseIpv4 } from "../../shared/ip.ts";
+import { silentLogger } from "../../shared/log.ts";
+import { NetworkStore, networksSchema } from "../../store/networks.ts";
+import { addAddress } from "../../sys/linux/address.ts";
+import { check, libc } from "../../sys/linux/libc.ts";
+import { createVeth, findLink, listLinks, setUp } from "../../sys/linux/link.ts";
+import { RouteSocket } from "../../sys/linux/netlink.ts";
+import { createNetns, openNetns, removeNetns, withNetns, writeSysctl } from "../../sys/linux/netns.ts";
+import { Nftables } from "../../sys/linux/nftables.ts";
+import { bindPort, closePort } from "../../sys/linux/port-socket.ts";
+import { addDefaultRoute } from "../../sys/linux/route.ts";
+import type { PortRequest, Sandboxes } from "./contract.ts";
+import { createSandboxes } from "./service.ts";
+
+/** The host of these tests is a fresh namespace; `outside` is another machine on its wire, 198.51.100.0/24. */
+const root = mkdtempSync(join(tmpdir(), `foredeck-sandboxes-${process.pid}-`));
+const outside = join(root, "outside");
+const database = new Database(":memory:");
+const HOST = "198.51.100.1";
+const OUTSIDE = "198.51.100.2";
+let home: number;
+let sandboxes: Sandboxes;
+
+beforeAll(async () => {
+	home = openNetns("/proc/thread-self/ns/net");
+	check(libc.unshare(0x40000000), "unshare --net");
+	buildOutside();
+	database.exec(networksSchema);
+	sandboxes = engine();
+	await sandboxes.open([]);
+});
+
+afterAll(async () => {
+	await sandboxes.close();
+	for (const name of namespaceFiles()) removeNetns(join(root, "netns", name));
+	removeNetns(outside);
+	check(libc.setns(home, 0x40000000), "setns");
+	closePort(home);
+	rmSync(root, { recursive: true, force: true });
+});
+
+test("two sandboxes reach each other", async () => {
+	const [a, b] = [await joinBridge("a"), await joinBridge("b")];
+	using _ = serveTcp(a.path, 80, "from a");
+	expect(await ask(b.path, a.address, 80)).toBe("from a;172.17.0.3");
+	await leaveAll("a", "b");
+});
+
+test("a sandbox reaches the outside behind the host's address", async () => {
+	const a = await joinBridge("a");
+	using _ = serveTcp(outside, 7000, "outside");
+	expect(await ask(a.path, OUTSIDE, 7000)).toBe(`outside;${HOST}`);
+	await leaveAll("a");
+});
+
+test("a published TCP port answers from loopback, host address, siblings, itself and outside", async () => {
+	const web = await joinBridge("web", [port(80, 8080)]);
+	const other = await joinBridge("other");
+	using _ = serveTcp(web.path, 80, "web");
+	expect(web.ports).toEqual([{ protocol: "tcp", containerPort: 80, hostIp: "0.0.0.0", hostPort: 8080 }]);
+	expect(await ask(undefined, "127.0.0.1", 8080)).toStartWith("web;");
+	expect(await ask(undefined, HOST, 8080)).toStartWith("web;");
+	expect(await ask(other.path, HOST, 8080)).toStartWith("web;");
+	expect(await ask(web.path, HOST, 8080)).toStartWith("web;");
+	expect(await ask(outside, HOST, 8080)).toBe(`web;${OUTSIDE}`);
+	await leaveAll("web", "other");
+	expect(await ask(outside, HOST, 8080)).toBe("closed");
+});
+
+test("a published UDP port answers from loopback and outside", async () => {
+	const a = await joinBridge("a", [{ ...port(53, 5300), protocol: "udp" }]);
+	const server = await withNetns(a.path, () =>
+		Bun.udpSocket({ hostname: "0.0.0.0", port: 53, socket: { data: (s, d, p, h) => void s.send(d, p, h) } }),
+	);
+	expect(await askUdp(undefined, "127.0.0.1", 5300)).toBe("hello");
+	expect(await askUdp(outside, HOST, 5300)).toBe("hello");
+	server.close();
+	await leaveAll("a");
+});
+
+test("publishing one port does not open the others to the outside", async () => {
+	const a = await joinBridge("a", [port(80, 8081)]);
+	using _ = serveTcp(a.path, 81, "hidden");
+	expect(await ask(outside, a.address, 81)).toBe("closed");
+	expect(await ask(undefined, a.address, 81)).toStartWith("hidden");
+	await leaveAll("a");
+});
+
+test("a port published on 127.0.0.1 is unreachable from outside and from siblings", async () => {
+	const a = await joinBridge("a", [{ ...port(80, 8082), hostIp: "127.0.0.1" }]);
+	using _ = serveTcp(a.path, 80, "private");
+	expect(await ask(undefined, "127.0.0.1", 8082)).toStartWith("private");
+	expect(await ask(outside, HOST, 8082)).toBe("closed");
+	expect(await ask(outside, "127.0.0.1", 8082)).toBe("closed");
+	// The attack does work where the guard is missing: without this the line above could pass for another reason.
+	using nft = new Nftables();
+	nft.run("flush chain inet foredeck-t guard\n");
+	expect(await ask(outside, "127.0.0.1", 8082)).toStartWith("private");
+	await leaveAll("a");
+	await restart([]);
+});
+
+test("a busy port is refused in docker's words and leaves nothing", async () => {
+	await joinBridge("a", [port(80, 8083)]);
+	const before = counts();
+	expect(joinBridge("b", [port(80, 8084), port(81, 8083)])).rejects.toThrow(
+		/^driver failed programming external connectivity on endpoint b \([0-9a-f]{64}\): Bind for 0.0.0.0:8083 failed: port is already allocated$/,
+	);
+	const fd = bindPort("tcp", 0, 8085);
+	expect(joinBridge("b", [port(80, 8085)])).rejects.toThrow(
+		/: failed to bind host port for 0.0.0.0:8085:172\.17\.0\.\d+:80\/tcp: address already in use$/,
+	);
+	closePort(fd);
+	expect(counts().files).toBe(before.files);
+	expect(() => bindPort("tcp", 0, 8083)).toThrow("EADDRINUSE");
+	const b = await joinBridge("b", [port(80, 8083, 8090), port(81, 0)]);
+	expect(b.ports[0]?.hostPort).toBe(8084);
+	expect(b.ports[1]?.hostPort).toBeGreaterThanOrEqual(32768);
+	await leaveAll("a", "b");
+});
+
+test("a sandbox with its ports outlives a restart of the engine", async () => {
+	const a = await joinBridge("a", [port(80, 8086)]);
+	await joinBridge("gone");
+	using _ = serveTcp(a.path, 80, "still here");
+	const { settings } = a;
+	await restart([{ containerId: "a", settings }]);
+	expect(await ask(outside, HOST, 8086)).toStartWith("still here");
+	expect(() => bindPort("tcp", 0, 8086)).toThrow("EADDRINUSE");
+	expect(counts()).toEqual({ files: 1, leases: 1 });
+	expect((await joinBridge("b")).address).not.toBe(a.address);
+	expect(sandboxes.networks()[0]?.endpoints.map((one) => one.name)).toEqual(["a", "b"]);
+	await leaveAll("a", "b");
+	expect(counts()).toEqual({ files: 0, leases: 0 });
+});
+
+test("the table comes back when others flushed it", async () => {
+	using nft = new Nftables();
+	nft.run("flush ruleset\n");
+	const a = await joinBridge("a", [port(80, 8087)]);
+	using _ = serveTcp(a.path, 80, "back");
+	expect(await ask(outside, HOST, 8087)).toStartWith("back");
+	await leaveAll("a");
+});
+
+test("none has only lo, host has no namespace, sysctls are set inside", async () => {
+	const none = await sandboxes.join({ ...request("n"), mode: "none" });
+	expect(withNetns(none.sandboxPath ?? "", linkNames)).toEqual(["lo"]);
+	const host = await sandboxes.join({ ...request("h"), mode: "host" });
+	expect(host.sandboxPath).toBeUndefined();
+	const bad = { ...request("x"), sysctls: { "net.ipv4.nonsense": "1" } };
+	expect(sandboxes.join(bad)).rejects.toThrow("cannot set sysctl net.ipv4.nonsense=1");
+	await leaveAll("n", "h", "h");
+	expect(counts()).toEqual({ files: 0, leases: 0 });
+});
+
+test("prepared sandboxes are taken, made again and gone after close", async () => {
+	await restart([], 2);
+	await Bun.sleep(200);
+	expect(counts().files).toBe(2);
+	const start = performance.now();
+	const a = await joinBridge("a");
+	console.log(`join of a prepared sandbox: ${(performance.now() - start).toFixed(2)} ms`);
+	await Bun.sleep(200);
+	expect(counts().files).toBe(3);
+	await leaveAll("a");
+	expect(a.address).toStartWith("172.17.0.");
+	await restart([], 0);
+	expect(counts()).toEqual({ files: 0, leases: 0 });
+});
+
+function engine(poolSize = 0): Sandboxes {
+	return createSandboxes({
+		instance: "t",
+		runRoot: root,
+		store: new NetworkStore(database),
+		resolver: { listen: () => ({ udpPort: 5353, tcpPort: 5354, close: () => {} }) },
+		namespaces: createNamespaceDriver(),
+		network: new BridgeDriver(silentLogger),
+		firewall: new NftFirewall(silentLogger),
+		ipam: createIpamDriver(),
+		log: silentLogger,
+		poolSize,
+	});
+}
+
+async function restart(keep: Parameters<Sandboxes["open"]>[0], poolSize = 0): Promise<void> {
+	await sandboxes.close();
+	sandboxes = engine(poolSize);
+	await sandboxes.open(keep);
+}
+
+function buildOutside(): void {
+	createNetns(outside, () => {});
+	using socket = new RouteSocket();
+	const netnsFd = openNetns(outside);
+	const peer = { name: "eth0", netnsFd, index: 2, mac: "02:00:00:00:00:02" };
+	socket.request(setUp(1), createVeth({ name: "wire", mtu: 1500, peer }));
+	closePort(netnsFd);
+	socket.request(addAddress(findLink(socket, "wire")?.index ?? 0, parseIpv4(HOST) ?? 0, 24));
+	// A careless host, and a neighbour without loopback that sends 127.0.0.1 over the wire: the attack of moby#45610.
+	writeSysctl("net/ipv4/conf/wire/route_localnet", "1");
+	withNetns(outside, () => {
+		using inside = new RouteSocket();
+		inside.request(setUp(2), addAddress(2, parseIpv4(OUTSIDE) ?? 0, 24), addDefaultRoute(2, parseIpv4(HOST) ?? 0));
+		writeSysctl("net/ipv4/conf/eth0/route_localnet", "1");
+	});
+}
+
+function request(name: string) {
+	return { containerId: name, containerName: name, mode: "bridge" as const, ports: [] as PortRequest[], sysctls: {} };
+}
+
+function port(containerPort: number, hostPort: number, hostPortEnd?: number): PortRequest {
+	return { protocol: "tcp", containerPort, hostIp: "", hostPort, hostPortEnd };
+}
+
+async function joinBridge(name: string, ports: PortRequest[] = []) {
+	const settings = await sandboxes.join({ ...request(name), ports });
+	const address = settings.endpoints[0]?.ipAddress ?? "";
+	return { settings, path: settings.sandboxPath ?? "", address, ports: settings.ports };
+}
+
+async function leaveAll(...names: string[]): Promise<void> {
+	for (const name of names) await sandboxes.leave(name);
+}
+
+function namespaceFiles(): string[] {
+	return readdirSync(root).includes("netns") ? readdirSync(join(root, "netns")) : [];
+}
+
+function counts(): { files: number; leases: number } {
+	const row = database.query<{ n: number }, []>("SELECT count(*) AS n FROM leases").get();
+	return { files: namespaceFiles().length, leases: row?.n ?? -1 };
+}
+
+function linkNames(): string[] {
+	using socket = new RouteSocket();
+	return listLinks(socket)
+		.map((link) => link.name)
+		.filter((name) => !name.startsWith("ifb"));
+}
+
+/** Answers each connection with `text;ADDRESS OF THE CLIENT` and closes. */
+function serveTcp(path: string, number: number, text: string): Disposable {
+	const socket = { open: (s: Bun.Socket) => void s.end(`${text};${s.remoteAddress}`), data: () => {} };
+	const server = withNetns(path, () => Bun.listen({ hostname: "0.0.0.0", port: number, socket }));
+	return { [Symbol.dispose]: () => server.stop(true) };
+}
+
+/** What a server says, or "closed" when it cannot be reached. */
+function ask(path: string | undefined, hostname: string, number: number): Promise<string> {
+	const { promise, resolve } = Promise.withResolvers<string>();
+	let text = "";
+	const socket = {
+		data: (_: Bun.Socket, bytes: Buffer) => {
+			text += bytes.toString();
+		},
+		close: () => resolve(text || "closed"),
+		connectError: () => resolve("closed"),
+	};
+	const connect = () => void Bun.connect({ hostname, port: number, socket }).catch(() => resolve("closed"));
+	if (path) withNetns(path, connect);
+	else connect();
+	setTimeout(() => resolve("closed"), 500);
+	return promise;
+}
+
+async function askUdp(path: string | undefined, hostname: string, number: number): Promise<string> {
+	const { promise, resolve } = Promise.withResolvers<string>();
+	const open = () => Bun.udpSocket({ hostname: "0.0.0.0", socket: { data: (_, bytes) => resolve(bytes.toString()) } });
+	const socket = await (path ? withNetns(path, open) : open());
+	socket.send("hello", number, hostname);
+	const timer = setTimeout(() => resolve("closed"), 500);
+	const answer = await promise;
+	clearTimeout(timer);
+	socket.close();
+	return answer;
+}
