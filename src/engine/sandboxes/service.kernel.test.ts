@@ -112,11 +112,11 @@ test("a port published on 127.0.0.1 is unreachable from outside and from sibling
 test("a busy port is refused in docker's words and leaves nothing", async () => {
 	await joinBridge("a", [port(80, 8083)]);
 	const before = counts();
-	expect(joinBridge("b", [port(80, 8084), port(81, 8083)])).rejects.toThrow(
+	await expect(joinBridge("b", [port(80, 8084), port(81, 8083)])).rejects.toThrow(
 		/^driver failed programming external connectivity on endpoint b \([0-9a-f]{64}\): Bind for 0.0.0.0:8083 failed: port is already allocated$/,
 	);
 	const fd = bindPort("tcp", 0, 8085);
-	expect(joinBridge("b", [port(80, 8085)])).rejects.toThrow(
+	await expect(joinBridge("b", [port(80, 8085)])).rejects.toThrow(
 		/: failed to bind host port for 0.0.0.0:8085:172\.17\.0\.\d+:80\/tcp: address already in use$/,
 	);
 	closePort(fd);
@@ -158,7 +158,7 @@ test("none has only lo, host has no namespace, sysctls are set inside", async ()
 	const host = await sandboxes.join({ ...request("h"), mode: "host" });
 	expect(host.sandboxPath).toBeUndefined();
 	const bad = { ...request("x"), sysctls: { "net.ipv4.nonsense": "1" } };
-	expect(sandboxes.join(bad)).rejects.toThrow("cannot set sysctl net.ipv4.nonsense=1");
+	await expect(sandboxes.join(bad)).rejects.toThrow("cannot set sysctl net.ipv4.nonsense=1");
 	await leaveAll("n", "h", "h");
 	expect(counts()).toEqual({ files: 0, leases: 0 });
 });
