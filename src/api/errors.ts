@@ -1,4 +1,4 @@
-import { type ErrorCode, EngineError, messageOf } from "../shared/errors.ts";
+import { EngineError, type ErrorCode, messageOf } from "../shared/errors.ts";
 
 const STATUS: Record<ErrorCode, number> = {
 	invalid: 400,

@@ -18,7 +18,8 @@ export function boolOf(query: URLSearchParams, name: string, fallback = false): 
 export function intOf(query: URLSearchParams, name: string): number | undefined {
 	const value = query.get(name);
 	if (value === null || value === "") return undefined;
-	if (!/^[+-]?\d{1,15}$/.test(value)) throw invalid(`invalid value for ${name}: strconv.Atoi: parsing "${value}": invalid syntax`);
+	if (!/^[+-]?\d{1,15}$/.test(value))
+		throw invalid(`invalid value for ${name}: strconv.Atoi: parsing "${value}": invalid syntax`);
 	return Number(value);
 }
 
@@ -32,7 +33,8 @@ function dimension(query: URLSearchParams, name: "h" | "w"): number {
 	if (!/^\d{1,10}$/.test(value)) {
 		throw invalid(`invalid resize ${name === "h" ? "height" : "width"} "${value}": invalid syntax`);
 	}
-	if (Number(value) > 65535) throw invalid(`invalid resize ${name === "h" ? "height" : "width"} "${value}": value out of range`);
+	if (Number(value) > 65535)
+		throw invalid(`invalid resize ${name === "h" ? "height" : "width"} "${value}": value out of range`);
 	return Number(value);
 }
 
@@ -43,7 +45,8 @@ export function timeOf(query: URLSearchParams, name: string): bigint | undefined
 	const match = /^(-?\d{1,12})(?:\.(\d{1,9}))?$/.exec(value);
 	if (match) return BigInt(match[1] ?? 0) * 1_000_000_000n + BigInt((match[2] ?? "").padEnd(9, "0"));
 	const nanos = parseNano(value);
-	if (nanos === undefined) throw invalid(`invalid value for ${name}: failed to parse value as time or duration: "${value}"`);
+	if (nanos === undefined)
+		throw invalid(`invalid value for ${name}: failed to parse value as time or duration: "${value}"`);
 	return nanos;
 }
 

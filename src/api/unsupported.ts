@@ -57,7 +57,10 @@ export function unsupportedRoutes(served: ReadonlySet<string>) {
 			method,
 			path,
 			() => {
-				throw new EngineError("not-implemented", `${method} ${path.replaceAll(/:(\w+)/g, "{$1}")} is not supported yet`);
+				throw new EngineError(
+					"not-implemented",
+					`${method} ${path.replaceAll(/:(\w+)/g, "{$1}")} is not supported yet`,
+				);
 			},
 			{ parse: "none" },
 		);

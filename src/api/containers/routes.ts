@@ -16,16 +16,24 @@ const RAW = { parse: "none" } as const;
 const noContent = () => new Response(null, { status: 204 });
 
 /** The containers noun but for attach, which takes the socket over: see hijack.ts. */
-export function containerRoutes(containers: Containers, list: ContainerList, place: { dataRoot: string; driver: string }) {
+export function containerRoutes(
+	containers: Containers,
+	list: ContainerList,
+	place: { dataRoot: string; driver: string },
+) {
 	return new Elysia()
 		.get("/containers/json", async ({ request }) => {
 			const body = await list.draw(queryOf(request).toString());
 			return new Response(new Uint8Array(body), { headers: { "content-type": "application/json" } });
 		})
-		.post("/containers/create", async ({ request }) => {
-			const created = await containers.create(await createRequest(request));
-			return Response.json({ Id: created.id, Warnings: created.warnings }, { status: 201 });
-		}, RAW)
+		.post(
+			"/containers/create",
+			async ({ request }) => {
+				const created = await containers.create(await createRequest(request));
+				return Response.json({ Id: created.id, Warnings: created.warnings }, { status: 201 });
+			},
+			RAW,
+		)
 		.get("/containers/:id/json", async ({ request, params }) => {
 			const record = containers.inspect(params.id);
 			const view = inspectView(record, { data: place.dataRoot }, place.driver);
@@ -33,48 +41,89 @@ export function containerRoutes(containers: Containers, list: ContainerList, pla
 			const sizes = await containers.sizes(record.id);
 			return Response.json({ ...view, SizeRw: sizes.rw, SizeRootFs: sizes.rootFs });
 		})
-		.post("/containers/:id/start", async ({ params }) => {
-			await containers.start(params.id);
-			return noContent();
-		}, RAW)
-		.post("/containers/:id/stop", async ({ request, params }) => {
-			await containers.stop(params.id, stopOptions(request));
-			return noContent();
-		}, RAW)
-		.post("/containers/:id/restart", async ({ request, params }) => {
-			await containers.restart(params.id, stopOptions(request));
-			return noContent();
-		}, RAW)
-		.post("/containers/:id/kill", async ({ request, params }) => {
-			await containers.kill(params.id, queryOf(request).get("signal") || "SIGKILL");
-			return noContent();
-		}, RAW)
-		.post("/containers/:id/pause", async ({ params }) => {
-			await containers.pause(params.id);
-			return noContent();
-		}, RAW)
-		.post("/containers/:id/unpause", async ({ params }) => {
-			await containers.unpause(params.id);
-			return noContent();
-		}, RAW)
-		.post("/containers/:id/rename", async ({ request, params }) => {
-			await containers.rename(params.id, queryOf(request).get("name") ?? "");
-			return noContent();
-		}, RAW)
-		.post("/containers/:id/resize", async ({ request, params }) => {
-			const { rows, columns } = sizeOf(queryOf(request));
-			await containers.resize(params.id, rows, columns);
-			return new Response(null, { status: 200 });
-		}, RAW)
+		.post(
+			"/containers/:id/start",
+			async ({ params }) => {
+				await containers.start(params.id);
+				return noContent();
+			},
+			RAW,
+		)
+		.post(
+			"/containers/:id/stop",
+			async ({ request, params }) => {
+				await containers.stop(params.id, stopOptions(request));
+				return noContent();
+			},
+			RAW,
+		)
+		.post(
+			"/containers/:id/restart",
+			async ({ request, params }) => {
+				await containers.restart(params.id, stopOptions(request));
+				return noContent();
+			},
+			RAW,
+		)
+		.post(
+			"/containers/:id/kill",
+			async ({ request, params }) => {
+				await containers.kill(params.id, queryOf(request).get("signal") || "SIGKILL");
+				return noContent();
+			},
+			RAW,
+		)
+		.post(
+			"/containers/:id/pause",
+			async ({ params }) => {
+				await containers.pause(params.id);
+				return noContent();
+			},
+			RAW,
+		)
+		.post(
+			"/containers/:id/unpause",
+			async ({ params }) => {
+				await containers.unpause(params.id);
+				return noContent();
+			},
+			RAW,
+		)
+		.post(
+			"/containers/:id/rename",
+			async ({ request, params }) => {
+				await containers.rename(params.id, queryOf(request).get("name") ?? "");
+				return noContent();
+			},
+			RAW,
+		)
+		.post(
+			"/containers/:id/resize",
+			async ({ request, params }) => {
+				const { rows, columns } = sizeOf(queryOf(request));
+				await containers.resize(params.id, rows, columns);
+				return new Response(null, { status: 200 });
+			},
+			RAW,
+		)
 		.get("/containers/:id/top", async ({ request, params }) =>
-			Response.json(await containers.top(params.id, queryOf(request).get("ps_args") || "-ef")))
+			Response.json(await containers.top(params.id, queryOf(request).get("ps_args") || "-ef")),
+		)
 		.post("/containers/:id/wait", ({ request, params }) => waitReply(containers, params.id, request), RAW)
 		.get("/containers/:id/logs", ({ request, params }) => logsReply(containers, params.id, request))
-		.delete("/containers/:id", async ({ request, params }) => {
-			const query = queryOf(request);
-			await containers.remove(params.id, { force: boolOf(query, "force"), volumes: boolOf(query, "v"), link: boolOf(query, "link") });
-			return noContent();
-		}, RAW);
+		.delete(
+			"/containers/:id",
+			async ({ request, params }) => {
+				const query = queryOf(request);
+				await containers.remove(params.id, {
+					force: boolOf(query, "force"),
+					volumes: boolOf(query, "v"),
+					link: boolOf(query, "link"),
+				});
+				return noContent();
+			},
+			RAW,
+		);
 }
 
 async function createRequest(request: Request): Promise<CreateRequest> {

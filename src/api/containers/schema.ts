@@ -1,5 +1,19 @@
 import type { ContainerConfig, HostConfig, MountRequest } from "../../engine/containers/config.ts";
-import { boolean, type Decode, integer, isEffective, list, map, nullable, object, optional, refused, string, strings, unsupported } from "../body.ts";
+import {
+	boolean,
+	type Decode,
+	integer,
+	isEffective,
+	list,
+	map,
+	nullable,
+	object,
+	optional,
+	refused,
+	string,
+	strings,
+	unsupported,
+} from "../body.ts";
 import { invalid } from "../errors.ts";
 
 const none = unsupported();
@@ -220,7 +234,10 @@ export const decodeCreate: Decode<{ config: ContainerConfig; hostConfig: HostCon
 	const { HostConfig: hostConfig, NetworkingConfig: networking } = CREATE(value, path);
 	for (const name of Object.keys(networking.EndpointsConfig)) {
 		const same = (name === "default" ? "bridge" : name) === hostConfig.NetworkMode;
-		if (!same) throw invalid(`NetworkingConfig.EndpointsConfig.${name} is not supported yet: NetworkMode is ${hostConfig.NetworkMode}`);
+		if (!same)
+			throw invalid(
+				`NetworkingConfig.EndpointsConfig.${name} is not supported yet: NetworkMode is ${hostConfig.NetworkMode}`,
+			);
 	}
 	if (hostConfig.AutoRemove && hostConfig.RestartPolicy.Name !== "no") {
 		throw invalid("can't create 'AutoRemove' container with restart policy");

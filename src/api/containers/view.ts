@@ -1,5 +1,10 @@
 import type { HostConfig } from "../../engine/containers/config.ts";
-import type { ContainerRecord, ContainerState, EndpointSettings, PublishedPort } from "../../engine/containers/record.ts";
+import type {
+	ContainerRecord,
+	ContainerState,
+	EndpointSettings,
+	PublishedPort,
+} from "../../engine/containers/record.ts";
 import { ZERO_TIME } from "../../shared/time.ts";
 import { statusText } from "./status.ts";
 
@@ -30,7 +35,9 @@ function commandText(record: ContainerRecord): string {
 function portList(record: ContainerRecord) {
 	const published = isUp(record.state) ? (record.network?.ports ?? []) : [];
 	const taken = new Set(published.map((port) => `${port.containerPort}/${port.protocol}`));
-	const exposed = isUp(record.state) ? Object.keys(record.config.ExposedPorts ?? {}).filter((port) => !taken.has(port)) : [];
+	const exposed = isUp(record.state)
+		? Object.keys(record.config.ExposedPorts ?? {}).filter((port) => !taken.has(port))
+		: [];
 	return [
 		...published.map((port) => ({
 			IP: port.hostIp,

@@ -22,7 +22,8 @@ function find(networks: readonly NetworkRecord[], ref: string): NetworkRecord {
 	const exact = networks.find((one) => one.id === ref || one.name === ref);
 	if (exact) return exact;
 	const byPrefix = networks.filter((one) => one.id.startsWith(ref));
-	if (byPrefix.length > 1) throw new EngineError("invalid", `network ${ref} is ambiguous (${byPrefix.length} matches found on ID prefix)`);
+	if (byPrefix.length > 1)
+		throw new EngineError("invalid", `network ${ref} is ambiguous (${byPrefix.length} matches found on ID prefix)`);
 	const [only] = byPrefix;
 	if (!only) throw new EngineError("not-found", `network ${ref} not found`);
 	return only;

@@ -2,7 +2,9 @@ import type { NetworkRecord } from "../../engine/sandboxes/contract.ts";
 
 /** docker lists endpoints in inspect only. */
 export function networkView(network: NetworkRecord, withContainers: boolean) {
-	const pool = network.subnet ? [{ Subnet: network.subnet, ...(network.gateway ? { Gateway: network.gateway } : {}) }] : null;
+	const pool = network.subnet
+		? [{ Subnet: network.subnet, ...(network.gateway ? { Gateway: network.gateway } : {}) }]
+		: null;
 	return {
 		Name: network.name,
 		Id: network.id,

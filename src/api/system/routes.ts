@@ -50,7 +50,8 @@ function matches(event: EngineEvent, filters: Filters): boolean {
 	const isActor = (type: string) => (ref: string) =>
 		event.Type === type && (ID === ref || (ref.length >= 4 && ID.startsWith(ref)) || Attributes.name === ref);
 	const isImage = (ref: string) =>
-		isActor("image")(ref) || (event.Type === "container" && (Attributes.image === ref || Attributes.image?.split(":")[0] === ref));
+		isActor("image")(ref) ||
+		(event.Type === "container" && (Attributes.image === ref || Attributes.image?.split(":")[0] === ref));
 	return (
 		filters.any("type", (type) => event.Type === type) &&
 		// `exec_start: sh` is found as exec_start

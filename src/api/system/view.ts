@@ -45,7 +45,12 @@ export function infoView(facts: SystemFacts, containers: Containers, images: Ima
 		Images: images.list().length,
 		Driver: facts.storageDriver,
 		DriverStatus: [["Backing Filesystem", "overlayfs"]],
-		Plugins: { Volume: ["local"], Network: ["bridge", "host", "null"], Authorization: null, Log: ["json-file", "none"] },
+		Plugins: {
+			Volume: ["local"],
+			Network: ["bridge", "host", "null"],
+			Authorization: null,
+			Log: ["json-file", "none"],
+		},
 		...limitsView(),
 		...machineView(facts),
 		IndexServerAddress: "https://index.docker.io/v1/",
@@ -117,7 +122,12 @@ function machineView(facts: SystemFacts) {
 }
 
 function registryView(facts: SystemFacts) {
-	const index = (name: string, secure: boolean) => ({ Name: name, Mirrors: [], Secure: secure, Official: name === "docker.io" });
+	const index = (name: string, secure: boolean) => ({
+		Name: name,
+		Mirrors: [],
+		Secure: secure,
+		Official: name === "docker.io",
+	});
 	const insecure = facts.insecureRegistries.map((name) => [name, index(name, false)] as const);
 	return {
 		InsecureRegistryCIDRs: ["::1/128", "127.0.0.0/8"],

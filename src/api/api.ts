@@ -1,0 +1,18 @@
+import { ContainerList } from "./containers/list.ts";
+import { createSessions } from "./hijack.ts";
+import { Listener } from "./listener.ts";
+import { type ApiServices, createRouter } from "./router.ts";
+import type { TlsFiles } from "./sockets.ts";
+
+/** The whole HTTP API over the engine's services: `listen(hosts)` opens it, `close()` ends it. */
+export function createApi(services: ApiServices, tls?: TlsFiles): Listener {
+	const list = new ContainerList(services.containers, services.images);
+	return new Listener({
+		route: createRouter(services, list),
+		sessions: createSessions(services.containers, services.execs),
+		list,
+		version: services.facts.version,
+		log: services.log,
+		tls,
+	});
+}

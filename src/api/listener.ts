@@ -1,0 +1,211 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer as createTlsServer } from "node:https";
+import type { Duplex } from "node:stream";
+import { EngineError, messageOf } from "../shared/errors.ts";
+import type { Logger } from "../shared/log.ts";
+import type { ContainerList } from "./containers/list.ts";
+import { errorResponse } from "./errors.ts";
+import {
+	type HijackTarget,
+	hijackHead,
+	hijackTarget,
+	joinStreams,
+	joinWebSocket,
+	rawError,
+	readUpgradeBody,
+	type Session,
+	type Sessions,
+} from "./hijack.ts";
+import { sendResponse, toRequest } from "./reply.ts";
+import { parseHost, prepareSocket, restrictSocket, type TlsFiles } from "./sockets.ts";
+import { streamType } from "./stream.ts";
+import { API_VERSION, encodeNames, rememberVersion, splitVersion } from "./version.ts";
+
+const MAX_HEADER_BYTES = 64 * 1024;
+
+export interface ListenerParts {
+	readonly route: (request: Request) => Promise<Response>;
+	readonly sessions: Sessions;
+	readonly list: ContainerList;
+	readonly version: string;
+	readonly log: Logger;
+	readonly tls?: TlsFiles;
+}
+
+/** HTTP on unix and TCP sockets: version prefix, the headers every reply carries, hijacked sockets; the rest goes to the router. */
+export class Listener {
+	private readonly servers: { server: Server; sockets: Set<Duplex> }[] = [];
+	private readonly fixed: Record<string, string>;
+
+	constructor(private readonly parts: ListenerParts) {
+		this.fixed = {
+			"Api-Version": API_VERSION,
+			"Docker-Experimental": "false",
+			Ostype: "linux",
+			Server: `Foredeck/${parts.version} (linux)`,
+		};
+	}
+
+	/** Opens every host or none. "invalid" for a host that is none or not allowed, "conflict" when another engine answers there. */
+	async listen(hosts: readonly string[]): Promise<void> {
+		const addresses = hosts.map((host) => parseHost(host, this.parts.tls !== undefined));
+		try {
+			for (const address of addresses) {
+				if ("path" in address) await prepareSocket(address.path);
+				const server = this.createServer("path" in address ? undefined : this.parts.tls);
+				await opened(server, address);
+				if ("path" in address) restrictSocket(address.path);
+			}
+		} catch (error) {
+			await this.close();
+			throw error instanceof EngineError
+				? error
+				: new EngineError("internal", `cannot listen: ${messageOf(error)}`, { cause: error });
+		}
+	}
+
+	/** Stops listening and ends every connection; containers do not notice. */
+	async close(): Promise<void> {
+		for (const { server, sockets } of this.servers.splice(0)) {
+			server.close();
+			for (const socket of sockets) socket.destroy();
+			server.closeAllConnections();
+		}
+	}
+
+	private createServer(tls: TlsFiles | undefined): Server {
+		const options = { maxHeaderSize: MAX_HEADER_BYTES, allowHalfOpen: true };
+		const server = tls
+			? createTlsServer({ ...options, ...tls, requestCert: true, rejectUnauthorized: true })
+			: createServer(options);
+		const sockets = new Set<Duplex>();
+		server.requestTimeout = 0;
+		server.headersTimeout = 0;
+		server.keepAliveTimeout = 0;
+		server.timeout = 0;
+		server.on("request", (request, reply) => this.serve(request, reply));
+		server.on("upgrade", (request, socket, head) => {
+			sockets.add(socket);
+			socket.once("close", () => sockets.delete(socket));
+			socket.on("error", () => socket.destroy());
+			void this.upgrade(request, socket, head);
+		});
+		this.servers.push({ server, sockets });
+		return server;
+	}
+
+	private serve(message: IncomingMessage, reply: ServerResponse): void {
+		this.dispatch(message, reply).catch((error: unknown) => {
+			this.parts.log.debug("reply broken off", { url: message.url, error });
+			reply.destroy();
+		});
+	}
+
+	private async dispatch(message: IncomingMessage, reply: ServerResponse): Promise<void> {
+		try {
+			const { minor, rest } = splitVersion(message.url ?? "/");
+			const method = message.method ?? "GET";
+			if (rest === "/_ping" && (method === "GET" || method === "HEAD")) return this.ping(reply, method);
+			if (method === "GET" && /^\/containers\/json(\?|$)/.test(rest)) return await this.containerList(rest, reply);
+			const target = hijackTarget(method, rest);
+			if (target) return await this.plainHijack(target, message, reply, minor, rest);
+			await this.handle(message, reply, minor, rest);
+		} catch (error) {
+			await sendResponse(reply, errorResponse(error), this.fixed);
+		}
+	}
+
+	private async handle(message: IncomingMessage, reply: ServerResponse, minor: number, rest: string): Promise<void> {
+		const gone = new AbortController();
+		reply.on("close", () => {
+			if (!reply.writableFinished) gone.abort();
+		});
+		const request = toRequest(message, encodeNames(rest), gone.signal);
+		rememberVersion(request, minor);
+		await sendResponse(reply, await this.parts.route(request), this.fixed);
+	}
+
+	private ping(reply: ServerResponse, method: string): void {
+		reply.writeHead(200, {
+			...this.fixed,
+			"Builder-Version": "1",
+			"Cache-Control": "no-cache, no-store, must-revalidate",
+			Pragma: "no-cache",
+			Swarm: "inactive",
+			"Content-Type": "text/plain; charset=utf-8",
+			"Content-Length": method === "HEAD" ? "0" : "2",
+		});
+		reply.end(method === "HEAD" ? undefined : "OK");
+	}
+
+	private async containerList(path: string, reply: ServerResponse): Promise<void> {
+		const body = await this.parts.list.draw(path.slice("/containers/json?".length));
+		reply.writeHead(200, { ...this.fixed, "Content-Type": "application/json", "Content-Length": String(body.length) });
+		reply.end(body);
+	}
+
+	private async open(target: HijackTarget, path: string, body: () => Promise<string>): Promise<Session | undefined> {
+		if (target.kind === "exec") return this.parts.sessions.exec(target.id, await body());
+		const at = path.indexOf("?");
+		return this.parts.sessions.attach(target.id, new URLSearchParams(at < 0 ? "" : path.slice(at + 1)));
+	}
+
+	/** Without Upgrade only output can flow: what comes in after the body is the next request. */
+	private async plainHijack(
+		target: HijackTarget,
+		message: IncomingMessage,
+		reply: ServerResponse,
+		minor: number,
+		path: string,
+	) {
+		if (target.kind === "websocket") throw new EngineError("invalid", "cannot attach: not a WebSocket handshake");
+		const session = await this.open(target, path, () => readUpgradeBody(message));
+		if (!session) {
+			reply.writeHead(200, { ...this.fixed, "Content-Length": "0" });
+			reply.end();
+			return;
+		}
+		reply.writeHead(200, { ...this.fixed, "Content-Type": streamType(session.tty, minor) });
+		reply.flushHeaders();
+		reply.once("close", () => {
+			if (!reply.writableFinished) session.detached();
+			session.stream.destroy();
+		});
+		session.stream.pipe(reply);
+	}
+
+	private async upgrade(message: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+		try {
+			const { minor, rest } = splitVersion(message.url ?? "/");
+			const target = hijackTarget(message.method ?? "GET", rest);
+			if (!target) return await this.refuseUpgrade(message, socket, minor, rest);
+			const session = await this.open(target, rest, () => readUpgradeBody(message));
+			if (!session) return void socket.end("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+			if (target.kind === "websocket") return joinWebSocket(message, socket, head, session);
+			socket.write(hijackHead(session, minor, true));
+			await joinStreams(socket, session, head);
+		} catch (error) {
+			socket.end(rawError(error));
+		}
+	}
+
+	/** An upgrade asked of a path that has none: its ordinary answer, and the connection ends. */
+	private async refuseUpgrade(message: IncomingMessage, socket: Duplex, minor: number, rest: string): Promise<void> {
+		const request = toRequest(message, encodeNames(rest), new AbortController().signal);
+		rememberVersion(request, minor);
+		const response = await this.parts.route(request);
+		const body = await response.text();
+		const head = `HTTP/1.1 ${response.status} ${response.statusText || "Reply"}\r\nContent-Type: application/json\r\n`;
+		socket.end(`${head}Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`);
+	}
+}
+
+function opened(server: Server, address: { path: string } | { host: string; port: number }): Promise<void> {
+	const { promise, resolve, reject } = Promise.withResolvers<void>();
+	server.once("error", reject);
+	server.listen(address, () => {
+		server.off("error", reject);
+		resolve();
+	});
+	return promise;
+}

@@ -1,0 +1,67 @@
+import { Elysia } from "elysia";
+import type { Containers, Execs } from "../engine/containers/contract.ts";
+import type { Events } from "../engine/events.ts";
+import type { Images } from "../engine/images/contract.ts";
+import type { Sandboxes } from "../engine/sandboxes/contract.ts";
+import type { SystemFacts } from "../engine/system.ts";
+import { EngineError } from "../shared/errors.ts";
+import type { Logger } from "../shared/log.ts";
+import type { ContainerList } from "./containers/list.ts";
+import { containerRoutes } from "./containers/routes.ts";
+import { errorResponse, pageNotFound } from "./errors.ts";
+import { execRoutes } from "./exec/routes.ts";
+import { networkRoutes } from "./networks/routes.ts";
+import { swarmRoutes } from "./swarm/routes.ts";
+import { systemRoutes } from "./system/routes.ts";
+import { unsupportedRoutes } from "./unsupported.ts";
+import { volumeRoutes } from "./volumes/routes.ts";
+
+/** The engine's services, as the API needs them. */
+export interface ApiServices {
+	readonly containers: Containers;
+	readonly execs: Execs;
+	readonly images: Images;
+	readonly sandboxes: Sandboxes;
+	readonly events: Events;
+	readonly facts: SystemFacts;
+	readonly log: Logger;
+	/** Routes of other parts: images, and our own nouns. */
+	readonly extra: readonly Route[];
+}
+
+/** Anything with Elysia's `routes` and `fetch`. */
+export type Route = Elysia;
+
+/** All routes but those that take a socket over; a function from request to reply that never throws. */
+export function createRouter(services: ApiServices, list: ContainerList): (request: Request) => Promise<Response> {
+	const { containers, execs, sandboxes, facts, log } = services;
+	const app = new Elysia().onError(({ code, error, request }) => {
+		if (code === "NOT_FOUND") return pageNotFound();
+		if (!(error instanceof EngineError)) {
+			log.error("request failed", { method: request.method, url: request.url, error, stack: stackOf(error) });
+		}
+		return errorResponse(error);
+	});
+	for (const route of services.extra) app.use(route);
+	const served = new Set(app.routes.map((route) => `${route.method} ${route.path}`));
+	app
+		.use(containerRoutes(containers, list, { dataRoot: facts.dataRoot, driver: facts.storageDriver }))
+		.use(execRoutes(execs))
+		.use(networkRoutes(sandboxes))
+		.use(volumeRoutes())
+		.use(systemRoutes({ ...services, list }))
+		.use(swarmRoutes())
+		.use(unsupportedRoutes(served));
+	return async (request) => {
+		try {
+			return await app.fetch(request);
+		} catch (error) {
+			log.error("request failed", { method: request.method, url: request.url, error });
+			return errorResponse(error);
+		}
+	};
+}
+
+function stackOf(error: unknown): string | undefined {
+	return error instanceof Error ? error.stack : undefined;
+}
