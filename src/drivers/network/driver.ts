@@ -11,8 +11,8 @@ export interface NamespaceDriver {
 	list(directory: string): string[];
 	/** net.* only; throws EngineError "invalid" naming the one refused by the kernel. */
 	setSysctls(path: string, sysctls: Record<string, string>): void;
-	/** Sends what goes to 127.0.0.11:53 inside the namespace to these ports there. May be called again. */
-	redirectResolver(path: string, ports: { udpPort: number; tcpPort: number }): void;
+	/** Sends what goes to 127.0.0.11:53 inside the namespace to these ports there. `again` replaces what an earlier call set up; it costs 10 ms, for the kernel waits for all CPUs when rules go. */
+	redirectResolver(path: string, ports: { udpPort: number; tcpPort: number }, again: boolean): void;
 }
 
 /** A network on this host that sandboxes are connected to by an interface of their own. All calls are synchronous. */

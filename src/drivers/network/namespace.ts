@@ -10,6 +10,9 @@ import type { NamespaceDriver } from "./driver.ts";
 /** lo is the first interface of every namespace. */
 const LOOPBACK_INDEX = 1;
 
+/** Deletes the table, be it there or not. */
+const CLEAR_REDIRECT = "table inet foredeck\ndelete table inet foredeck\n";
+
 export function createNamespaceDriver(): NamespaceDriver {
 	return {
 		create(path) {
@@ -35,10 +38,10 @@ export function createNamespaceDriver(): NamespaceDriver {
 				for (const [name, value] of Object.entries(sysctls)) setSysctl(name, value);
 			});
 		},
-		redirectResolver(path, ports) {
+		redirectResolver(path, ports, again) {
 			withNetns(path, () => {
 				using nft = new Nftables();
-				nft.run(resolverRedirect(ports.udpPort, ports.tcpPort));
+				nft.run((again ? CLEAR_REDIRECT : "") + resolverRedirect(ports.udpPort, ports.tcpPort));
 			});
 		},
 	};
@@ -46,9 +49,7 @@ export function createNamespaceDriver(): NamespaceDriver {
 
 /** The table inside a sandbox: 127.0.0.11:53 is served on other ports, so that port 53 stays the container's. */
 export function resolverRedirect(udpPort: number, tcpPort: number): string {
-	return `table inet foredeck
-delete table inet foredeck
-table inet foredeck {
+	return `table inet foredeck {
 	chain output {
 		type nat hook output priority -100; policy accept;
 		ip daddr 127.0.0.11 udp dport 53 dnat ip to 127.0.0.11:${udpPort}

@@ -50,7 +50,7 @@ export function createBridgeSandbox(factory: SandboxFactory): BridgeSandbox {
 		namespaces.create(path);
 		const { prefixLength } = leases.subnet;
 		network.connect(path, { link: linkName(id), address, prefixLength, gateway: leases.gateway, mac });
-		return serveSandbox(factory, { id, path, address, mac });
+		return serveSandbox(factory, { id, path, address, mac }, false);
 	} catch (error) {
 		namespaces.remove(path);
 		leases.release(address);
@@ -62,11 +62,12 @@ export function createBridgeSandbox(factory: SandboxFactory): BridgeSandbox {
 export function serveSandbox(
 	{ namespaces, leases, resolver }: SandboxFactory,
 	sandbox: { id: string; path: string; address: number; mac: string },
+	adopted: boolean,
 ): BridgeSandbox {
 	let container: string | undefined;
 	const listening = resolver.listen(sandbox.path, () => container);
 	try {
-		namespaces.redirectResolver(sandbox.path, listening);
+		namespaces.redirectResolver(sandbox.path, listening, adopted);
 	} catch (error) {
 		listening.close();
 		throw error;

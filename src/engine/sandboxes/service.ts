@@ -260,7 +260,7 @@ class SandboxService implements Sandboxes {
 		if (!known && endpoint?.ipAddress) {
 			store.addLease({ containerId, containerName, networkId: predefined.bridge.id, address: endpoint.ipAddress });
 		}
-		const sandbox = serveSandbox(factory, { id: sandboxId, path, address, mac: endpoint?.macAddress ?? "" });
+		const sandbox = serveSandbox(factory, { id: sandboxId, path, address, mac: endpoint?.macAddress ?? "" }, true);
 		sandbox.assign(containerId);
 		const held = settings.ports.flatMap((port) => this.ports.adopt(port) ?? []);
 		if (held.length < settings.ports.length)
