@@ -100,7 +100,10 @@ function passInput(socket: Peer, chunk: Uint8Array): void {
 
 function finishInput(socket: Peer): void {
 	const { attached } = socket.data;
-	if (!attached) return void socket.end();
+	if (!attached) {
+		socket.end();
+		return;
+	}
 	if (attached.stdin) attached.process.inputEnded();
 }
 
