@@ -167,7 +167,10 @@ export class LayerWriter implements Disposable {
 		if (!existing) return;
 		this.whiteouts.delete(clean);
 		if (existing.isDirectory() || existing.isSymbolicLink()) this.closeParent(clean);
-		if (!existing.isDirectory()) return fs.unlinkSync(path);
+		if (!existing.isDirectory()) {
+			fs.unlinkSync(path);
+			return;
+		}
 		for (const known of this.directoryTimes.keys()) {
 			if (known === clean || known.startsWith(`${clean}/`)) this.directoryTimes.delete(known);
 		}

@@ -17,7 +17,8 @@ export class UnpackClient implements Disposable {
 
 	unpack(request: UnpackRequest): Promise<{ size: number }> {
 		clearTimeout(this.idle);
-		const worker = (this.worker ??= this.start());
+		this.worker ??= this.start();
+		const worker = this.worker;
 		const job = this.next++;
 		const result = new Promise<{ size: number }>((resolve, reject) => this.waiting.set(job, { resolve, reject }));
 		worker.postMessage({ job, request });
