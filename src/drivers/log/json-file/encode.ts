@@ -34,7 +34,7 @@ function goString(text: string): string {
 	if (!GO_ESCAPES.test(text)) return json;
 	return json
 		.replace(/[<>&\u2028\u2029]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`)
-		.replace(/\\[bft\\]/g, (escape) => SHORT_ESCAPES[escape] ?? escape);
+		.replace(/\\[bft\\]/g, (short) => SHORT_ESCAPES[short] ?? short);
 }
 
 const SHORT_ESCAPES: Record<string, string> = { "\\b": "\\u0008", "\\f": "\\u000c", "\\t": "\\u0009" };

@@ -67,11 +67,17 @@ interface Context {
 
 function receive(socket: Peer, chunk: Uint8Array, context: Context): void {
 	const { data } = socket;
-	if (data.attached) return passInput(socket, chunk);
+	if (data.attached) {
+		passInput(socket, chunk);
+		return;
+	}
 	for (const line of data.lines.push(chunk)) {
 		if (data.control) serve(data.control, JSON.parse(line) as Request, context);
 		else greet(socket, JSON.parse(line) as Greeting, context);
-		if (data.attached) return passInput(socket, data.lines.remainder());
+		if (data.attached) {
+			passInput(socket, data.lines.remainder());
+			return;
+		}
 	}
 }
 
