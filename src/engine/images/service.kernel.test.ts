@@ -18,8 +18,7 @@ let cleanup: AsyncDisposableStack;
 beforeEach(() => {
 	root = fs.mkdtempSync(join(tmpdir(), "images-"));
 	cleanup = new AsyncDisposableStack();
-	// The snapshotter goes on deleting behind: files may vanish under the sweep.
-	cleanup.defer(async () => void (await Bun.$`rm -rf ${root}`.quiet()));
+	cleanup.defer(() => fs.rmSync(root, { recursive: true }));
 	users = [];
 	events = [];
 });

@@ -19,10 +19,11 @@ interface Layer {
  *   active/ID/     upper, work, merged, and lower.json: layer numbers, topmost first
  *   trash/         deleted in the background, swept at open
  */
-export class OverlaySnapshotter implements Snapshotter, Disposable {
+export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
 	private readonly committed = new Map<string, Layer>();
 	private readonly extracting = new Map<string, Promise<{ size: number }>>();
 	private readonly client = new UnpackClient();
+	private readonly erasing = new Set<Promise<unknown>>();
 	private next = 1;
 
 	constructor(private readonly root: string) {
@@ -126,8 +127,10 @@ export class OverlaySnapshotter implements Snapshotter, Disposable {
 		return text.split("\n").reduce((sum, line) => sum + Number(line), 0);
 	}
 
-	[Symbol.dispose](): void {
+	/** Ends the worker and waits for deletions under way. */
+	async [Symbol.asyncDispose](): Promise<void> {
 		this.client[Symbol.dispose]();
+		await Promise.all(this.erasing);
 	}
 
 	private async unpack(request: ExtractRequest): Promise<{ size: number }> {
@@ -179,9 +182,11 @@ export class OverlaySnapshotter implements Snapshotter, Disposable {
 	}
 
 	private erase(path: string): void {
-		rm(path, { recursive: true, force: true }).catch(() => {
-			// What stays is swept at the next open.
-		});
+		// What cannot be deleted is swept at the next open.
+		const work = rm(path, { recursive: true, force: true })
+			.catch(() => undefined)
+			.finally(() => this.erasing.delete(work));
+		this.erasing.add(work);
 	}
 
 	private layer(chainId: string): Layer {
