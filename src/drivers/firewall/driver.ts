@@ -7,4 +7,6 @@ export interface Firewall {
 	/** Resolves when the kernel has the ports. */
 	publish(ports: readonly PortForward[]): Promise<void>;
 	unpublish(ports: readonly PortForward[]): Promise<void>;
+	/** Deletes the table: for a daemon that leaves no container behind. */
+	remove(): void;
 }

@@ -1,7 +1,14 @@
 import type { Logger } from "../../shared/log.ts";
 import { Nftables } from "../../sys/linux/nftables.ts";
 import type { Firewall } from "./driver.ts";
-import { type PortForward, type RulesetModel, renderPublish, renderRuleset, renderUnpublish } from "./ruleset.ts";
+import {
+	type PortForward,
+	type RulesetModel,
+	renderPublish,
+	renderRemoval,
+	renderRuleset,
+	renderUnpublish,
+} from "./ruleset.ts";
 
 /** nftables by libnftables. Made in the host's namespace, where its table stays. */
 export class NftFirewall implements Firewall {
@@ -25,6 +32,13 @@ export class NftFirewall implements Firewall {
 
 	unpublish(ports: readonly PortForward[]): Promise<void> {
 		return this.change([], ports);
+	}
+
+	remove(): void {
+		if (!this.model) return;
+		// nft destroy table inet foredeck-fd
+		this.nft.run(renderRemoval(this.model.instance));
+		this.model = undefined;
 	}
 
 	private change(add: readonly PortForward[], drop: readonly PortForward[]): Promise<void> {

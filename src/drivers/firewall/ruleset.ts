@@ -22,6 +22,12 @@ export function tableOf(instance: string): string {
 	return `inet foredeck-${instance}`;
 }
 
+/** Declared first, so that deleting it never fails for want of it. */
+export function renderRemoval(instance: string): string {
+	const table = tableOf(instance);
+	return `table ${table}\ndelete table ${table}\n`;
+}
+
 /**
  * The whole table as nft text: replaces what stands there in one transaction, so applying twice equals once.
  *

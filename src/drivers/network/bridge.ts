@@ -86,6 +86,14 @@ export class BridgeDriver implements NetworkDriver {
 		}
 	}
 
+	remove(): void {
+		if (!this.bridge) return;
+		this.sweep([]);
+		// ip link delete fd0
+		this.socket.request(deleteLink(this.bridge.index));
+		this.bridge = undefined;
+	}
+
 	usedNetworks(except: string): Cidr[] {
 		const own = findLink(this.socket, except)?.index;
 		return [

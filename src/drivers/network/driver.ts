@@ -23,6 +23,8 @@ export interface NetworkDriver {
 	connect(path: string, endpoint: EndpointSpec): void;
 	/** Deletes interfaces on the bridge other than these. */
 	sweep(keepLinks: readonly string[]): void;
+	/** Deletes the bridge: for a daemon that leaves no container behind. */
+	remove(): void;
 	/** IPv4 networks that the host routes to or has an address in, those of the interface `except` left out. */
 	usedNetworks(except: string): Cidr[];
 	/** Takes a host port for as long as the hold lives. Throws EngineError "conflict" with the kernel's reason in lower-case words: `address already in use`. */

@@ -127,9 +127,13 @@ class SandboxService implements Sandboxes {
 		];
 	}
 
-	/** Running containers keep interfaces, addresses and published ports; only what this process holds goes. */
+	/** Running containers keep interfaces, addresses and published ports; only what this process holds goes. With none left the bridge and the table go too. */
 	async close(): Promise<void> {
 		this.opened?.pool.close();
+		if (this.opened && this.joined.size === 0) {
+			this.options.firewall.remove();
+			this.options.network.remove();
+		}
 		for (const { sandbox, held } of this.joined.values()) {
 			sandbox?.closeResolver();
 			for (const port of held) port.release();

@@ -1,0 +1,172 @@
+import { existsSync, mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { createApi } from "../api/api.ts";
+import { imageRoutes } from "../api/images/routes.ts";
+import { createContent } from "../drivers/content/spool.ts";
+import { createJsonFileLogReader } from "../drivers/log/json-file/reader.ts";
+import { createRuntimeDriver, enterEngineMountNamespace } from "../drivers/runtime/create.ts";
+import { seccompAnnotation } from "../drivers/runtime/seccomp/annotation.ts";
+import { OverlaySnapshotter } from "../drivers/snapshotter/overlay/overlay.ts";
+import type { SeccompProfile } from "../engine/containers/context.ts";
+import type { ContainerRecord } from "../engine/containers/record.ts";
+import { createContainers } from "../engine/containers/service.ts";
+import { createEventBus } from "../engine/event-bus.ts";
+import { ImagesService } from "../engine/images/service.ts";
+import { createLogger, type Logger } from "../shared/log.ts";
+import { COMMIT, VERSION } from "../shared/version.ts";
+import { type ContainerStore, createContainerStore } from "../store/containers.ts";
+import { openDatabase } from "../store/database.ts";
+import { ImageStore, imagesSchema } from "../store/images.ts";
+import { migrations } from "../store/migrations.ts";
+import { NetworkStore, networksSchema } from "../store/networks.ts";
+import { removeEmptyCgroup } from "../sys/linux/cgroup-parent.ts";
+import { runPs } from "../sys/linux/ps.ts";
+import { readInRoot } from "../sys/linux/read-in-root.ts";
+import { buildNetwork } from "./network.ts";
+import type { DaemonOptions } from "./options.ts";
+import { lockDataRoot } from "./pidlock.ts";
+import { announceReady, announceStopping } from "./ready.ts";
+import { findRuntime } from "./runtime.ts";
+import { gatherSystemFacts } from "./system-facts.ts";
+
+/**
+ * Builds the engine, takes over what an earlier daemon left running, and serves until SIGTERM or SIGINT; containers run on after it.
+ * Throws EngineError when another daemon holds the data root, a listener's address is taken, or the state cannot be read.
+ */
+export async function runDaemon(options: DaemonOptions): Promise<void> {
+	const log = createLogger(options.logLevel, { instance: options.instance });
+	guardProcess(log);
+	makeDirectories(options);
+	// First of all: it may execute the process again, and a lock taken before would be lost.
+	enterEngineMountNamespace(options.runRoot);
+	const lock = lockDataRoot(options.dataRoot);
+	const engine = await buildEngine(options, log);
+	await engine.open();
+	announceReady(log, options);
+	await stopRequested();
+	announceStopping(log);
+	await engine.close();
+	lock.release();
+	log.info("stopped");
+	process.exit(0);
+}
+
+async function buildEngine(options: DaemonOptions, log: Logger) {
+	const { dataRoot, runRoot, instance } = options;
+	const database = openDatabase(join(dataRoot, "state.db"), ...migrations, networksSchema, imagesSchema);
+	const store = createContainerStore<ContainerRecord>(database);
+	const runtimeFound = findRuntime();
+	const events = createEventBus();
+	const snapshotter = new OverlaySnapshotter(join(dataRoot, "overlay"));
+	const images = new ImagesService({
+		store: new ImageStore(database),
+		snapshotter,
+		content: createContent(join(dataRoot, "spool")),
+		events,
+		users: (imageId) => usersOf(store, imageId),
+		chainsInUse: () => store.list().flatMap((record) => record.imageChain),
+	});
+	const network = buildNetwork(options, new NetworkStore(database), store, log);
+	const runtime = createRuntimeDriver({
+		runRoot,
+		instance,
+		selfExe: supervisorCommand(),
+		runtimePath: runtimeFound.path,
+		log,
+	});
+	const facts = gatherSystemFacts({
+		version: VERSION,
+		gitCommit: COMMIT,
+		buildTime: "",
+		dataRoot,
+		instance,
+		insecureRegistries: options.insecureRegistries,
+		runtime: runtimeFound,
+	});
+	const engine = createContainers({
+		store,
+		runtime,
+		snapshotter,
+		logs: createJsonFileLogReader(),
+		images,
+		sandboxes: network.sandboxes,
+		events,
+		log,
+		dataRoot,
+		runRoot,
+		instance,
+		cgroupVersion: facts.cgroupVersion === "2" ? 2 : 1,
+		seccomp: seccompOf,
+		readInRoot,
+		runPs,
+	});
+	const api = createApi({
+		containers: engine.containers,
+		execs: engine.execs,
+		images,
+		sandboxes: network.sandboxes,
+		events,
+		facts,
+		log,
+		extra: [imageRoutes(images) as never],
+	});
+	return {
+		async open() {
+			await engine.open();
+			await images.sweep();
+			network.serveHost();
+			await api.listen(options.hosts);
+		},
+		async close() {
+			await api.close();
+			network.stopServing();
+			await engine.close();
+			await network.sandboxes.close();
+			await runtime.close();
+			await snapshotter[Symbol.asyncDispose]();
+			database.close();
+			removeEmptyCgroup(`foredeck-${instance}`);
+		},
+	};
+}
+
+function usersOf(store: ContainerStore<ContainerRecord>, imageId: string): { id: string; running: boolean }[] {
+	return store
+		.list()
+		.filter((record) => record.imageId === imageId)
+		.map(({ id, state }) => ({ id, running: state.status === "running" || state.status === "paused" }));
+}
+
+function seccompOf(profile: SeccompProfile, capabilities: readonly string[]): Record<string, string> {
+	return seccompAnnotation(typeof profile === "string" ? profile : { json: JSON.parse(profile.json) }, capabilities);
+}
+
+/** The data root holds images' and containers' files: nobody but root looks in. */
+function makeDirectories({ dataRoot, runRoot }: DaemonOptions): void {
+	mkdirSync(dataRoot, { recursive: true, mode: 0o700 });
+	mkdirSync(runRoot, { recursive: true, mode: 0o700 });
+}
+
+/** How this program starts itself as supervisor: compiled, argv[0] of the process is the executable; from source, bun and the entry. */
+function supervisorCommand(): [string, ...string[]] {
+	const entry = process.argv[1];
+	const fromSource = entry !== undefined && !entry.startsWith("/$bunfs/") && existsSync(entry);
+	return fromSource ? [process.execPath, entry, "supervisor"] : [process.execPath, "supervisor"];
+}
+
+function stopRequested(): Promise<void> {
+	return new Promise((resolve) => {
+		for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => resolve());
+	});
+}
+
+/** One faulty request must not end the engine: what nobody caught is logged, and containers run on. */
+function guardProcess(log: Logger): void {
+	process.on("uncaughtException", (error) => log.error("uncaught exception", { error, stack: error.stack }));
+	process.on("unhandledRejection", (reason) =>
+		log.error("unhandled rejection", {
+			error: reason,
+			stack: reason instanceof Error ? reason.stack : undefined,
+		}),
+	);
+}
