@@ -1,0 +1,37 @@
+import { EngineError } from "../../shared/errors.ts";
+
+/** capability(7), in kernel order. */
+export const ALL_CAPABILITIES: readonly string[] =
+	"CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE NET_BIND_SERVICE NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE"
+		.split(" ")
+		.map((name) => `CAP_${name}`);
+
+/** moby's 14. */
+export const DEFAULT_CAPABILITIES: readonly string[] =
+	"CHOWN DAC_OVERRIDE FSETID FOWNER MKNOD NET_RAW SETGID SETUID SETFCAP SETPCAP NET_BIND_SERVICE SYS_CHROOT KILL AUDIT_WRITE"
+		.split(" ")
+		.map((name) => `CAP_${name}`);
+
+/** The bounding set after --cap-add and --cap-drop; "invalid" names an unknown one. With --privileged all. */
+export function capabilitiesOf(asked: {
+	readonly CapAdd: readonly string[] | null;
+	readonly CapDrop: readonly string[] | null;
+	readonly Privileged: boolean;
+}): string[] {
+	const add = (asked.CapAdd ?? []).map((name) => normalize(name, "CapAdd"));
+	const drop = (asked.CapDrop ?? []).map((name) => normalize(name, "CapDrop"));
+	if (asked.Privileged) return [...ALL_CAPABILITIES];
+	if (drop.includes("ALL") && !add.includes("ALL")) return add;
+	const base = drop.includes("ALL") ? [] : DEFAULT_CAPABILITIES.filter((name) => !drop.includes(name));
+	if (add.includes("ALL")) return ALL_CAPABILITIES.filter((name) => !drop.includes(name));
+	return [...new Set([...base, ...add])];
+}
+
+function normalize(name: string, field: string): string {
+	const upper = name.toUpperCase();
+	if (upper === "ALL") return upper;
+	const full = upper.startsWith("CAP_") ? upper : `CAP_${upper}`;
+	if (!ALL_CAPABILITIES.includes(full))
+		throw new EngineError("invalid", `invalid ${field}: unknown capability: "${name}"`);
+	return full;
+}

@@ -1,0 +1,106 @@
+import type { LogReader } from "../../drivers/log/driver.ts";
+import type { RuntimeDriver } from "../../drivers/runtime/driver.ts";
+import type { Snapshotter } from "../../drivers/snapshotter/driver.ts";
+import { EngineError } from "../../shared/errors.ts";
+import type { Logger } from "../../shared/log.ts";
+import type { ContainerStore } from "../../store/containers.ts";
+import type { Events } from "../events.ts";
+import type { Images } from "../images/contract.ts";
+import type { Locks } from "../lock.ts";
+import type { Sandboxes } from "../sandboxes/contract.ts";
+import type { ContainerRecord, ContainerState } from "./record.ts";
+import type { Restarts } from "./restart.ts";
+import type { Waits } from "./wait.ts";
+
+export type SeccompProfile = "default" | "unconfined" | { readonly json: string };
+
+/** What the containers noun is built from. */
+export interface ContainerDeps {
+	readonly store: ContainerStore<ContainerRecord>;
+	readonly runtime: RuntimeDriver;
+	readonly snapshotter: Snapshotter;
+	readonly logs: LogReader;
+	readonly images: Images;
+	readonly sandboxes: Sandboxes;
+	readonly events: Events;
+	readonly log: Logger;
+	readonly dataRoot: string;
+	readonly runRoot: string;
+	readonly instance: string;
+	/** The host's: v1 has no private cgroup namespace by default, v2 has. */
+	readonly cgroupVersion: 1 | 2;
+	/** Annotations that carry the compiled filter. */
+	readonly seccomp: (profile: SeccompProfile, capabilities: readonly string[]) => Record<string, string>;
+	/** Text of a file in a mounted root, no symlink leading out of it. */
+	readonly readInRoot: (root: string, path: string) => string | undefined;
+	readonly runPs: (args: readonly string[]) => Promise<{ exitCode: number; stdout: string; stderr: string }>;
+	/** Profile that containers get on a host with AppArmor; it must be loaded. */
+	readonly apparmorProfile?: string;
+	/** A static init for `--init`: tests replace the search in the usual places. */
+	readonly initPath?: () => string | undefined;
+}
+
+/** What the files of this folder share. */
+export interface Context extends ContainerDeps {
+	readonly locks: Locks;
+	readonly waits: Waits;
+	readonly restarts: Restarts;
+	/** Names that a create in flight holds, by name: the id. */
+	readonly reserved: Map<string, string>;
+	/** Called when a container's last process has ended: execs of it are over. */
+	readonly execsEnded: (containerId: string) => void;
+}
+
+/** The record of an id, unambiguous prefix or name; "not-found" in docker's words. */
+export function find(context: Pick<Context, "store">, ref: string): ContainerRecord {
+	const { store } = context;
+	const name = ref.startsWith("/") ? ref.slice(1) : ref;
+	const exact = store.get(ref) ?? store.byName(name);
+	if (exact) return exact;
+	const [first, second] = /^[0-9a-f]+$/.test(ref) ? store.byPrefix(ref) : [];
+	if (second) throw new EngineError("invalid", `Multiple IDs found with provided prefix: ${ref}`);
+	if (!first) throw new EngineError("not-found", `No such container: ${ref}`);
+	return first;
+}
+
+/** Writes a changed copy of the record as it is now; undefined when it is gone. */
+export function change(
+	context: Pick<Context, "store">,
+	id: string,
+	patch: Partial<ContainerRecord>,
+): ContainerRecord | undefined {
+	const now = context.store.get(id);
+	if (!now) return undefined;
+	const next = { ...now, ...patch };
+	context.store.put(next);
+	return next;
+}
+
+export function isRunning(state: ContainerState): state is Extract<ContainerState, { pid: number }> {
+	return state.status === "running" || state.status === "paused";
+}
+
+/** One event of a container with docker's attributes. */
+export function publish(
+	context: Pick<Context, "events">,
+	record: ContainerRecord,
+	action: string,
+	extra: Record<string, string> = {},
+): void {
+	const { Image, Labels } = record.config;
+	context.events.publish("container", action, record.id, { ...Labels, image: Image, name: record.name, ...extra });
+}
+
+/** `<dataRoot>/containers/<id>`: hostname, hosts, resolv.conf, the log, anonymous volumes. */
+export function containerDir(context: Pick<Context, "dataRoot">, id: string): string {
+	return `${context.dataRoot}/containers/${id}`;
+}
+
+export function logPath(context: Pick<Context, "dataRoot">, id: string): string {
+	return `${containerDir(context, id)}/${id}-json.log`;
+}
+
+/** `<runRoot>/bundles/<id>`: config.json of the runtime. */
+export function bundleDir(context: Pick<Context, "runRoot">, id: string): string {
+	return `${context.runRoot}/bundles/${id}`;
+}

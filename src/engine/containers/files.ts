@@ -1,0 +1,117 @@
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { hostname as hostHostname } from "node:os";
+import { EngineError } from "../../shared/errors.ts";
+import { type Context, containerDir } from "./context.ts";
+import type { ContainerRecord, NetworkSettings } from "./record.ts";
+
+const LOCALHOST = `127.0.0.1	localhost
+::1	localhost ip6-localhost ip6-loopback
+fe00::	ip6-localnet
+ff00::	ip6-mcastprefix
+ff02::1	ip6-allnodes
+ff02::2	ip6-allrouters
+`;
+
+/** Writes hostname, hosts and resolv.conf for this start. */
+export function writeFiles(context: Context, record: ContainerRecord, network: NetworkSettings): void {
+	const dir = containerDir(context, record.id);
+	writeText(`${dir}/hostname`, `${record.config.Hostname}\n`);
+	writeText(
+		`${dir}/hosts`,
+		hostsFile(record, network, () => readOr("/etc/hosts", LOCALHOST)),
+	);
+	writeText(
+		`${dir}/resolv.conf`,
+		resolvConf(record, () => readOr("/etc/resolv.conf", "")),
+	);
+}
+
+/** /etc/hosts: the host's own in host mode; else localhost, the extra hosts, the container itself. */
+export function hostsFile(record: ContainerRecord, network: NetworkSettings, hostFile: () => string): string {
+	const { config, hostConfig } = record;
+	const gateway = network.endpoints.find((endpoint) => endpoint.gateway)?.gateway;
+	const extra = (hostConfig.ExtraHosts ?? []).map((entry) => {
+		const [name, address] = parseExtraHost(entry);
+		const target =
+			address === "host-gateway" ? (gateway ?? (hostConfig.NetworkMode === "host" ? "127.0.0.1" : undefined)) : address;
+		if (!target)
+			throw new EngineError(
+				"invalid",
+				`unable to derive the IP value for host-gateway: network mode ${hostConfig.NetworkMode} has no gateway`,
+			);
+		return `${target}\t${name}\n`;
+	});
+	if (hostConfig.NetworkMode === "host") return [hostFile().replace(/\n?$/, "\n"), ...extra].join("");
+	const full = config.Domainname ? `${config.Hostname}.${config.Domainname} ${config.Hostname}` : config.Hostname;
+	const own = network.endpoints.flatMap(({ ipAddress }) => (ipAddress ? [`${ipAddress}\t${full}\n`] : []));
+	return [LOCALHOST, ...extra, ...own].join("");
+}
+
+/** "name:address" or "name=address"; "invalid" in docker's words. */
+export function parseExtraHost(entry: string): [string, string] {
+	const at = entry.search(/[:=]/);
+	const name = entry.slice(0, Math.max(at, 0));
+	const address = entry.slice(at + 1).replace(/^\[(.*)\]$/, "$1");
+	if (at < 1 || address === "") throw new EngineError("invalid", `bad format for add-host: "${entry}"`);
+	if (address !== "host-gateway" && !/^[0-9a-fA-F:.]+$/.test(address)) {
+		throw new EngineError("invalid", `invalid IP address in add-host: "${address}"`);
+	}
+	return [name, address];
+}
+
+/** /etc/resolv.conf: the engine's resolver in a bridge, the host's file in host mode, no server in none; what the client gave wins. */
+export function resolvConf(record: ContainerRecord, hostFile: () => string): string {
+	const { NetworkMode, Dns, DnsSearch, DnsOptions } = record.hostConfig;
+	const host = NetworkMode === "none" ? "" : hostFile();
+	const of = (word: string) =>
+		host
+			.split("\n")
+			.filter((line) => line.startsWith(`${word} `) || line.startsWith(`${word}\t`))
+			.flatMap((line) => line.trim().split(/\s+/).slice(1));
+	const inherited = NetworkMode === "host" ? of("nameserver") : NetworkMode === "none" ? [] : ["127.0.0.11"];
+	const servers = Dns?.length ? Dns : inherited;
+	const search = (DnsSearch?.length ? DnsSearch : of("search")).filter((domain) => domain !== ".");
+	const options = DnsOptions?.length ? DnsOptions : NetworkMode === "bridge" ? ["ndots:0"] : of("options");
+	return [
+		...servers.map((server) => `nameserver ${server}\n`),
+		...(search.length > 0 ? [`search ${search.join(" ")}\n`] : []),
+		...(options.length > 0 ? [`options ${options.join(" ")}\n`] : []),
+	].join("");
+}
+
+/** The name a container has without one of its own: its short id, the host's in host mode. */
+export function defaultHostname(id: string, host: { NetworkMode: string; UTSMode: string }): string {
+	return host.NetworkMode === "host" || host.UTSMode === "host" ? hostHostname() : id.slice(0, 12);
+}
+
+/** mkdir -p; "internal" naming the path. */
+export function makeDir(path: string, mode = 0o710): void {
+	guarded(path, () => mkdirSync(path, { recursive: true, mode }));
+}
+
+function writeText(path: string, text: string): void {
+	guarded(path, () => writeFileSync(path, text, { mode: 0o644 }));
+}
+
+function guarded(path: string, work: () => void): void {
+	try {
+		work();
+	} catch (cause) {
+		throw diskError(cause, path);
+	}
+}
+
+/** A full disk says so with its path; anything else passes as it is. */
+export function diskError(error: unknown, path: string): unknown {
+	const code = (error as { code?: unknown } | undefined)?.code;
+	if (code !== "ENOSPC" && code !== "EDQUOT" && code !== "SQLITE_FULL") return error;
+	return new EngineError("internal", `cannot write ${path}: no space left on device`, { cause: error });
+}
+
+function readOr(path: string, fallback: string): string {
+	try {
+		return readFileSync(path, "utf8");
+	} catch {
+		return fallback;
+	}
+}
