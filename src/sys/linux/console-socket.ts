@@ -1,5 +1,6 @@
 import { ptr } from "bun:ffi";
-import { rmSync } from "node:fs";
+import { closeSync, constants, openSync, rmSync } from "node:fs";
+import { basename, dirname } from "node:path";
 import { check, libc } from "./libc.ts";
 
 const AF_UNIX = 1;
@@ -10,24 +11,48 @@ const MSG_CMSG_CLOEXEC = 0x40000000;
 const TIOCSWINSZ = 0x5414n;
 const F_SETFL = 4;
 const O_RDWR_NONBLOCK = 0o4002n;
-/** sun_path is 108 bytes with its NUL. */
-const MAX_PATH = 107;
+const O_PATH_DIRECTORY = 0o10000000 | constants.O_DIRECTORY | 0o2000000;
 
 /** A listening socket to which an OCI runtime sends the master of the terminal it made (`--console-socket`). */
 export interface ConsoleSocket {
+	/** What the runtime is given: short, whatever the length of the socket's own path; good until `close`. */
+	readonly path: string;
 	/** The pty master, non-blocking and closed on exec. Call it when the runtime has ended. Throws SyscallError when it sent none. */
 	receive(): number;
 	/** Closes and deletes the socket. */
 	close(): void;
 }
 
+/**
+ * Listens on `path`, through an open fd of its directory: the kernel takes no socket path above 107 bytes, and below a long state directory with a
+ * container's 64 digits they are longer. Throws SyscallError.
+ */
 export function listenConsole(path: string): ConsoleSocket {
-	if (Buffer.byteLength(path) > MAX_PATH) throw new Error(`cannot listen on ${path}: longer than ${MAX_PATH} bytes`);
+	const directory = openSync(dirname(path), O_PATH_DIRECTORY);
+	try {
+		const short = `/proc/${process.pid}/fd/${directory}/${basename(path)}`;
+		rmSync(path, { force: true });
+		const fd = listenUnix(short);
+		return {
+			path: short,
+			receive: () => receiveFd(fd),
+			close() {
+				libc.close(fd);
+				closeSync(directory);
+				rmSync(path, { force: true });
+			},
+		};
+	} catch (error) {
+		closeSync(directory);
+		throw error;
+	}
+}
+
+function listenUnix(path: string): number {
 	const fd = check(libc.socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), "socket AF_UNIX");
 	const address = Buffer.alloc(110);
 	address.writeUInt16LE(AF_UNIX, 0);
 	address.write(path, 2);
-	rmSync(path, { force: true });
 	try {
 		check(libc.bind(fd, ptr(address), address.length), `bind ${path}`);
 		check(libc.listen(fd, 1), `listen ${path}`);
@@ -35,13 +60,7 @@ export function listenConsole(path: string): ConsoleSocket {
 		libc.close(fd);
 		throw error;
 	}
-	return {
-		receive: () => receiveFd(fd),
-		close() {
-			libc.close(fd);
-			rmSync(path, { force: true });
-		},
-	};
+	return fd;
 }
 
 function receiveFd(listener: number): number {

@@ -1,11 +1,15 @@
-import { closeSync, openSync, readFileSync, rmSync } from "node:fs";
+import { closeSync, openSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { EngineError } from "../../../shared/errors.ts";
 import { sealedCopy } from "../../../sys/linux/memfd.ts";
-import { spawnProcess } from "../../../sys/linux/process.ts";
+import { killProcess, spawnProcess } from "../../../sys/linux/process.ts";
 import type { Reaper } from "./reaper.ts";
 
 /** fds that become a container process's stdin, stdout and stderr; undefined: /dev/null. */
 export type Stdio = readonly [number | undefined, number | undefined, number | undefined];
+
+const SIGKILL = 9;
+const STRAY_TRIES = 500;
+const STRAY_WAIT_MS = 2;
 
 /** The OCI runtime's command line (crun; runc takes the same). It runs from one sealed copy in memory. */
 export class OciRuntime {
@@ -41,6 +45,21 @@ export class OciRuntime {
 		rmSync(`${this.stateRoot}/${id}`, { recursive: true, force: true });
 	}
 
+	/**
+	 * Kills runtime processes of an earlier supervisor, which go on starting what nobody will own. They are known by the pid file that we
+	 * name to each. Resolves when they are gone, so that they make nothing any more.
+	 * @param processes directory of the process directories
+	 */
+	async endStrays(processes: string): Promise<void> {
+		const mark = `\0--pid-file\0${processes}/`;
+		for (let tries = 0; tries < STRAY_TRIES; tries++) {
+			const strays = processIds().filter((pid) => pid !== process.pid && commandLine(pid).includes(mark));
+			if (strays.length === 0) return;
+			for (const pid of strays) killProcess(pid, SIGKILL);
+			await Bun.sleep(STRAY_WAIT_MS);
+		}
+	}
+
 	private ids(directory: string, console: string | undefined): string[] {
 		const pidFile = ["--pid-file", `${directory}/pid`];
 		return console === undefined ? pidFile : [...pidFile, "--console-socket", console];
@@ -67,6 +86,28 @@ export class OciRuntime {
 
 function readPid(directory: string): number {
 	return Number(readFileSync(`${directory}/pid`, "utf8"));
+}
+
+/** The pid that the runtime wrote of what it started, if it came so far. */
+export function recordedPid(directory: string): number | undefined {
+	try {
+		return readPid(directory) || undefined;
+	} catch {
+		return undefined;
+	}
+}
+
+function processIds(): number[] {
+	return readdirSync("/proc").flatMap((name) => (/^\d+$/.test(name) ? [Number(name)] : []));
+}
+
+/** Arguments with NUL between; empty when the process is gone or a zombie. */
+function commandLine(pid: number): string {
+	try {
+		return readFileSync(`/proc/${pid}/cmdline`, "utf8");
+	} catch {
+		return "";
+	}
 }
 
 function readLog(path: string): string {

@@ -141,10 +141,9 @@ export class SupervisedProcess {
 		directory: string,
 		start: (streams: ChildStreams) => Promise<ProcessRecord>,
 	): Promise<ProcessRecord> {
-		const path = `${directory}/console`;
-		const socket = listenConsole(path);
+		const socket = listenConsole(`${directory}/console`);
 		try {
-			const record = await start({ stdio: [undefined, undefined, undefined], console: path });
+			const record = await start({ stdio: [undefined, undefined, undefined], console: socket.path });
 			this.master = socket.receive();
 			this.output?.read("stdout", this.master);
 			// A second fd: Bun's poller takes each only once.

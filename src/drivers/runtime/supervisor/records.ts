@@ -15,6 +15,9 @@ export interface ProcessRecord {
 	readonly exit?: ProcessExit;
 }
 
+/** What a start will make, written before it: should this be all there is of a process, it must be undone. */
+export type StartRecord = Pick<ProcessRecord, "processId" | "containerId" | "cgroupsPath">;
+
 /** One directory per process below `root`: its record, its FIFOs, what the OCI runtime writes. */
 export class ProcessRecords {
 	constructor(private readonly root: string) {
@@ -25,8 +28,8 @@ export class ProcessRecords {
 		return `${this.root}/${processId}`;
 	}
 
-	/** A new, empty directory for the process. */
-	create(processId: string): string {
+	/** A new directory for the process, with what its start will make. */
+	create({ processId, containerId, cgroupsPath }: StartRecord): string {
 		const directory = this.directory(processId);
 		try {
 			mkdirSync(directory, { mode: 0o700 });
@@ -34,6 +37,9 @@ export class ProcessRecords {
 			this.remove(processId);
 			mkdirSync(directory, { mode: 0o700 });
 		}
+		// Whole or not there, as the record.
+		writeFileSync(`${directory}/start.json.new`, JSON.stringify({ processId, containerId, cgroupsPath }));
+		renameSync(`${directory}/start.json.new`, `${directory}/start.json`);
 		return directory;
 	}
 
@@ -47,17 +53,28 @@ export class ProcessRecords {
 		rmSync(this.directory(processId), { recursive: true, force: true });
 	}
 
-	/** All whole records; a directory without one is the trace of a start that did not finish, and is named in `broken`. */
-	load(): { records: ProcessRecord[]; broken: string[] } {
+	/**
+	 * All whole records, and the starts that did not finish. A directory with neither is the trace of one that had not begun (or of a removal):
+	 * it is dropped.
+	 */
+	load(): { records: ProcessRecord[]; unfinished: StartRecord[] } {
 		const records: ProcessRecord[] = [];
-		const broken: string[] = [];
+		const unfinished: StartRecord[] = [];
 		for (const processId of readdirSync(this.root)) {
-			try {
-				records.push(JSON.parse(readFileSync(`${this.directory(processId)}/record.json`, "utf8")) as ProcessRecord);
-			} catch {
-				broken.push(processId);
-			}
+			const record = read<ProcessRecord>(`${this.directory(processId)}/record.json`);
+			const start = read<StartRecord>(`${this.directory(processId)}/start.json`);
+			if (record) records.push(record);
+			else if (start) unfinished.push(start);
+			else this.remove(processId);
 		}
-		return { records, broken };
+		return { records, unfinished };
+	}
+}
+
+function read<Stored>(file: string): Stored | undefined {
+	try {
+		return JSON.parse(readFileSync(file, "utf8")) as Stored;
+	} catch {
+		return undefined;
 	}
 }

@@ -2,11 +2,11 @@ import { rmSync, writeFileSync } from "node:fs";
 import type { Logger } from "../../../shared/log.ts";
 import { tryLockFile } from "../../../sys/linux/file-lock.ts";
 import { becomeSubreaper, processStartTime } from "../../../sys/linux/process.ts";
-import type { LogTarget } from "../driver.ts";
+import type { LogTarget, ProcessExit } from "../driver.ts";
 import { runtimePaths } from "../protocol.ts";
 import type { OutputLog } from "./output.ts";
 import { Reaper } from "./reaper.ts";
-import { serveSupervisor } from "./server.ts";
+import { type SupervisorServer, serveSupervisor } from "./server.ts";
 import { Supervisor } from "./supervisor.ts";
 
 export interface SupervisorSettings {
@@ -28,29 +28,28 @@ export async function superviseUntilIdle({ runRoot, runtimePath, log, openLog }:
 	const reaper = new Reaper();
 	reaper.listen();
 	writeFileSync(paths.pid, `${process.pid} ${processStartTime(process.pid) ?? ""}\n`);
+	let server: SupervisorServer | undefined;
+	// An exit that comes before anyone can listen is read from list().
+	const onExit = (exit: ProcessExit) => server?.announce(exit);
+	const supervisor = new Supervisor({ paths, runtimePath, reaper, log, openLog, onExit });
+	await supervisor.adopt();
 	await new Promise<void>((stop) => {
-		const supervisor = new Supervisor({
-			paths,
-			runtimePath,
-			reaper,
-			log,
-			openLog,
-			onExit: (exit) => server.announce(exit),
-		});
-		const server = serveSupervisor(paths.socket, () => supervisor, finish);
-		supervisor.adopt();
-		let quietSince = Date.now();
-		const idle = setInterval(() => {
-			if (server.daemons > 0 || supervisor.busy) quietSince = Date.now();
-			else if (Date.now() - quietSince > IDLE_MS) finish();
-		}, IDLE_MS / 3);
-		function finish() {
-			clearInterval(idle);
-			server.close();
-			stop();
-		}
+		server = serveSupervisor(paths.socket, () => supervisor, stop);
+		stopWhenIdle(server, supervisor, stop);
 	});
+	server?.close();
 	rmSync(paths.socket, { force: true });
 	rmSync(paths.pid, { force: true });
 	lock.release();
+}
+
+function stopWhenIdle(server: SupervisorServer, supervisor: Supervisor, stop: () => void): void {
+	let quietSince = Date.now();
+	const timer = setInterval(() => {
+		if (server.daemons > 0 || supervisor.busy) quietSince = Date.now();
+		else if (Date.now() - quietSince > IDLE_MS) {
+			clearInterval(timer);
+			stop();
+		}
+	}, IDLE_MS / 3);
 }

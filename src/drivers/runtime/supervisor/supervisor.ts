@@ -7,11 +7,11 @@ import { killProcess, processStartTime } from "../../../sys/linux/process.ts";
 import type { LogTarget, ObservedProcess, ProcessExit, ProcessIo, StartedProcess } from "../driver.ts";
 import type { ExecInput, RuntimePaths, StartInput } from "../protocol.ts";
 import { type Cgroup, type CgroupMounts, openCgroup, parseCgroupMounts } from "./cgroup.ts";
-import { OciRuntime } from "./oci-runtime.ts";
+import { OciRuntime, recordedPid } from "./oci-runtime.ts";
 import type { OutputLog } from "./output.ts";
 import { type ChildStreams, SupervisedProcess } from "./process.ts";
 import type { Reaper } from "./reaper.ts";
-import { type ProcessRecord, ProcessRecords } from "./records.ts";
+import { type ProcessRecord, ProcessRecords, type StartRecord } from "./records.ts";
 
 const SIGKILL = 9;
 /** Exit code when the process was not our child and its own cannot be learnt. */
@@ -26,9 +26,19 @@ export interface SupervisorOptions {
 	onExit(exit: ProcessExit): void;
 }
 
+/** A process that is to be started. */
+interface StartTarget extends StartRecord {
+	readonly io: ProcessIo;
+}
+
+/** Has the OCI runtime start it; answers the pid. */
+type RunProcess = (directory: string, streams: ChildStreams) => Promise<number>;
+
 /** Owns every process of one instance: starts it, keeps its streams, learns its exit, and keeps that on disk until it is released. */
 export class Supervisor {
 	private readonly processes = new Map<string, SupervisedProcess>();
+	/** Starts under way, by process id. */
+	private readonly starting = new Map<string, Promise<StartedProcess>>();
 	private readonly records: ProcessRecords;
 	private readonly runtime: OciRuntime;
 	private readonly mounts: CgroupMounts;
@@ -40,10 +50,15 @@ export class Supervisor {
 		this.mounts = parseCgroupMounts(readFileSync("/proc/self/mounts", "utf8"));
 	}
 
-	/** Takes over what an earlier supervisor left: running processes are watched on, ended ones get exit code 255. */
-	adopt(): void {
-		const { records, broken } = this.records.load();
-		for (const processId of broken) this.records.remove(processId);
+	/**
+	 * Takes over what an earlier supervisor left, before anything is asked of this one: starts that it did not finish are undone, running processes
+	 * are watched on, ended ones get exit code 255.
+	 */
+	async adopt(): Promise<void> {
+		await this.runtime.endStrays(this.options.paths.processes);
+		const { records, unfinished } = this.records.load();
+		const cgroupOf = new Map(records.map(({ processId, cgroupsPath }) => [processId, cgroupsPath]));
+		for (const start of unfinished) await this.undo(start, cgroupOf.get(start.containerId));
 		for (const record of records) {
 			const found = this.process(record.processId);
 			found.record = record;
@@ -54,9 +69,9 @@ export class Supervisor {
 		this.options.log.info("supervisor started", { pid: process.pid, processes: records.length });
 	}
 
-	/** Whether anything runs. */
+	/** Whether anything runs or is being started. */
 	get busy(): boolean {
-		return [...this.processes.values()].some((entry) => entry.running);
+		return this.starting.size > 0 || [...this.processes.values()].some((entry) => entry.running);
 	}
 
 	/** The process by id, known or announced by an attach before its start. */
@@ -68,22 +83,16 @@ export class Supervisor {
 		return added;
 	}
 
-	async start({ containerId, bundle, cgroupsPath, io }: StartInput): Promise<StartedProcess> {
+	start({ containerId, bundle, cgroupsPath, io }: StartInput): Promise<StartedProcess> {
 		const target = { processId: containerId, containerId, io, cgroupsPath };
-		try {
-			return await this.begin(target, (directory, { stdio, console }) =>
-				this.runtime.run(containerId, bundle, directory, stdio, console),
-			);
-		} catch (error) {
-			this.runtime.forget(containerId);
-			await openCgroup(this.mounts, cgroupsPath).remove();
-			throw error;
-		}
+		return this.alone(target, (directory, { stdio, console }) =>
+			this.runtime.run(containerId, bundle, directory, stdio, console),
+		);
 	}
 
 	async exec({ containerId, execId, process, io }: ExecInput): Promise<StartedProcess> {
 		this.running(containerId);
-		return this.begin({ processId: execId, containerId, io }, (directory, { stdio, console }) => {
+		return this.alone({ processId: execId, containerId, io }, (directory, { stdio, console }) => {
 			writeFileSync(`${directory}/process.json`, JSON.stringify(process), { mode: 0o600 });
 			return this.runtime.exec(containerId, directory, stdio, console);
 		});
@@ -116,12 +125,15 @@ export class Supervisor {
 		return this.cgroup(containerId).pids();
 	}
 
-	list(): ObservedProcess[] {
+	/** Starts under way are waited for: what asked for them may be gone, and its successor must hear of what they made. */
+	async list(): Promise<ObservedProcess[]> {
+		await Promise.allSettled(this.starting.values());
 		return [...this.processes.values()].flatMap(({ record }) => (record ? [observed(record)] : []));
 	}
 
 	/** Kills what runs, forgets record, runtime state and clients. */
 	async release(processId: string): Promise<void> {
+		await Promise.allSettled([this.starting.get(processId)]);
 		const found = this.processes.get(processId);
 		if (!found) return;
 		if (found.record && found.running) {
@@ -136,31 +148,65 @@ export class Supervisor {
 		this.processes.delete(processId);
 	}
 
-	private async begin(
-		target: { processId: string; containerId: string; io: ProcessIo; cgroupsPath?: string },
-		run: (directory: string, streams: ChildStreams) => Promise<number>,
-	): Promise<StartedProcess> {
+	/** One start at a time of a process. */
+	private async alone(target: StartTarget, run: RunProcess): Promise<StartedProcess> {
+		const { processId } = target;
+		if (this.starting.has(processId)) throw new EngineError("conflict", `process ${processId} is already starting`);
+		const start = this.begin(target, run);
+		this.starting.set(processId, start);
+		try {
+			return await start;
+		} finally {
+			this.starting.delete(processId);
+		}
+	}
+
+	private async begin(target: StartTarget, run: RunProcess): Promise<StartedProcess> {
 		const { processId, io } = target;
 		if (this.process(processId).record) await this.releaseEnded(processId);
 		const entry = this.process(processId);
-		const directory = this.records.create(processId);
+		const directory = this.records.create(target);
 		try {
 			return await this.options.reaper.during(async () => {
 				await entry.open(directory, io, this.openLog(io), async (streams) => {
 					const pid = await run(directory, streams);
-					const record = { ...target, pid, startTime: processStartTime(pid) ?? "", startedAt: nowNano() };
-					this.records.save(record);
-					return record;
+					return { ...target, pid, startTime: processStartTime(pid) ?? "", startedAt: nowNano() };
 				});
 				const { record } = entry;
 				if (!record) throw new EngineError("internal", `process ${processId} has no record`);
+				this.records.save(record);
 				this.options.reaper.wait(record.pid).then((exitCode) => this.end(entry, record, exitCode));
 				return { pid: record.pid, startedAt: record.startedAt };
 			});
 		} catch (error) {
-			this.records.remove(processId);
 			this.processes.delete(processId);
+			await this.undo(target, this.processes.get(target.containerId)?.record?.cgroupsPath);
 			throw error;
+		}
+	}
+
+	/**
+	 * Nothing stays of a start that failed or was cut off.
+	 * @param containerCgroup for an exec: where its process would run, if its container does
+	 */
+	private async undo(
+		{ processId, containerId, cgroupsPath }: StartRecord,
+		containerCgroup: string | undefined,
+	): Promise<void> {
+		try {
+			if (cgroupsPath !== undefined) {
+				const cgroup = openCgroup(this.mounts, cgroupsPath);
+				cgroup.thaw();
+				await this.cleanUp(containerId, cgroup);
+			} else if (containerCgroup !== undefined) {
+				const pid = recordedPid(this.records.directory(processId));
+				const inside = openCgroup(this.mounts, containerCgroup).pids();
+				if (pid !== undefined && inside.includes(pid)) killProcess(pid, SIGKILL);
+			}
+			this.records.remove(processId);
+		} catch (error) {
+			// Its directory stays: the next supervisor tries again.
+			this.options.log.error("cannot undo a start", { id: processId, error: messageOf(error) });
 		}
 	}
 
