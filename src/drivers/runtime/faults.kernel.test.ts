@@ -1,0 +1,206 @@
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "bun:test";
+import {
+	chmodSync,
+	existsSync,
+	mkdirSync,
+	mkdtempSync,
+	readdirSync,
+	readFileSync,
+	rmdirSync,
+	rmSync,
+	writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { silentLogger } from "../../shared/log.ts";
+import { createRuntimeDriver, stopSupervisor } from "./create.ts";
+import type { ProcessExit, ProcessIo, RuntimeDriver } from "./driver.ts";
+import { makeBusyboxRoot, testSpec } from "./test-bundle.ts";
+
+const directory = mkdtempSync(join(tmpdir(), "rt-faults-"));
+/** Longer than any socket path may be. */
+const runRoot = `${directory}/${"long-".repeat(24)}/run`;
+const root = `${directory}/root`;
+const cgroupParent = `/foredeck-faults-${process.pid}`;
+const runtime = `${directory}/runtime`;
+const PIPES: ProcessIo = { tty: false, stdin: false, stdinOnce: false };
+const id = (name: string) => name.padEnd(64, "0");
+
+/** crun that waits before or after it has done its work, when the id says so; a file named for the id tells that it waits. */
+const SLOW_RUNTIME = `#!/bin/sh
+for id; do :; done
+case $id in
+	before*) touch ${directory}/$id; sleep 0.5; exec /usr/bin/crun "$@" ;;
+	after*) /usr/bin/crun "$@"; code=$?; touch ${directory}/$id; sleep 0.5; exit $code ;;
+	*) exec /usr/bin/crun "$@" ;;
+esac
+`;
+
+let driver: RuntimeDriver;
+let exits: ProcessExit[] = [];
+
+function create(): RuntimeDriver {
+	return createRuntimeDriver({
+		runRoot,
+		instance: `faults-${process.pid}`,
+		selfExe: [process.execPath, new URL("../../daemon/supervisor.ts", import.meta.url).pathname],
+		runtimePath: runtime,
+		log: silentLogger,
+	});
+}
+
+beforeAll(() => {
+	makeBusyboxRoot(root);
+	writeFileSync(runtime, SLOW_RUNTIME);
+	chmodSync(runtime, 0o755);
+	mkdirSync(runRoot, { recursive: true });
+});
+beforeEach(async () => {
+	exits = [];
+	driver = create();
+	await driver.open((exit) => void exits.push(exit));
+});
+afterEach(async () => {
+	for (const { processId } of await driver.list()) await driver.release(processId);
+	await driver.close();
+});
+afterAll(async () => {
+	await stopSupervisor(runRoot);
+	for (const path of cgroups("")) removeQuietly(path);
+	rmSync(directory, { recursive: true, force: true });
+});
+
+function start(containerId: string, args: string[], io: Partial<ProcessIo> = {}) {
+	const bundle = `${directory}/bundle-${containerId}`;
+	mkdirSync(bundle, { recursive: true });
+	const spec = testSpec(root, `${cgroupParent}/${containerId}`, args, io.tty);
+	return driver.start({ containerId, bundle, spec, io: { ...PIPES, ...io } });
+}
+
+/** The directories of a container's cgroup in every hierarchy. */
+function cgroups(containerId: string): string[] {
+	return ["", ...readdirSync("/sys/fs/cgroup")]
+		.map((controller) => join("/sys/fs/cgroup", controller, cgroupParent, containerId))
+		.filter((path) => existsSync(path));
+}
+
+function removeQuietly(path: string): void {
+	try {
+		rmdirSync(path);
+	} catch {
+		// not empty: the test has failed already
+	}
+}
+
+function supervisorPid(): number {
+	return Number(readFileSync(`${runRoot}/supervisor.pid`, "utf8").split(" ")[0]);
+}
+
+async function until(what: string, holds: () => boolean): Promise<void> {
+	for (let i = 0; i < 1000; i++) {
+		if (holds()) return;
+		await Bun.sleep(5);
+	}
+	throw new Error(`not so within 5 s: ${what}`);
+}
+
+/** Nothing of a container is there, and nothing comes. */
+async function expectNothing(containerId: string): Promise<void> {
+	for (let i = 0; i < 2; i++) {
+		expect(cgroups(containerId)).toEqual([]);
+		expect(existsSync(`${runRoot}/crun/${containerId}`)).toBe(false);
+		expect(existsSync(`${runRoot}/processes/${containerId}`)).toBe(false);
+		await Bun.sleep(i === 0 ? 700 : 0);
+	}
+}
+
+test("a terminal and an exec's terminal start below a long run root", async () => {
+	const containerId = id("long");
+	expect(`${runRoot}/processes/${containerId}/console`.length).toBeGreaterThan(107);
+	await start(containerId, ["sleep", "100"], { tty: true });
+	const stream = await driver.attach(id("exec"), { stdin: false, stdout: true, stderr: true });
+	const spec = testSpec(root, "/", ["tty"], true);
+	await driver.exec({ containerId, execId: id("exec"), process: spec.process, io: { ...PIPES, tty: true } });
+	const output = await new Response(stream as unknown as BodyInit).text().catch(() => "");
+	expect(output).toContain("/dev/pts/");
+});
+
+for (const when of ["before", "after"]) {
+	test(`the supervisor killed in a start, ${when} the runtime has run: nothing is left`, async () => {
+		const containerId = id(when);
+		const started = start(containerId, ["sleep", "100"]);
+		const refused = started.catch((error: unknown) => error);
+		await until("the runtime waits", () => existsSync(`${directory}/${containerId}`));
+		process.kill(supervisorPid(), "SIGKILL");
+		expect(await refused).toMatchObject({ code: "unavailable" });
+		expect(await driver.list()).toEqual([]);
+		await expectNothing(containerId);
+		expect(exits).toEqual([]);
+	});
+}
+
+test("the supervisor killed in an exec: its process is killed, the container runs on", async () => {
+	const containerId = id("container");
+	await start(containerId, ["sleep", "100"]);
+	const { process: exec } = testSpec(root, "/", ["sleep", "99"]);
+	await driver.exec({ containerId, execId: id("exec"), process: exec, io: PIPES });
+	expect(await driver.pids(containerId)).toHaveLength(2);
+	// as if it had not yet been written
+	rmSync(`${runRoot}/processes/${id("exec")}/record.json`);
+	process.kill(supervisorPid(), "SIGKILL");
+	expect((await relist()).map(({ processId }) => processId)).toEqual([containerId]);
+	await until("only the container's process is left", () => cgroupPids(containerId).length === 1);
+});
+
+function cgroupPids(containerId: string): string[] {
+	const [path] = cgroups(containerId);
+	return readFileSync(`${path}/cgroup.procs`, "utf8").split("\n").filter(Boolean);
+}
+
+test("the daemon killed in a start: its successor lists what runs once the start is through", async () => {
+	const containerId = id("after-daemon");
+	start(containerId, ["sleep", "100"]).catch(() => {});
+	await until("the runtime waits", () => existsSync(`${directory}/${containerId}`));
+	await driver.close();
+	driver = create();
+	await driver.open((exit) => void exits.push(exit));
+	const [found, ...others] = await driver.list();
+	expect(others).toEqual([]);
+	expect(found).toMatchObject({ processId: containerId, containerId });
+	expect(found?.exit).toBeUndefined();
+	expect(cgroupPids(containerId)).toEqual([String(found?.pid)]);
+	await driver.release(containerId);
+	await expectNothing(containerId);
+});
+
+test("a container that runs is not harmed by a second start of it", async () => {
+	const containerId = id("twice");
+	const { pid } = await start(containerId, ["sleep", "100"]);
+	await expect(start(containerId, ["true"])).rejects.toMatchObject({ code: "conflict" });
+	expect(await driver.pids(containerId)).toEqual([pid]);
+});
+
+test("the supervisor killed at any moment of a start: the container is listed or gone", async () => {
+	for (let n = 0; n < 12; n++) {
+		const containerId = id(`moment${n}-`);
+		const started = start(containerId, ["sleep", "100"]).catch(() => {});
+		await Bun.sleep(n);
+		process.kill(supervisorPid(), "SIGKILL");
+		await started;
+		const listed = (await relist()).filter((found) => found.processId === containerId);
+		if (listed.length > 0) await driver.release(containerId);
+		expect(cgroups(containerId)).toEqual([]);
+		expect(existsSync(`${runRoot}/crun/${containerId}`)).toBe(false);
+	}
+}, 30_000);
+
+/** From the supervisor that comes after the killed one. */
+async function relist() {
+	for (;;) {
+		try {
+			return await driver.list();
+		} catch {
+			await Bun.sleep(20);
+		}
+	}
+}
