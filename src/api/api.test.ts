@@ -9,6 +9,7 @@ import { silentLogger } from "../shared/log.ts";
 import { createApi } from "./api.ts";
 import type { Listener } from "./listener.ts";
 import {
+	echoStream,
 	FAKE_FACTS,
 	FakeContainers,
 	fakeEvents,
@@ -56,7 +57,7 @@ beforeEach(async () => {
 		events: fakeEvents([EVENT]),
 		facts: FAKE_FACTS,
 		log: silentLogger,
-		extra: [images as unknown as Elysia],
+		extra: [images],
 	});
 	await api.listen([`unix://${path}`]);
 });
@@ -243,6 +244,19 @@ test("attach hijacks the socket, echoes, and half-closes", async () => {
 	await client.has("hello");
 	client.socket.end("last");
 	expect(await client.end()).toEndWith("last");
+});
+
+test("without stdin the client's bytes and its end are dropped, and output goes on", async () => {
+	containers.add(fakeRecord("web", RUNNING));
+	const stream = echoStream();
+	containers.stream = () => stream;
+	const client = raw(`POST /containers/web/attach?stdout=1&stream=1 ${UPGRADE}\r\n`);
+	await client.has("\r\n\r\n");
+	client.socket.end("dropped");
+	await Bun.sleep(20);
+	stream.push("output");
+	expect(await client.has("output")).not.toContain("dropped");
+	client.socket.destroy();
 });
 
 test("old clients get the raw type, and bytes sent ahead are not lost", async () => {

@@ -15,6 +15,8 @@ export interface Session {
 	readonly tty: boolean;
 	readonly stream: Duplex;
 	readonly detached: () => void;
+	/** false: what the client sends, and its end, is dropped. */
+	readonly stdin: boolean;
 	/** Whether typed bytes may hold the detach sequence. */
 	readonly detachKeys: Uint8Array | undefined;
 }
@@ -48,7 +50,7 @@ export function createSessions(containers: Containers, execs: Execs) {
 			const keys = parseDetachKeys(query.get("detachKeys") ?? undefined);
 			const request = attachRequest(query);
 			const session = await containers.attach(id, request);
-			return { ...session, detachKeys: session.tty && request.stdin ? keys : undefined };
+			return { ...session, stdin: request.stdin, detachKeys: session.tty && request.stdin ? keys : undefined };
 		},
 		/** undefined: it was started detached. */
 		async exec(id: string, body: string): Promise<Session | undefined> {
@@ -61,7 +63,7 @@ export function createSessions(containers: Containers, execs: Execs) {
 			const { config } = execs.inspect(id);
 			const session = await execs.start(id, options);
 			const keys = session.tty && config.AttachStdin ? parseDetachKeys(config.DetachKeys) : undefined;
-			return { ...session, detachKeys: keys };
+			return { ...session, stdin: config.AttachStdin, detachKeys: keys };
 		},
 	};
 }
@@ -122,6 +124,7 @@ export function joinStreams(socket: Duplex, session: Session, head?: Uint8Array)
 		resolve();
 	};
 	const input = (chunk: Uint8Array) => {
+		if (!session.stdin) return;
 		const { pass, detached } = scanner?.push(chunk) ?? { pass: chunk, detached: false };
 		if (pass.length > 0 && stream.writable && !stream.write(pass)) {
 			socket.pause();
@@ -136,7 +139,7 @@ export function joinStreams(socket: Duplex, session: Session, head?: Uint8Array)
 	};
 	if (head && head.length > 0) input(head);
 	socket.on("data", input);
-	socket.on("end", () => stream.writable && stream.end());
+	socket.on("end", () => session.stdin && stream.writable && stream.end());
 	stream.on("data", (chunk: Uint8Array) => {
 		if (socket.write(chunk)) return;
 		stream.pause();
@@ -162,7 +165,10 @@ export function joinWebSocket(request: IncomingMessage, socket: Duplex, head: Bu
 	const server = new WebSocketServer({ noServer: true });
 	server.handleUpgrade(request, socket, head, (client) => {
 		const { stream } = session;
-		client.on("message", (data) => stream.write(Buffer.isBuffer(data) ? data : Buffer.from(data as ArrayBuffer)));
+		client.on(
+			"message",
+			(data) => session.stdin && stream.write(Buffer.isBuffer(data) ? data : Buffer.from(data as ArrayBuffer)),
+		);
 		client.on("close", () => {
 			session.detached();
 			stream.destroy();

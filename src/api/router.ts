@@ -1,4 +1,4 @@
-import { Elysia } from "elysia";
+import { type AnyElysia, Elysia } from "elysia";
 import type { Containers, Execs } from "../engine/containers/contract.ts";
 import type { Events } from "../engine/events.ts";
 import type { Images } from "../engine/images/contract.ts";
@@ -30,7 +30,7 @@ export interface ApiServices {
 }
 
 /** Anything with Elysia's `routes` and `fetch`. */
-export type Route = Elysia;
+export type Route = AnyElysia;
 
 /** All routes but those that take a socket over; a function from request to reply that never throws. */
 export function createRouter(services: ApiServices, list: ContainerList): (request: Request) => Promise<Response> {

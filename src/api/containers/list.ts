@@ -8,9 +8,22 @@ import { boolOf, intOf } from "../query.ts";
 import { isUp, summaryView } from "./view.ts";
 
 const FILTERS = [
-	"ancestor", "before", "since", "exited", "expose", "publish", "health", "id", "is-task", "isolation",
-	"label", "name", "network", "status", "volume",
-]; // biome-ignore format: a plain word list
+	"ancestor",
+	"before",
+	"since",
+	"exited",
+	"expose",
+	"publish",
+	"health",
+	"id",
+	"is-task",
+	"isolation",
+	"label",
+	"name",
+	"network",
+	"status",
+	"volume",
+];
 const STATUSES = ["created", "restarting", "running", "removing", "paused", "exited", "dead"];
 const HEALTHS = ["none", "starting", "healthy", "unhealthy"];
 

@@ -11,9 +11,21 @@ import { streamResponse } from "../stream.ts";
 import { eventLine, infoView, versionView } from "./view.ts";
 
 const FILTERS = [
-	"config", "container", "daemon", "event", "image", "label", "network", "node", "plugin", "scope", "secret", "service",
-	"type", "volume",
-]; // biome-ignore format: a plain word list
+	"config",
+	"container",
+	"daemon",
+	"event",
+	"image",
+	"label",
+	"network",
+	"node",
+	"plugin",
+	"scope",
+	"secret",
+	"service",
+	"type",
+	"volume",
+];
 
 /** What is about the engine as a whole. `/_ping` is answered by the listener. */
 export function systemRoutes(of: {
