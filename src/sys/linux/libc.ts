@@ -8,6 +8,7 @@ const { symbols } = dlopen("libc.so.6", {
 	__errno_location: { args: [], returns: "ptr" },
 	syscall: { args: ["i64", "u64", "u64", "u64", "u64", "u64", "u64"], returns: "i64" },
 	mount: { args: ["ptr", "ptr", "ptr", "u64", "ptr"], returns: "i32" },
+	madvise: { args: ["u64", "u64", "i32"], returns: "i32" },
 	umount2: { args: ["ptr", "i32"], returns: "i32" },
 	unshare: { args: ["i32"], returns: "i32" },
 	setns: { args: ["i32", "i32"], returns: "i32" },
