@@ -114,7 +114,8 @@ export function devicesOf(host: HostConfig): { devices: SpecDevice[]; rules: Non
 	return { devices, rules };
 }
 
-function deviceAt(onHost: string, inContainer: string): SpecDevice {
+/** The node of a device of the host, to be made at `inContainer`. */
+export function deviceAt(onHost: string, inContainer: string): SpecDevice {
 	const fail = (reason: string, cause?: unknown) =>
 		new EngineError("invalid", `error gathering device information while adding custom device "${onHost}": ${reason}`, {
 			cause,

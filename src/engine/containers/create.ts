@@ -1,0 +1,108 @@
+import { rmSync } from "node:fs";
+import type { ImageRunConfig } from "../../oci/image.ts";
+import { EngineError } from "../../shared/errors.ts";
+import { createId } from "../../shared/id.ts";
+import { nowNano } from "../../shared/time.ts";
+import type { ImageRecord } from "../images/contract.ts";
+import type { ContainerConfig } from "./config.ts";
+import { type Context, containerDir, publish } from "./context.ts";
+import type { CreateRequest } from "./contract.ts";
+import { mergeEnv } from "./env.ts";
+import { defaultHostname, diskError, makeDir } from "./files.ts";
+import { findInit } from "./init.ts";
+import { checkName, generateName } from "./names.ts";
+import type { ContainerRecord } from "./record.ts";
+import { validate } from "./validate.ts";
+
+/** Contract: Containers.create. The record comes before the snapshot: a daemon that dies in between finds it and makes the snapshot. */
+export async function create(context: Context, request: CreateRequest): Promise<{ id: string; warnings: string[] }> {
+	const image = context.images.resolve(request.config.Image);
+	checkPlatform(image, request);
+	const id = createId();
+	const config = mergeImage(request.config, image.config.config ?? {}, id, request.hostConfig);
+	const command = [...(config.Entrypoint ?? []), ...(config.Cmd ?? [])];
+	const [path, ...args] = command;
+	if (path === undefined) throw new EngineError("invalid", "no command specified");
+	validate(config, request.hostConfig);
+	if (request.hostConfig.Init) findInit(context);
+	const name = request.name ? checkName(context, request.name) : generateName(context);
+	const record: ContainerRecord = {
+		id,
+		name,
+		created: nowNano(),
+		imageId: image.id,
+		imageChain: image.chain,
+		path,
+		args,
+		config,
+		hostConfig: request.hostConfig,
+		state: { status: "created" },
+		restartCount: 0,
+		stoppedByUser: false,
+		execIds: [],
+	};
+	context.reserved.set(name, id);
+	try {
+		await context.locks.run(id, () => persist(context, record));
+	} finally {
+		context.reserved.delete(name);
+	}
+	publish(context, record, "create");
+	return { id, warnings: [] };
+}
+
+async function persist(context: Context, record: ContainerRecord): Promise<void> {
+	const dir = containerDir(context, record.id);
+	await using undo = new AsyncDisposableStack();
+	try {
+		context.store.put(record);
+		undo.defer(() => context.store.delete(record.id));
+		makeDir(dir);
+		undo.defer(() => rmSync(dir, { recursive: true, force: true }));
+		await context.snapshotter.prepare(record.id, record.imageChain);
+		undo.move();
+	} catch (error) {
+		throw diskError(error, dir);
+	}
+}
+
+function checkPlatform(image: ImageRecord, request: CreateRequest): void {
+	if (!request.platform) return;
+	const [os, architecture, variant] = request.platform.split("/");
+	const has = image.config;
+	const same = os === has.os && (!architecture || architecture === has.architecture);
+	if (same && (!variant || !has.variant || variant === has.variant)) return;
+	throw new EngineError(
+		"not-found",
+		`image with reference ${request.config.Image} was found but does not provide the specified platform (${request.platform}): actual: ${has.os}/${has.architecture}`,
+	);
+}
+
+/** docker's merge: a client's Entrypoint drops the image's Cmd; maps are united, the client's entries win. */
+export function mergeImage(
+	config: ContainerConfig,
+	image: ImageRunConfig,
+	id: string,
+	host: { NetworkMode: string; UTSMode: string },
+): ContainerConfig {
+	const ownEntrypoint = config.Entrypoint !== null && config.Entrypoint.length > 0;
+	// [""] is how `--entrypoint ""` clears the image's.
+	const cleared = config.Entrypoint?.length === 1 && config.Entrypoint[0] === "";
+	const ownCmd = config.Cmd !== null && config.Cmd.length > 0;
+	const volumes = { ...image.Volumes, ...config.Volumes };
+	const ports = { ...image.ExposedPorts, ...config.ExposedPorts };
+	const stopSignal = config.StopSignal || image.StopSignal;
+	return {
+		...config,
+		Hostname: config.Hostname || defaultHostname(id, host),
+		User: config.User || image.User || "",
+		Env: mergeEnv(image.Env ?? [], config.Env),
+		Entrypoint: cleared ? null : ownEntrypoint ? config.Entrypoint : image.Entrypoint ? [...image.Entrypoint] : null,
+		Cmd: ownCmd || ownEntrypoint ? config.Cmd : image.Cmd ? [...image.Cmd] : null,
+		WorkingDir: config.WorkingDir || image.WorkingDir || "",
+		Labels: { ...image.Labels, ...config.Labels },
+		Volumes: Object.keys(volumes).length > 0 ? volumes : null,
+		...(Object.keys(ports).length > 0 && { ExposedPorts: ports }),
+		...(stopSignal && { StopSignal: stopSignal }),
+	};
+}

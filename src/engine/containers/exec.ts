@@ -1,0 +1,209 @@
+import { Duplex } from "node:stream";
+import type { ProcessExit } from "../../drivers/runtime/driver.ts";
+import type { SpecProcess } from "../../oci/runtime-spec.ts";
+import { EngineError, messageOf } from "../../shared/errors.ts";
+import { createId } from "../../shared/id.ts";
+import { frame, STDOUT } from "../../shared/stdcopy.ts";
+import { ALL_CAPABILITIES, capabilitiesOf } from "./capabilities.ts";
+import { type Context, find, publish } from "./context.ts";
+import type { ExecConfig, ExecRecord, Execs } from "./contract.ts";
+import { mergeEnv, processEnv } from "./env.ts";
+import type { ContainerRecord } from "./record.ts";
+import { parseSecurityOpt } from "./security.ts";
+import { specCapabilities, specUser } from "./spec.ts";
+import { execFailure } from "./start-failure.ts";
+import { resolveUser } from "./user.ts";
+
+/** Milliseconds that an ended exec can still be inspected. */
+const KEPT = 5 * 60_000;
+
+export interface ExecService extends Execs {
+	onExit(exit: ProcessExit): void;
+	/** The container has ended, and all its execs with it. */
+	containerEnded(containerId: string): void;
+	close(): void;
+}
+
+type StartOptions = Parameters<Execs["start"]>[1];
+
+/** Execs live in memory: they end with their container, and what is left of them after a daemon restart runs on unnamed. */
+export function createExecs(context: () => Context): ExecService {
+	const records = new Map<string, ExecRecord>();
+	const timers = new Set<ReturnType<typeof setTimeout>>();
+
+	const get = (id: string): ExecRecord => {
+		const record = records.get(id);
+		if (!record) throw new EngineError("not-found", `No such exec instance: ${id}`);
+		return record;
+	};
+
+	const setIds = (containerId: string, edit: (ids: readonly string[]) => string[]) => {
+		const container = context().store.get(containerId);
+		if (container) context().store.show({ ...container, execIds: edit(container.execIds) });
+	};
+
+	const ended = (record: ExecRecord, exitCode: number) => {
+		if (record.state.status === "exited") return;
+		const pid = record.state.status === "running" ? record.state.pid : 0;
+		records.set(record.id, { ...record, state: { status: "exited", exitCode, pid } });
+		setIds(record.containerId, (ids) => ids.filter((id) => id !== record.id));
+		const timer = setTimeout(() => {
+			timers.delete(timer);
+			records.delete(record.id);
+		}, KEPT);
+		timer.unref();
+		timers.add(timer);
+	};
+
+	const run = async (id: string, options: StartOptions): Promise<void> => {
+		const record = get(id);
+		const container = running(context(), record.containerId, "exec in");
+		const { config } = record;
+		const tty = config.Tty;
+		const size = options.consoleSize ?? config.ConsoleSize;
+		publish(context(), container, `exec_start: ${config.Cmd.join(" ")}`, { execID: id });
+		const process = execProcess(context(), container, config, size);
+		const io = { tty, stdin: config.AttachStdin, stdinOnce: true };
+		const { pid } = await context().runtime.exec({ containerId: container.id, execId: id, process, io });
+		// A quick one may have been reported already.
+		if (get(id).state.status === "created") records.set(id, { ...record, state: { status: "running", pid } });
+	};
+
+	/** One start each, and docker's exit code when it cannot be. */
+	const claimed = new Set<string>();
+	const attempt = async <T>(id: string, work: () => Promise<T>): Promise<T> => {
+		const record = get(id);
+		if (record.state.status !== "created" || claimed.has(id)) {
+			throw new EngineError("conflict", `exec command ${id} is already running`);
+		}
+		claimed.add(id);
+		try {
+			return await work();
+		} catch (error) {
+			const failure = execFailure(error, record.config.Cmd[0] ?? "");
+			ended(get(id), failure.exitCode);
+			await context()
+				.runtime.release(id)
+				.catch(() => {});
+			throw failure.error;
+		} finally {
+			claimed.delete(id);
+		}
+	};
+
+	return {
+		create: async (ref, config) => {
+			const container = running(context(), ref, "exec in");
+			if (config.Cmd.length === 0) throw new EngineError("invalid", "No exec command specified");
+			const id = createId();
+			records.set(id, { id, containerId: container.id, config, state: { status: "created" } });
+			setIds(container.id, (ids) => [...ids, id]);
+			publish(context(), container, `exec_create: ${config.Cmd.join(" ")}`, { execID: id });
+			return { id };
+		},
+		start: async (id, options) => {
+			const { config, containerId } = get(id);
+			running(context(), containerId, "exec in");
+			const detached = () => {
+				const container = context().store.get(containerId);
+				if (container) publish(context(), container, "exec_detach", { execID: id });
+			};
+			const tty = config.Tty;
+			let stream: Duplex | undefined;
+			try {
+				await attempt(id, async () => {
+					const streams = { stdin: config.AttachStdin, stdout: config.AttachStdout, stderr: config.AttachStderr };
+					stream = await context().runtime.attach(id, streams);
+					await run(id, options);
+				});
+				return { tty, stream: stream ?? message("", tty), detached };
+			} catch (error) {
+				stream?.destroy();
+				// The connection is a stream by now: docker writes the reason there, and inspect has the exit code.
+				if (error instanceof EngineError && error.code === "invalid")
+					return { tty, stream: message(error.message, tty), detached };
+				throw error;
+			}
+		},
+		startDetached: (id, options) => attempt(id, () => run(id, options)),
+		inspect: get,
+		resize: async (id, rows, columns) => {
+			const record = get(id);
+			if (record.state.status !== "running")
+				throw new EngineError("conflict", `cannot resize: exec ${id} is not running`);
+			await context().runtime.resize(id, rows, columns);
+		},
+		onExit: (exit) => {
+			const record = records.get(exit.processId);
+			if (record) {
+				ended(record, exit.exitCode);
+				const container = context().store.get(exit.containerId);
+				const attributes = { execID: exit.processId, exitCode: String(exit.exitCode) };
+				if (container) publish(context(), container, "exec_die", attributes);
+			}
+			context()
+				.runtime.release(exit.processId)
+				.catch((error) => context().log.warn("exec not released", { id: exit.processId, error: messageOf(error) }));
+		},
+		containerEnded: (containerId) => {
+			for (const record of records.values()) {
+				if (record.containerId === containerId) ended(record, 137);
+			}
+		},
+		close: () => {
+			for (const timer of timers) clearTimeout(timer);
+		},
+	};
+}
+
+function running(context: Context, ref: string, action: string): ContainerRecord {
+	const record = find(context, ref);
+	const { id, state } = record;
+	if (state.status === "paused") {
+		throw new EngineError("conflict", `container ${id} is paused, unpause the container before exec`);
+	}
+	if (state.status === "restarting") {
+		throw new EngineError("conflict", `container ${id} is restarting, wait until the container is running`);
+	}
+	if (state.status !== "running")
+		throw new EngineError("conflict", `container ${id} is not running: cannot ${action} it`);
+	return record;
+}
+
+function execProcess(
+	context: Context,
+	container: ContainerRecord,
+	exec: ExecConfig,
+	size: ExecConfig["ConsoleSize"],
+): SpecProcess {
+	const { config, hostConfig } = container;
+	const root = context.snapshotter.rootOf(container.id);
+	const user = resolveUser(exec.User || config.User, hostConfig.GroupAdd ?? [], (path) =>
+		context.readInRoot(root, path),
+	);
+	const capabilities = exec.Privileged ? [...ALL_CAPABILITIES] : capabilitiesOf(hostConfig);
+	const [rows, columns] = size ?? [0, 0];
+	const security = parseSecurityOpt(hostConfig.SecurityOpt);
+	const apparmor =
+		exec.Privileged || hostConfig.Privileged ? undefined : (security.apparmor ?? context.apparmorProfile);
+	return {
+		terminal: exec.Tty,
+		...(exec.Tty && rows > 0 && columns > 0 && { consoleSize: { height: rows, width: columns } }),
+		user: specUser(user),
+		args: exec.Cmd,
+		env: processEnv(mergeEnv(config.Env, exec.Env), { hostname: config.Hostname, home: user.home, tty: exec.Tty }),
+		cwd: exec.WorkingDir || config.WorkingDir || "/",
+		capabilities: specCapabilities(capabilities, user.uid),
+		noNewPrivileges: security.noNewPrivileges,
+		...(apparmor && { apparmorProfile: apparmor }),
+	};
+}
+
+/** A stream that says one thing and ends; input goes nowhere. */
+function message(text: string, tty: boolean): Duplex {
+	const bytes = Buffer.from(`${text}\r\n`);
+	const stream = new Duplex({ read: () => {}, write: (_chunk, _encoding, done) => done() });
+	if (text) stream.push(tty ? bytes : frame(STDOUT, bytes));
+	stream.push(null);
+	return stream;
+}

@@ -1,0 +1,70 @@
+import { rmSync } from "node:fs";
+import type { ProcessExit } from "../../drivers/runtime/driver.ts";
+import { messageOf } from "../../shared/errors.ts";
+import { bundleDir, type Context, change, isRunning, publish } from "./context.ts";
+import type { ContainerRecord, Ended } from "./record.ts";
+import { removeLocked } from "./remove.ts";
+import { shouldRestart } from "./restart.ts";
+import { startLocked } from "./start.ts";
+
+/** The end of a container's first process: state, event, then release, restart or removal. Under the lock, so after the start it ends. */
+export function onContainerExit(context: Context, exit: ProcessExit): Promise<void> {
+	return context.locks.run(exit.containerId, async () => {
+		const record = context.store.get(exit.containerId);
+		if (!record) return void (await context.runtime.release(exit.containerId));
+		// A late report of a run whose end is known already.
+		if (!isRunning(record.state)) return;
+		await settle(context, record, { ...exit, startedAt: record.state.startedAt, finishedAt: exit.exitedAt });
+	});
+}
+
+/** Marks the end and does what follows from it. Under the lock. */
+export async function settle(context: Context, record: ContainerRecord, exit: Ended): Promise<void> {
+	const { id, hostConfig } = record;
+	const { exitCode, oomKilled, startedAt, finishedAt } = exit;
+	const ended: Ended = { exitCode, oomKilled, startedAt, finishedAt, ...(exit.error && { error: exit.error }) };
+	const again = shouldRestart(hostConfig.RestartPolicy, {
+		exitCode,
+		stoppedByUser: record.stoppedByUser,
+		attempts: record.restartCount,
+	});
+	const state = { status: again ? ("restarting" as const) : ("exited" as const), ...ended };
+	const next = change(context, id, { state, network: undefined, execIds: [] }) ?? record;
+	context.execsEnded(id);
+	if (oomKilled) publish(context, next, "oom");
+	const seconds = Math.max(0, Math.floor((Date.parse(finishedAt) - Date.parse(startedAt)) / 1000));
+	publish(context, next, "die", { exitCode: String(exitCode), execDuration: String(seconds) });
+	await releaseAll(context, id);
+	context.waits.notify(id, "exit", { exitCode, error: ended.error });
+	if (again) scheduleRestart(context, id, Date.parse(finishedAt) - Date.parse(startedAt));
+	else if (hostConfig.AutoRemove) await removeLocked(context, id);
+}
+
+/** Network, runtime state, mount, bundle: each is tried, whatever the others do. */
+export async function releaseAll(context: Context, id: string): Promise<void> {
+	const steps: [string, () => unknown][] = [
+		["sandbox", () => context.sandboxes.leave(id)],
+		["runtime", () => context.runtime.release(id)],
+		["snapshot", () => context.snapshotter.unmount(id)],
+		["bundle", () => rmSync(bundleDir(context, id), { recursive: true, force: true })],
+	];
+	for (const [step, release] of steps) {
+		try {
+			await release();
+		} catch (error) {
+			context.log.warn("container not released", { id, step, error: messageOf(error) });
+		}
+	}
+}
+
+/** Starts it again after the back-off, unless a client did something with it meanwhile. */
+export function scheduleRestart(context: Context, id: string, ranMilliseconds: number): void {
+	context.restarts.schedule(id, ranMilliseconds, () => {
+		const work = context.locks.run(id, async () => {
+			const record = context.store.get(id);
+			if (record?.state.status !== "restarting") return;
+			await startLocked(context, { ...record, restartCount: record.restartCount + 1 });
+		});
+		work.catch((error) => context.log.warn("container not restarted", { id, error: messageOf(error) }));
+	});
+}

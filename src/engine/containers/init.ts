@@ -1,0 +1,15 @@
+import { existsSync } from "node:fs";
+import { EngineError } from "../../shared/errors.ts";
+import type { ContainerDeps } from "./context.ts";
+
+const PLACES = ["/usr/bin/docker-init", "/usr/libexec/docker/docker-init", "/usr/bin/tini-static", "/sbin/docker-init"];
+
+/** The static init for --init; "invalid" says what to install. */
+export function findInit(deps: Pick<ContainerDeps, "initPath">): string {
+	const path = deps.initPath ? deps.initPath() : PLACES.find((place) => existsSync(place));
+	if (path) return path;
+	throw new EngineError(
+		"invalid",
+		`cannot use HostConfig.Init true: no static init found at ${PLACES.join(", ")}; install the package tini`,
+	);
+}

@@ -1,0 +1,43 @@
+import { EngineError } from "../../shared/errors.ts";
+import { type Context, change, find, publish } from "./context.ts";
+import { checkName } from "./names.ts";
+import { notRunning } from "./stop.ts";
+
+/** Contract: Containers.pause. */
+export function pause(context: Context, ref: string): Promise<void> {
+	const { id } = find(context, ref);
+	return context.locks.run(id, async () => {
+		const record = find(context, id);
+		if (record.state.status === "paused") throw new EngineError("conflict", `container ${id} is already paused`);
+		if (record.state.status !== "running") throw notRunning("pause", id);
+		await context.runtime.pause(id);
+		change(context, id, { state: { ...record.state, status: "paused" } });
+		publish(context, record, "pause");
+	});
+}
+
+/** Contract: Containers.unpause. */
+export function unpause(context: Context, ref: string): Promise<void> {
+	const { id } = find(context, ref);
+	return context.locks.run(id, async () => {
+		const record = find(context, id);
+		if (record.state.status !== "paused") throw new EngineError("conflict", `container ${id} is not paused`);
+		await context.runtime.resume(id);
+		change(context, id, { state: { ...record.state, status: "running" } });
+		publish(context, record, "unpause");
+	});
+}
+
+/** Contract: Containers.rename. */
+export function rename(context: Context, ref: string, asked: string): Promise<void> {
+	const { id } = find(context, ref);
+	return context.locks.run(id, async () => {
+		const { name: before } = find(context, id);
+		if (asked === "") throw new EngineError("invalid", "Neither old nor new names may be empty");
+		if (asked.replace(/^\//, "") === before) {
+			throw new EngineError("invalid", "Renaming a container with the same name as its current name");
+		}
+		const record = change(context, id, { name: checkName(context, asked) });
+		if (record) publish(context, record, "rename", { oldName: `/${before}` });
+	});
+}

@@ -1,0 +1,57 @@
+import { rmSync } from "node:fs";
+import { EngineError, messageOf } from "../../shared/errors.ts";
+import { type Context, change, containerDir, find, isRunning, publish } from "./context.ts";
+import { releaseAll } from "./exit.ts";
+import { endNow } from "./stop.ts";
+
+/** Contract: Containers.remove. */
+export async function remove(context: Context, ref: string, options: { force: boolean; link: boolean }): Promise<void> {
+	const { id } = find(context, ref);
+	if (options.link) throw new EngineError("unsupported", "query link=true is not supported: there are no links");
+	refuseUnlessStopped(context, id, options.force);
+	context.restarts.cancel(id);
+	if (isRunning(find(context, id).state)) await endNow(context, id);
+	await context.locks.run(id, async () => {
+		const record = context.store.get(id);
+		// --rm may have been faster.
+		if (!record) return;
+		if (isRunning(record.state)) refuseUnlessStopped(context, id, false);
+		await removeLocked(context, id);
+	});
+}
+
+function refuseUnlessStopped(context: Context, id: string, force: boolean): void {
+	const { state, name } = find(context, id);
+	if (state.status === "removing")
+		throw new EngineError("conflict", `removal of container ${id} is already in progress`);
+	if (force || !(isRunning(state) || state.status === "restarting")) return;
+	const advice =
+		state.status === "paused"
+			? "container is paused and must be unpaused first"
+			: `container is ${state.status}: stop the container before removing or force remove`;
+	throw new EngineError("conflict", `cannot remove container "/${name}": ${advice}`);
+}
+
+/** Removes a container that does not run, under its lock. What fails leaves it `dead`, and may be tried again. */
+export async function removeLocked(context: Context, id: string): Promise<void> {
+	const record = context.store.get(id);
+	if (!record) return;
+	const { state } = record;
+	const ended = "exitCode" in state ? { ...state } : {};
+	context.restarts.cancel(id);
+	change(context, id, { state: { ...ended, status: "removing" } });
+	try {
+		await releaseAll(context, id);
+		await context.snapshotter.remove(id);
+		rmSync(containerDir(context, id), { recursive: true, force: true });
+		context.store.delete(id);
+	} catch (error) {
+		change(context, id, { state: { ...ended, status: "dead", error: messageOf(error) } });
+		throw new EngineError("internal", `cannot remove container "/${record.name}": ${messageOf(error)}`, {
+			cause: error,
+		});
+	}
+	publish(context, record, "destroy");
+	const exitCode = ("exitCode" in state ? state.exitCode : 0) ?? 0;
+	context.waits.notify(id, "removed", { exitCode });
+}

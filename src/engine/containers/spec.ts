@@ -1,0 +1,196 @@
+import type { RuntimeSpec, SpecDevice, SpecMount, SpecProcess, SpecResources } from "../../oci/runtime-spec.ts";
+import { capabilitiesOf } from "./capabilities.ts";
+import type { SeccompProfile } from "./context.ts";
+import { processEnv } from "./env.ts";
+import { type AskedMount, specMounts } from "./mounts.ts";
+import type { ContainerRecord } from "./record.ts";
+import { DEFAULT_DEVICE_RULES, resourcesOf } from "./resources.ts";
+import { parseSecurityOpt } from "./security.ts";
+import type { ResolvedUser } from "./user.ts";
+
+/** What a spec needs beyond the record: facts of this start. */
+export interface SpecFacts {
+	readonly rootPath: string;
+	/** hostname, hosts, resolv.conf lie here. */
+	readonly directory: string;
+	readonly instance: string;
+	readonly cgroupVersion: 1 | 2;
+	readonly user: ResolvedUser;
+	/** undefined: the host's network */
+	readonly sandboxPath?: string;
+	readonly mounts: readonly AskedMount[];
+	readonly devices: { readonly devices: SpecDevice[]; readonly rules: NonNullable<SpecResources["devices"]> };
+	/** For --privileged: every device node of the host. */
+	readonly hostDevices: readonly SpecDevice[];
+	/** Static init on the host, for --init. */
+	readonly initPath?: string;
+	readonly apparmorProfile?: string;
+	readonly seccomp: (profile: SeccompProfile, capabilities: readonly string[]) => Record<string, string>;
+}
+
+const INIT_TARGET = "/sbin/docker-init";
+/** Source: moby, oci/defaults.go. */
+const THERMAL_THROTTLE = "/sys/devices/system/cpu/cpu0/thermal_throttle";
+export const MASKED_PATHS: readonly string[] = [
+	"/proc/acpi",
+	"/proc/asound",
+	"/proc/interrupts",
+	"/proc/kcore",
+	"/proc/keys",
+	"/proc/latency_stats",
+	"/proc/sched_debug",
+	"/proc/scsi",
+	"/proc/timer_list",
+	"/proc/timer_stats",
+	"/sys/devices/virtual/powercap",
+	"/sys/firmware",
+	THERMAL_THROTTLE,
+];
+export const READONLY_PATHS: readonly string[] = [
+	"/proc/bus",
+	"/proc/fs",
+	"/proc/irq",
+	"/proc/sys",
+	"/proc/sysrq-trigger",
+];
+
+/** The OCI spec of a container: moby's defaults, then what was asked. Pure. */
+export function runtimeSpec(record: ContainerRecord, facts: SpecFacts): RuntimeSpec {
+	const { config, hostConfig: host } = record;
+	const security = parseSecurityOpt(host.SecurityOpt);
+	const capabilities = capabilitiesOf(host);
+	const hostUts = host.NetworkMode === "host" || host.UTSMode === "host";
+	const open = host.Privileged || !security.systemPaths;
+	return {
+		ociVersion: "1.2.0",
+		...(!hostUts && { hostname: config.Hostname }),
+		...(!hostUts && config.Domainname && { domainname: config.Domainname }),
+		root: { path: facts.rootPath, readonly: host.ReadonlyRootfs },
+		process: firstProcess(record, facts, capabilities),
+		mounts: allMounts(record, facts),
+		annotations: host.Privileged ? {} : facts.seccomp(security.seccomp, capabilities),
+		linux: {
+			cgroupsPath: `/foredeck-${facts.instance}/${record.id}`,
+			namespaces: namespaces(record, facts),
+			resources: { ...resourcesOf(host), devices: deviceRules(host.Privileged, facts) },
+			devices: host.Privileged ? [...facts.hostDevices, ...facts.devices.devices] : facts.devices.devices,
+			maskedPaths: open ? [] : [...(host.MaskedPaths ?? MASKED_PATHS)],
+			readonlyPaths: open ? [] : [...(host.ReadonlyPaths ?? READONLY_PATHS)],
+			sysctl: splitSysctls(record).other,
+			rootfsPropagation: rootPropagation(facts.mounts),
+		},
+	};
+}
+
+/** net.* belongs to the sandbox, which sets it before the start; in none mode and bridge mode alike. */
+export function splitSysctls(record: ContainerRecord): { net: Record<string, string>; other: Record<string, string> } {
+	const entries = Object.entries(record.hostConfig.Sysctls ?? {});
+	const isNet = ([key]: [string, string]) => key.startsWith("net.");
+	return {
+		net: Object.fromEntries(entries.filter(isNet)),
+		other: Object.fromEntries(entries.filter((entry) => !isNet(entry))),
+	};
+}
+
+function firstProcess(record: ContainerRecord, facts: SpecFacts, capabilities: string[]): SpecProcess {
+	const { config, hostConfig: host } = record;
+	const command = [record.path, ...record.args];
+	const [rows, columns] = host.ConsoleSize;
+	const security = parseSecurityOpt(host.SecurityOpt);
+	const apparmor = host.Privileged ? undefined : (security.apparmor ?? facts.apparmorProfile);
+	return {
+		terminal: config.Tty,
+		...(config.Tty && rows > 0 && columns > 0 && { consoleSize: { height: rows, width: columns } }),
+		user: specUser(facts.user),
+		args: host.Init ? [INIT_TARGET, "--", ...command] : command,
+		env: processEnv(config.Env, { hostname: config.Hostname, home: facts.user.home, tty: config.Tty }),
+		cwd: config.WorkingDir || "/",
+		capabilities: specCapabilities(capabilities, facts.user.uid),
+		noNewPrivileges: security.noNewPrivileges,
+		...(apparmor && { apparmorProfile: apparmor }),
+		...(host.OomScoreAdj !== 0 && { oomScoreAdj: host.OomScoreAdj }),
+		...(host.Ulimits?.length && { rlimits: rlimits(host.Ulimits) }),
+	};
+}
+
+/** The user part of a process. */
+export function specUser(user: ResolvedUser): SpecProcess["user"] {
+	return { uid: user.uid, gid: user.gid, additionalGids: user.additionalGids };
+}
+
+/** Bounding always; effective and permitted for root alone; never inheritable or ambient (CVE-2022-24769). */
+export function specCapabilities(capabilities: string[], uid: number): NonNullable<SpecProcess["capabilities"]> {
+	const own = uid === 0 ? capabilities : [];
+	return { bounding: capabilities, effective: own, permitted: own };
+}
+
+function rlimits(ulimits: readonly { Name: string; Hard: number; Soft: number }[]) {
+	return ulimits.map(({ Name, Hard, Soft }) => ({ type: `RLIMIT_${Name.toUpperCase()}`, hard: Hard, soft: Soft }));
+}
+
+function namespaces(record: ContainerRecord, facts: SpecFacts): RuntimeSpec["linux"]["namespaces"] {
+	const host = record.hostConfig;
+	const list: RuntimeSpec["linux"]["namespaces"] = [{ type: "mount" }];
+	if (facts.sandboxPath) list.push({ type: "network", path: facts.sandboxPath });
+	if (host.NetworkMode !== "host" && host.UTSMode !== "host") list.push({ type: "uts" });
+	if (host.PidMode !== "host") list.push({ type: "pid" });
+	if (host.IpcMode !== "host") list.push({ type: "ipc" });
+	// docker's default: private with v2, the host's with v1 and for privileged containers.
+	const privateCgroup = host.CgroupnsMode === "private" || (facts.cgroupVersion === 2 && !host.Privileged);
+	if (host.CgroupnsMode !== "host" && privateCgroup) list.push({ type: "cgroup" });
+	return list;
+}
+
+function allMounts(record: ContainerRecord, facts: SpecFacts): SpecMount[] {
+	const asked = specMounts(facts.mounts);
+	const taken = new Set(asked.map(({ destination }) => destination));
+	const { readonly } = { readonly: record.hostConfig.ReadonlyRootfs };
+	const file = (name: string): SpecMount => ({
+		destination: `/etc/${name}`,
+		type: "bind",
+		source: `${facts.directory}/${name}`,
+		options: ["rbind", "rprivate", readonly ? "ro" : "rw"],
+	});
+	const init: SpecMount[] =
+		record.hostConfig.Init && facts.initPath
+			? [{ destination: INIT_TARGET, type: "bind", source: facts.initPath, options: ["bind", "ro"] }]
+			: [];
+	const own = [...systemMounts(record), file("resolv.conf"), file("hostname"), file("hosts"), ...init];
+	return [...own.filter(({ destination }) => !taken.has(destination)), ...asked];
+}
+
+function systemMounts({ hostConfig: host }: ContainerRecord): SpecMount[] {
+	const ro = host.Privileged ? "rw" : "ro";
+	const mount = (destination: string, type: string, source: string, ...options: string[]): SpecMount => ({
+		destination,
+		type,
+		source,
+		options,
+	});
+	const hostIpc = host.IpcMode === "host";
+	const bind = (path: string) => mount(path, "bind", path, "rbind", "rprivate");
+	return [
+		host.PidMode === "host" ? bind("/proc") : mount("/proc", "proc", "proc", "nosuid", "noexec", "nodev"),
+		mount("/dev", "tmpfs", "tmpfs", "nosuid", "strictatime", "mode=755", "size=65536k"),
+		mount("/dev/pts", "devpts", "devpts", "nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"),
+		// A host network namespace without its owner's user namespace still lets sysfs mount; bound it stays the host's.
+		mount("/sys", "sysfs", "sysfs", "nosuid", "noexec", "nodev", ro),
+		mount("/sys/fs/cgroup", "cgroup", "cgroup", ro, "nosuid", "noexec", "nodev"),
+		hostIpc ? bind("/dev/mqueue") : mount("/dev/mqueue", "mqueue", "mqueue", "nosuid", "noexec", "nodev"),
+		hostIpc
+			? bind("/dev/shm")
+			: mount("/dev/shm", "tmpfs", "shm", "nosuid", "noexec", "nodev", "mode=1777", `size=${host.ShmSize || 64 << 20}`),
+	];
+}
+
+function deviceRules(privileged: boolean, facts: SpecFacts): NonNullable<SpecResources["devices"]> {
+	if (privileged) return [{ allow: true, access: "rwm" }];
+	return [...DEFAULT_DEVICE_RULES, ...facts.devices.rules];
+}
+
+/** A shared or slave bind needs a root that lets propagation through. */
+function rootPropagation(mounts: readonly AskedMount[]): string {
+	const wanted = mounts.map(({ propagation }) => propagation);
+	if (wanted.some((one) => one.endsWith("shared"))) return "shared";
+	return wanted.some((one) => one.endsWith("slave")) ? "rslave" : "rprivate";
+}

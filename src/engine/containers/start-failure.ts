@@ -1,0 +1,57 @@
+import { EngineError, messageOf } from "../../shared/errors.ts";
+import type { ContainerRecord } from "./record.ts";
+
+/**
+ * docker's exit code and text for a start that failed: 127 no such command, 126 cannot be run, 128 else. The CLI looks for
+ * "executable file not found", "no such file or directory" and "permission denied" and exits with the same codes.
+ */
+export function startFailure(
+	error: unknown,
+	record: Pick<ContainerRecord, "path">,
+): { exitCode: number; error: EngineError } {
+	const isCommand = error instanceof EngineError && error.code === "invalid" && isRuntimeText(error.message);
+	if (!isCommand) {
+		const own = error instanceof EngineError ? error : new EngineError("internal", messageOf(error), { cause: error });
+		return { exitCode: 128, error: own };
+	}
+	const { exitCode, text } = commandFailure(error.message, record.path);
+	const message = `failed to create task for container: failed to create shim task: OCI runtime create failed: unable to start container process: error during container init: ${text}: unknown`;
+	return { exitCode, error: new EngineError("invalid", message, { cause: error }) };
+}
+
+/** The same for an exec. */
+export function execFailure(error: unknown, command: string): { exitCode: number; error: EngineError } {
+	const isCommand = error instanceof EngineError && error.code === "invalid";
+	if (!isCommand) {
+		const own = error instanceof EngineError ? error : new EngineError("internal", messageOf(error), { cause: error });
+		return { exitCode: 128, error: own };
+	}
+	const { exitCode, text } = commandFailure(error.message, command);
+	const message = `OCI runtime exec failed: exec failed: unable to start container process: ${text}: unknown`;
+	return { exitCode, error: new EngineError("invalid", message, { cause: error }) };
+}
+
+/** Texts of our own (user not found, port specification) are not the runtime's. */
+function isRuntimeText(text: string): boolean {
+	return !/^(unable to find (user|group)|error gathering device|invalid |bad format|unable to derive)/.test(text);
+}
+
+/** crun and runc tell it in their own words. */
+function commandFailure(text: string, command: string): { exitCode: number; text: string } {
+	if (/not found in \$PATH/i.test(text)) {
+		return { exitCode: 127, text: `exec: "${command}": executable file not found in $PATH` };
+	}
+	if (/no such file or directory/i.test(text)) {
+		const known = /chdir|cwd/i.test(text) ? text : `exec: "${command}": stat ${command}: no such file or directory`;
+		return { exitCode: 127, text: known };
+	}
+	if (/permission denied|is a directory|exec format error/i.test(text)) {
+		const reason = /exec format error/i.test(text)
+			? "exec format error"
+			: /is a directory/i.test(text)
+				? "is a directory"
+				: "permission denied";
+		return { exitCode: reason === "exec format error" ? 128 : 126, text: `exec: "${command}": ${reason}` };
+	}
+	return { exitCode: 128, text };
+}

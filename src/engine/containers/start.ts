@@ -1,0 +1,171 @@
+import { existsSync, lstatSync, readdirSync, rmSync } from "node:fs";
+import type { SpecDevice } from "../../oci/runtime-spec.ts";
+import { EngineError, messageOf } from "../../shared/errors.ts";
+import { bundleDir, type Context, change, containerDir, find, isRunning, logPath, publish } from "./context.ts";
+import { diskError, makeDir, writeFiles } from "./files.ts";
+import { findInit } from "./init.ts";
+import { type AskedMount, createSources, mountsAsked } from "./mounts.ts";
+import { portsAsked } from "./ports.ts";
+import type { ContainerRecord, NetworkSettings } from "./record.ts";
+import { removeLocked } from "./remove.ts";
+import { deviceAt, devicesOf } from "./resources.ts";
+import { runtimeSpec, splitSysctls } from "./spec.ts";
+import { startFailure } from "./start-failure.ts";
+import { resolveUser } from "./user.ts";
+import { logLimits } from "./validate.ts";
+
+/** Contract: Containers.start. */
+export async function start(context: Context, ref: string): Promise<void> {
+	const { id } = find(context, ref);
+	context.restarts.cancel(id);
+	await context.locks.run(id, async () => {
+		const record = find(context, id);
+		if (record.state.status === "paused") {
+			throw new EngineError("conflict", "cannot start a paused container, try unpause instead");
+		}
+		if (isRunning(record.state)) throw new EngineError("not-modified", `container ${id} is already running`);
+		if (record.state.status === "removing" || record.state.status === "dead") {
+			throw new EngineError("conflict", "container is marked for removal and cannot be started");
+		}
+		await startLocked(context, { ...record, stoppedByUser: false, restartCount: 0 });
+	});
+}
+
+/** Starts under the container's lock, by a client or by policy. On failure the state says why and the error is docker's. */
+export async function startLocked(context: Context, record: ContainerRecord): Promise<void> {
+	try {
+		await launch(context, record);
+	} catch (error) {
+		const failure = startFailure(diskError(error, containerDir(context, record.id)), record);
+		await context.runtime.release(record.id).catch(() => {});
+		const ended = { exitCode: failure.exitCode, error: failure.error.message };
+		const before = record.state;
+		const state =
+			before.status === "exited" || before.status === "restarting"
+				? { ...before, ...ended, status: "exited" as const }
+				: { status: "created" as const, ...ended };
+		try {
+			change(context, record.id, { state, network: undefined, restartCount: record.restartCount });
+		} catch (cause) {
+			context.log.error("state not written", { id: record.id, error: messageOf(cause) });
+		}
+		publish(context, record, "die", { exitCode: String(failure.exitCode) });
+		context.waits.notify(record.id, "exit", ended);
+		if (record.hostConfig.AutoRemove) await removeLocked(context, record.id);
+		throw failure.error;
+	}
+}
+
+async function launch(context: Context, record: ContainerRecord): Promise<void> {
+	const { id, config, hostConfig } = record;
+	// Everything that can be refused is, before anything is acquired.
+	const mounts = mountsAsked(hostConfig);
+	const devices = devicesOf(hostConfig);
+	createSources(mounts);
+	await using undo = new AsyncDisposableStack();
+	const rootPath = context.snapshotter.mount(id);
+	undo.defer(() => context.snapshotter.unmount(id));
+	const user = resolveUser(config.User, hostConfig.GroupAdd ?? [], (path) => context.readInRoot(rootPath, path));
+	const network = await join(context, record);
+	undo.defer(() => context.sandboxes.leave(id));
+	writeFiles(context, record, network);
+	const bundle = bundleDir(context, id);
+	makeDir(bundle, 0o700);
+	undo.defer(() => rmSync(bundle, { recursive: true, force: true }));
+	const spec = runtimeSpec(record, {
+		rootPath,
+		directory: containerDir(context, id),
+		instance: context.instance,
+		cgroupVersion: context.cgroupVersion,
+		user,
+		sandboxPath: network.sandboxPath,
+		mounts: [...mounts, ...anonymousVolumes(context, record, mounts, rootPath)],
+		devices,
+		hostDevices: hostConfig.Privileged ? hostDevices("/dev") : [],
+		initPath: hostConfig.Init ? findInit(context) : undefined,
+		apparmorProfile: context.apparmorProfile,
+		seccomp: context.seccomp,
+	});
+	const { pid, startedAt } = await context.runtime.start({ containerId: id, bundle, spec, io: ioOf(context, record) });
+	undo.defer(() => context.runtime.release(id));
+	const started = change(context, id, {
+		state: { status: "running", pid, startedAt },
+		network,
+		stoppedByUser: false,
+		restartCount: record.restartCount,
+	});
+	undo.move();
+	publish(context, started ?? record, "start");
+}
+
+function join(context: Context, record: ContainerRecord): Promise<NetworkSettings> {
+	const { NetworkMode } = record.hostConfig;
+	const mode = NetworkMode === "host" || NetworkMode === "none" ? NetworkMode : "bridge";
+	return context.sandboxes.join({
+		containerId: record.id,
+		containerName: record.name,
+		mode,
+		ports: mode === "bridge" ? portsAsked(record.config, record.hostConfig) : [],
+		sysctls: splitSysctls(record).net,
+	});
+}
+
+function ioOf(context: Context, { id, config, hostConfig }: ContainerRecord) {
+	const log =
+		hostConfig.LogConfig.Type === "none"
+			? undefined
+			: { path: logPath(context, id), ...logLimits(hostConfig.LogConfig.Config) };
+	return { tty: config.Tty, stdin: config.OpenStdin, stdinOnce: config.StdinOnce, log };
+}
+
+/**
+ * Until volumes have a life of their own, a VOLUME the image has content for stays in the container's writable layer (same life, same
+ * content); one that the image lacks, or that must be writable in a read-only root, is a directory of the container, bound.
+ */
+function anonymousVolumes(
+	context: Context,
+	record: ContainerRecord,
+	mounts: readonly AskedMount[],
+	root: string,
+): AskedMount[] {
+	const taken = new Set(mounts.map(({ target }) => target));
+	const dir = `${containerDir(context, record.id)}/volumes`;
+	return Object.keys(record.config.Volumes ?? {}).flatMap((path, index) => {
+		const target = path.replace(/(.)\/+$/, "$1");
+		const source = `${dir}/${index}`;
+		if (taken.has(target)) return [];
+		if (!existsSync(source)) {
+			if (!record.hostConfig.ReadonlyRootfs && isRealDirectory(root, target)) return [];
+			makeDir(source, 0o755);
+		}
+		const bind = { type: "bind" as const, source, target, readonly: false, propagation: "rprivate" };
+		return [{ ...bind, recursive: true, createSource: false, options: [] }];
+	});
+}
+
+/** Every step of the path is a directory, none a link that could lead elsewhere. */
+function isRealDirectory(root: string, path: string): boolean {
+	let at = root;
+	for (const part of path.split("/").filter(Boolean)) {
+		at += `/${part}`;
+		if (part === ".." || !lstatSync(at, { throwIfNoEntry: false })?.isDirectory()) return false;
+	}
+	return true;
+}
+
+const OWN_DEVICES = ["/dev/pts", "/dev/shm", "/dev/mqueue", "/dev/fd", "/dev/console", "/dev/ptmx", "/dev/.lxc"];
+
+/** Nodes for --privileged, as moby's HostDevices: all of /dev but what the container has of its own. */
+function hostDevices(dir: string): SpecDevice[] {
+	return readdirSync(dir, { withFileTypes: true }).flatMap((entry) => {
+		const path = `${dir}/${entry.name}`;
+		if (OWN_DEVICES.includes(path)) return [];
+		if (entry.isDirectory()) return hostDevices(path);
+		if (!entry.isCharacterDevice() && !entry.isBlockDevice()) return [];
+		try {
+			return [deviceAt(path, path)];
+		} catch {
+			return []; // gone since the listing
+		}
+	});
+}

@@ -1,0 +1,157 @@
+import { EngineError } from "../../shared/errors.ts";
+import { parseSignal } from "../../shared/signals.ts";
+import { type Context, change, find, isRunning, publish } from "./context.ts";
+import { startLocked } from "./start.ts";
+
+const SIGKILL = 9;
+const SIGTERM = 15;
+const DEFAULT_TIMEOUT = 10;
+/** Seconds a killed process has to be gone before it is said not to be. */
+const KILL_PATIENCE = 10;
+
+export interface StopOptions {
+	readonly signal?: string;
+	readonly timeout?: number;
+}
+
+/** Contract: Containers.stop. */
+export async function stop(context: Context, ref: string, options: StopOptions): Promise<void> {
+	const { id, state } = find(context, ref);
+	if (options.signal) signalOf(options.signal);
+	if (state.status === "restarting") return stopRestarting(context, id);
+	if (!isRunning(state)) throw new EngineError("not-modified", `container ${id} is already stopped`);
+	await end(context, id, options);
+	const record = context.store.get(id);
+	if (record) publish(context, record, "stop");
+}
+
+/** Contract: Containers.restart. Of one that does not run: a start. */
+export async function restart(context: Context, ref: string, options: StopOptions): Promise<void> {
+	const { id, state } = find(context, ref);
+	if (options.signal) signalOf(options.signal);
+	context.restarts.cancel(id);
+	// --rm must not take it away between the two.
+	if (isRunning(state)) await end(context, id, options, true);
+	await context.locks.run(id, async () => {
+		const record = find(context, id);
+		if (!isRunning(record.state)) await startLocked(context, { ...record, stoppedByUser: false });
+		publish(context, find(context, id), "restart");
+	});
+}
+
+/** Contract: Containers.kill. */
+export async function kill(context: Context, ref: string, text: string): Promise<void> {
+	const signal = signalOf(text || "KILL");
+	const { id, state, config, name } = find(context, ref);
+	if (state.status === "restarting") return stopRestarting(context, id);
+	if (!isRunning(state)) throw notRunning("kill", id);
+	const stops = signal === SIGKILL || signal === SIGTERM || signal === parseSignal(config.StopSignal ?? "TERM");
+	if (stops && name) change(context, id, { stoppedByUser: true });
+	await context.runtime.kill(id, signal);
+	const record = context.store.get(id);
+	if (record) publish(context, record, "kill", { signal: String(signal) });
+	// A frozen process sees nothing but SIGKILL once it is let go (v1).
+	if (signal === SIGKILL) await thaw(context, id);
+	// docker answers once a killed container is gone.
+	if (signal === SIGKILL) await gone(context, id, KILL_PATIENCE);
+}
+
+/** SIGKILL, and wait for the end to be recorded. */
+export async function endNow(context: Context, id: string): Promise<void> {
+	await end(context, id, { signal: "KILL", timeout: 0 });
+}
+
+async function end(context: Context, id: string, options: StopOptions, restarts = false): Promise<void> {
+	const record = find(context, id);
+	const exited = context.waits.on(id, "exit");
+	try {
+		change(context, id, { stoppedByUser: true, ...(restarts && keepOnce(record)) });
+		const signal = signalOf(options.signal || record.config.StopSignal || "TERM");
+		const seconds = options.timeout ?? record.config.StopTimeout ?? DEFAULT_TIMEOUT;
+		await send(context, id, signal);
+		const ended = exited.result.then(() => true);
+		if (await within(ended, seconds < 0 ? undefined : seconds)) return;
+		await send(context, id, SIGKILL);
+		if (await within(ended, KILL_PATIENCE)) return;
+		throw new EngineError(
+			"internal",
+			`cannot stop container ${id}: it did not end ${KILL_PATIENCE} seconds after SIGKILL`,
+		);
+	} finally {
+		exited.cancel();
+		if (restarts) change(context, id, { hostConfig: record.hostConfig });
+	}
+}
+
+/** For the time of a restart, AutoRemove is off. */
+function keepOnce(record: { hostConfig: import("./config.ts").HostConfig }) {
+	return { hostConfig: { ...record.hostConfig, AutoRemove: false } };
+}
+
+async function send(context: Context, id: string, signal: number): Promise<void> {
+	try {
+		await context.runtime.kill(id, signal);
+	} catch (error) {
+		// It has just ended: the exit is on its way.
+		if (error instanceof EngineError && (error.code === "conflict" || error.code === "not-found")) return;
+		throw error;
+	}
+	const record = context.store.get(id);
+	if (record) publish(context, record, "kill", { signal: String(signal) });
+	await thaw(context, id);
+}
+
+async function thaw(context: Context, id: string): Promise<void> {
+	if (context.store.get(id)?.state.status === "paused") await context.runtime.resume(id).catch(() => {});
+}
+
+async function gone(context: Context, id: string, seconds: number): Promise<void> {
+	const exited = context.waits.on(id, "exit");
+	try {
+		const record = context.store.get(id);
+		if (!record || !isRunning(record.state)) return;
+		await within(
+			exited.result.then(() => true),
+			seconds,
+		);
+	} finally {
+		exited.cancel();
+	}
+}
+
+/** Ends the waiting for a restart by policy. */
+async function stopRestarting(context: Context, id: string): Promise<void> {
+	context.restarts.cancel(id);
+	await context.locks.run(id, async () => {
+		const record = context.store.get(id);
+		if (record?.state.status === "restarting") {
+			change(context, id, { state: { ...record.state, status: "exited" }, stoppedByUser: true });
+		}
+	});
+	const record = context.store.get(id);
+	if (record && isRunning(record.state)) await end(context, id, {});
+	if (record) publish(context, record, "stop");
+}
+
+/** undefined seconds: for ever. */
+async function within(done: Promise<boolean>, seconds: number | undefined): Promise<boolean> {
+	if (seconds === undefined) return done;
+	const late = Promise.withResolvers<boolean>();
+	const timer = setTimeout(() => late.resolve(false), Math.min(seconds * 1000, 2 ** 31 - 1));
+	try {
+		return await Promise.race([done, late.promise]);
+	} finally {
+		clearTimeout(timer);
+	}
+}
+
+function signalOf(text: string): number {
+	const signal = parseSignal(text);
+	if (signal === undefined) throw new EngineError("invalid", `invalid signal: ${text}`);
+	return signal;
+}
+
+/** docker's words for an action on a container that does not run. */
+export function notRunning(action: string, id: string): EngineError {
+	return new EngineError("conflict", `cannot ${action} container: ${id}: container ${id} is not running`);
+}

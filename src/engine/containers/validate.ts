@@ -1,0 +1,119 @@
+import { isIP } from "node:net";
+import { EngineError } from "../../shared/errors.ts";
+import { parseSignal } from "../../shared/signals.ts";
+import { capabilitiesOf } from "./capabilities.ts";
+import type { ContainerConfig, HostConfig } from "./config.ts";
+import { parseExtraHost } from "./files.ts";
+import { checkSources, mountsAsked } from "./mounts.ts";
+import { parsePort, portsAsked } from "./ports.ts";
+import { validateDevices, validateResources } from "./resources.ts";
+import { parseSecurityOpt } from "./security.ts";
+
+const invalid = (message: string) => new EngineError("invalid", message);
+
+/** The meaning of a create request, image defaults merged; "invalid" or "unsupported" in docker's words. */
+export function validate(config: ContainerConfig, host: HostConfig): void {
+	validateConfig(config);
+	validateResources(host);
+	validateDevices(host);
+	capabilitiesOf(host);
+	parseSecurityOpt(host.SecurityOpt);
+	checkSources(mountsAsked(host));
+	portsAsked(config, host);
+	validateNetwork(host);
+	validatePolicy(host);
+	validateSysctls(host);
+	validateLog(host);
+}
+
+function validateConfig(config: ContainerConfig): void {
+	if (config.WorkingDir && !config.WorkingDir.startsWith("/")) {
+		throw invalid(`the working directory '${config.WorkingDir}' is invalid, it needs to be an absolute path`);
+	}
+	for (const entry of config.Env) {
+		if (entry === "" || entry.startsWith("=")) throw invalid(`invalid environment variable: ${entry}`);
+	}
+	for (const spec of Object.keys(config.ExposedPorts ?? {})) parsePort(spec);
+	for (const path of Object.keys(config.Volumes ?? {})) {
+		if (!path.startsWith("/") || path === "/") {
+			throw invalid(`invalid volume specification: '${path}': destination must be an absolute path and not '/'`);
+		}
+	}
+	if (config.StopSignal && parseSignal(config.StopSignal) === undefined) {
+		throw invalid(`invalid signal: ${config.StopSignal}`);
+	}
+	if (
+		config.Hostname.length > 63 ||
+		(config.Hostname !== "" && !/^[a-zA-Z0-9]([a-zA-Z0-9_.-]*)$/.test(config.Hostname))
+	) {
+		throw invalid(`invalid hostname format: ${config.Hostname}`);
+	}
+}
+
+function validateNetwork(host: HostConfig): void {
+	if (!["bridge", "host", "none"].includes(host.NetworkMode)) {
+		if (host.NetworkMode.startsWith("container:")) {
+			throw new EngineError(
+				"unsupported",
+				`HostConfig.NetworkMode ${JSON.stringify(host.NetworkMode)} is not supported yet`,
+			);
+		}
+		throw new EngineError("not-found", `network ${host.NetworkMode} not found`);
+	}
+	for (const server of host.Dns ?? []) {
+		if (isIP(server) === 0) throw invalid(`invalid IP address: ${server}`);
+	}
+	for (const [field, words] of Object.entries({ DnsSearch: host.DnsSearch, DnsOptions: host.DnsOptions })) {
+		const bad = words?.find((word) => /[\s\0]/.test(word) || word === "");
+		if (bad !== undefined) throw invalid(`invalid ${field}: ${JSON.stringify(bad)}`);
+	}
+	for (const entry of host.ExtraHosts ?? []) {
+		const [name] = parseExtraHost(entry);
+		if (/\s/.test(name)) throw invalid(`bad format for add-host: "${entry}"`);
+	}
+}
+
+function validatePolicy(host: HostConfig): void {
+	const { Name, MaximumRetryCount } = host.RestartPolicy;
+	if (host.AutoRemove && Name !== "no") throw invalid("can't create 'AutoRemove' container with restart policy");
+	if (MaximumRetryCount < 0) throw invalid("invalid restart policy: maximum retry count cannot be negative");
+}
+
+const IPC_SYSCTLS =
+	/^(kernel\.(msgmax|msgmnb|msgmni|sem|shmall|shmmax|shmmni|shm_rmid_forced|domainname|hostname)|fs\.mqueue\..+)$/;
+
+function validateSysctls(host: HostConfig): void {
+	for (const name of Object.keys(host.Sysctls ?? {})) {
+		const refuse = (why: string) => invalid(`sysctl '${name}' ${why}`);
+		if (!/^[a-zA-Z0-9_./-]+$/.test(name) || name.includes("..")) throw refuse("is no name of a sysctl");
+		if (name.startsWith("net.")) {
+			if (host.NetworkMode === "host") throw refuse("not allowed in host network namespace");
+		} else if (!IPC_SYSCTLS.test(name)) {
+			throw refuse("is not in a separate kernel namespace");
+		} else if (host.IpcMode === "host" && !/name$/.test(name)) {
+			throw refuse("not allowed in host ipc namespace");
+		}
+	}
+}
+
+function validateLog({ LogConfig }: HostConfig): void {
+	logLimits(LogConfig.Config);
+	for (const key of Object.keys(LogConfig.Config)) {
+		if (LogConfig.Type === "none" || !["max-size", "max-file"].includes(key)) {
+			throw invalid(`unknown log opt '${key}' for ${LogConfig.Type} log driver`);
+		}
+	}
+}
+
+const UNITS: Record<string, number> = { "": 1, k: 1024, m: 1024 ** 2, g: 1024 ** 3, t: 1024 ** 4 };
+
+/** max-size (bytes; 0: no rotation) and max-file; "invalid" when they are no sizes. */
+export function logLimits(options: Readonly<Record<string, string>>): { maxSize: number; maxFiles: number } {
+	const { "max-size": size = "-1", "max-file": files = "1" } = options;
+	const match = /^(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?$/i.exec(size);
+	if (!match && size !== "-1") throw invalid(`invalid value for max-size: ${size}`);
+	const maxSize = match ? Math.floor(Number(match[1]) * (UNITS[(match[2] ?? "").toLowerCase()] ?? 1)) : 0;
+	if (!/^[1-9]\d*$/.test(files)) throw invalid(`max-file cannot be less than 1: ${files}`);
+	if (Number(files) > 1 && maxSize === 0) throw invalid("max-file cannot be used without max-size");
+	return { maxSize, maxFiles: Number(files) };
+}
