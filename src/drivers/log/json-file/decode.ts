@@ -16,14 +16,13 @@ const SLOW_LINES = 32;
 
 /**
  * What a client gets for whole log lines (`text` ends in a newline). Runs of lines that share stream and time, as our writer makes them, are
- * joined as text and decoded by one JSON.parse; with time stamps or a time range every line is looked at.
+ * joined as text and decoded by one JSON.parse; a time range is decided for all of a run, and time stamps are put in as it is joined.
  */
 export function decodeLines(text: string, wanted: Wanted): Uint8Array[] {
 	const out: Uint8Array[] = [];
-	const slow = wanted.timestamps || wanted.since !== undefined || wanted.until !== undefined;
 	let skip = 0;
 	for (let at = 0; at < text.length; ) {
-		const run = !slow && skip === 0 ? fastRun(text, at) : undefined;
+		const run = skip === 0 ? fastRun(text, at, wanted) : undefined;
 		if (run) {
 			emit(out, run, wanted);
 			at = run.end;
@@ -39,16 +38,19 @@ export function decodeLines(text: string, wanted: Wanted): Uint8Array[] {
 }
 
 /** The lines from `at` that end as the first does; undefined when they are not as our writer writes them. */
-function fastRun(text: string, at: number): (Run & { readonly end: number }) | undefined {
+function fastRun(text: string, at: number, wanted: Wanted): (Run & { readonly end: number }) | undefined {
 	if (!text.startsWith(HEAD, at)) return undefined;
 	const first = text.indexOf("\n", at);
 	const tailAt = text.lastIndexOf('","stream":"', first);
 	if (tailAt < at) return undefined;
 	const tail = text.slice(tailAt, first + 1);
-	const stream = /^","stream":"(stdout|stderr)","time":"[^"\\]*"}\n$/.exec(tail)?.[1];
+	const [, stream, time = ""] = /^","stream":"(stdout|stderr)","time":"([^"\\]*)"}\n$/.exec(tail) ?? [];
 	if (stream !== "stdout" && stream !== "stderr") return undefined;
 	const end = runEnd(text, first + 1, tail);
-	const body = text.slice(at + HEAD.length, end - tail.length).replaceAll(tail + HEAD, "");
+	// Whatever stands between two lines of one time is of that time too.
+	if (!inRange(time, wanted)) return { stream, text: "", end };
+	const prefix = wanted.timestamps ? `${time} ` : "";
+	const body = prefix + text.slice(at + HEAD.length, end - tail.length).replaceAll(tail + HEAD, prefix);
 	// A newline left over: lines of another kind stand between.
 	if (body.includes("\n")) return undefined;
 	try {
@@ -81,14 +83,18 @@ function decodeLine(line: string, wanted: Wanted): Run | undefined {
 		return undefined;
 	}
 	const time = typeof entry.time === "string" ? entry.time : "";
-	const at = parseNano(time) ?? 0n;
-	if (wanted.since !== undefined && at < wanted.since) return undefined;
-	if (wanted.until !== undefined && at > wanted.until) return undefined;
+	if (!inRange(time, wanted)) return undefined;
 	const text = typeof entry.log === "string" ? entry.log : "";
 	return {
 		stream: entry.stream === "stderr" ? "stderr" : "stdout",
 		text: wanted.timestamps ? `${time} ${text}` : text,
 	};
+}
+
+function inRange(time: string, { since, until }: Wanted): boolean {
+	if (since === undefined && until === undefined) return true;
+	const at = parseNano(time) ?? 0n;
+	return (since === undefined || at >= since) && (until === undefined || at <= until);
 }
 
 function emit(out: Uint8Array[], { stream, text }: Run, wanted: Wanted): void {

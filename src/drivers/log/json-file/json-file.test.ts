@@ -2,6 +2,7 @@ import { afterAll, expect, test } from "bun:test";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { parseNano } from "../../../shared/time.ts";
 import type { LogReadOptions } from "../driver.ts";
 import { createJsonFileLogReader } from "./reader.ts";
 import { openJsonFileLog } from "./writer.ts";
@@ -123,8 +124,21 @@ test("a mix of long runs, both streams and backslashes reads back as it was writ
 		expected += chunk;
 		await log.write(i % 3 === 0 ? "stderr" : "stdout", Buffer.from(chunk));
 	}
+	await log.write("stdout", Buffer.from(`${"long".repeat(10_000)}\nshort\n`));
+	expected += `${"long".repeat(10_000)}\nshort\n`;
 	await log.close();
 	expect(await text(path)).toBe(expected);
+	const entries = readFileSync(path, "utf8")
+		.trimEnd()
+		.split("\n")
+		.map((line) => JSON.parse(line) as { log: string; time: string });
+	const stamped = (some: typeof entries) => some.map(({ log, time }) => `${time} ${log}`).join("");
+	expect(await text(path, { timestamps: true })).toBe(stamped(entries));
+	const since = entries[Math.floor(entries.length / 3)]?.time ?? "";
+	const until = entries[Math.floor(entries.length / 2)]?.time ?? "";
+	expect(await text(path, { timestamps: true, since: parseNano(since), until: parseNano(until) })).toBe(
+		stamped(entries.filter(({ time }) => time >= since && time <= until)),
+	);
 	await reader.remove(path);
 	expect(existsSync(path)).toBe(false);
 });
