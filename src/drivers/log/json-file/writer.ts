@@ -109,6 +109,8 @@ class JsonFileWriter implements JsonFileLog {
 		const { path, maxSize, maxFiles } = this.options;
 		if (maxSize <= 0 || this.size < maxSize) return;
 		closeSync(this.fd);
+		// First, because it takes a while for a large one: between the renames and the new file there is no log at `path`.
+		rmSync(`${path}.${maxFiles - 1}`, { force: true });
 		for (let n = maxFiles - 1; n > 0; n--) renameQuietly(n === 1 ? path : `${path}.${n - 1}`, `${path}.${n}`);
 		if (maxFiles <= 1) rmSync(path, { force: true });
 		this.fd = openSync(path, "a", 0o640);

@@ -25,11 +25,14 @@ export class AttachedClient {
 	private ending = false;
 	private closed = false;
 	private progressAt = 0;
+	/** While it is full: what both of its streams wait for. */
+	private full: Promise<void> | undefined;
 	private wake: (() => void) | undefined;
 
 	constructor(
 		private readonly socket: ByteSocket,
 		readonly streams: AttachStreams,
+		private readonly stallMs = STALL_MS,
 	) {}
 
 	/** Sends or queues; a promise when the client is full, settled once it has room, is gone or was dropped. */
@@ -40,7 +43,9 @@ export class AttachedClient {
 		if (this.queue.length === 0) this.progressAt = Date.now();
 		this.queue.push(data.subarray(sent));
 		this.queued += data.length - sent;
-		return this.queued > HIGH_WATER ? this.room() : undefined;
+		if (this.queued <= HIGH_WATER) return undefined;
+		this.full ??= this.room();
+		return this.full;
 	}
 
 	/** The socket has room again. */
@@ -86,13 +91,14 @@ export class AttachedClient {
 	private room(): Promise<void> {
 		return new Promise((resolve) => {
 			const check = setInterval(() => {
-				if (Date.now() - this.progressAt < STALL_MS) return;
+				if (Date.now() - this.progressAt < this.stallMs) return;
 				this.socket.terminate();
 				this.close();
-			}, STALL_MS / 4);
+			}, this.stallMs / 4);
 			this.wake = () => {
 				clearInterval(check);
 				this.wake = undefined;
+				this.full = undefined;
 				resolve();
 			};
 		});
