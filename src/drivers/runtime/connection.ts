@@ -13,6 +13,8 @@ import {
 /** The driver's side of a control connection. */
 export interface SupervisorConnection {
 	call<Name extends OperationName>(name: Name, input: Operations[Name]["input"]): Promise<Operations[Name]["output"]>;
+	/** False from the moment in which calls under way fail. */
+	readonly alive: boolean;
 	/** Resolves when the connection is gone; calls under way have failed by then. */
 	readonly closed: Promise<void>;
 	close(): void;
@@ -52,6 +54,9 @@ export async function connectSupervisor(
 	send(socket, { open: "control" });
 	return {
 		closed,
+		get alive() {
+			return !socket.destroyed;
+		},
 		call: (name, input) =>
 			new Promise((resolve, reject) => {
 				if (socket.destroyed) return reject(new EngineError("unavailable", "the supervisor has gone away"));

@@ -21,6 +21,8 @@ export interface RuntimeDriverOptions {
 const CONNECT_TRIES = 1000;
 const CONNECT_WAIT_MS = 5;
 const RESPAWN_WAIT_MS = 100;
+/** Asked again of the next supervisor when one dies over them. */
+const REPEATABLE: ReadonlySet<OperationName> = new Set<OperationName>(["list", "pids", "release"]);
 
 /** See `enterMountNamespace`: call it first thing in the daemon, with the driver's run root. May execute the process again. */
 export function enterEngineMountNamespace(runRoot: string): void {
@@ -83,6 +85,8 @@ class SupervisorClient {
 	private connecting: Promise<SupervisorConnection> | undefined;
 	private child: number | undefined;
 	private closed = false;
+	/** The connection that `close` ended: not lost. */
+	private dismissed: SupervisorConnection | undefined;
 	private onExit: (exit: ProcessExit) => void = () => {};
 	/** Exits told to the engine and not yet released; none is told twice. */
 	private readonly told = new Set<string>();
@@ -103,6 +107,7 @@ class SupervisorClient {
 
 	close(): void {
 		this.closed = true;
+		this.dismissed = this.connection;
 		this.connection?.close();
 		this.connection = undefined;
 	}
@@ -111,18 +116,27 @@ class SupervisorClient {
 		name: Name,
 		input: Operations[Name]["input"],
 	): Promise<Operations[Name]["output"]> {
-		const connection = this.connection ?? (await this.connected());
-		return connection.call(name, input);
+		const connection = await this.alive();
+		try {
+			return await connection.call(name, input);
+		} catch (error) {
+			if (connection.alive || this.closed || !REPEATABLE.has(name)) throw error;
+			return (await this.alive()).call(name, input);
+		}
 	}
 
 	async attach(greeting: Parameters<typeof connectAttach>[1]) {
-		if (!this.connection) await this.connected();
+		await this.alive();
 		return connectAttach(this.paths.socket, greeting);
 	}
 
 	/** A new process may come under this id. */
 	forget(processId: string): void {
 		this.told.delete(processId);
+	}
+
+	private async alive(): Promise<SupervisorConnection> {
+		return this.connection?.alive ? this.connection : this.connected();
 	}
 
 	private connected(): Promise<SupervisorConnection> {
@@ -173,12 +187,11 @@ class SupervisorClient {
 	}
 
 	private async recover(lost: SupervisorConnection): Promise<void> {
-		if (this.connection !== lost || this.closed) return;
-		this.connection = undefined;
+		if (this.closed || lost === this.dismissed) return;
 		this.options.log.error("the supervisor has ended: starting it again", { log: this.paths.log });
 		try {
 			await Bun.sleep(RESPAWN_WAIT_MS);
-			const connection = await this.connected();
+			const connection = await this.alive();
 			for (const { exit } of await connection.call("list", {})) if (exit) this.tell(exit);
 		} catch (error) {
 			this.options.log.error("cannot reach the supervisor", { error: messageOf(error) });

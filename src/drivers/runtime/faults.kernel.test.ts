@@ -149,7 +149,7 @@ test("the supervisor killed in an exec: its process is killed, the container run
 	// as if it had not yet been written
 	rmSync(`${runRoot}/processes/${id("exec")}/record.json`);
 	process.kill(supervisorPid(), "SIGKILL");
-	expect((await relist()).map(({ processId }) => processId)).toEqual([containerId]);
+	expect((await driver.list()).map(({ processId }) => processId)).toEqual([containerId]);
 	await until("only the container's process is left", () => cgroupPids(containerId).length === 1);
 });
 
@@ -188,20 +188,9 @@ test("the supervisor killed at any moment of a start: the container is listed or
 		await Bun.sleep(n);
 		process.kill(supervisorPid(), "SIGKILL");
 		await started;
-		const listed = (await relist()).filter((found) => found.processId === containerId);
+		const listed = (await driver.list()).filter((found) => found.processId === containerId);
 		if (listed.length > 0) await driver.release(containerId);
 		expect(cgroups(containerId)).toEqual([]);
 		expect(existsSync(`${runRoot}/crun/${containerId}`)).toBe(false);
 	}
 }, 30_000);
-
-/** From the supervisor that comes after the killed one. */
-async function relist() {
-	for (;;) {
-		try {
-			return await driver.list();
-		} catch {
-			await Bun.sleep(20);
-		}
-	}
-}
