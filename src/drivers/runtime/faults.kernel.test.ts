@@ -174,6 +174,22 @@ test("the daemon killed in a start: its successor lists what runs once the start
 	await expectNothing(containerId);
 });
 
+test("input of a client that left before the start is not for a later one", async () => {
+	const containerId = id("input");
+	const early = await driver.attach(containerId, { stdin: true, stdout: true, stderr: true });
+	early.write("from the past\n");
+	await Bun.sleep(50);
+	early.destroy();
+	await Bun.sleep(50);
+	const stream = await driver.attach(containerId, { stdin: true, stdout: true, stderr: true });
+	await start(containerId, ["head", "-n1"], { stdin: true, stdinOnce: true });
+	stream.write("now\n");
+	let output = "";
+	for await (const chunk of stream) output += chunk;
+	expect(output).toContain("now\n");
+	expect(output).not.toContain("past");
+});
+
 test("a container that runs is not harmed by a second start of it", async () => {
 	const containerId = id("twice");
 	const { pid } = await start(containerId, ["sleep", "100"]);

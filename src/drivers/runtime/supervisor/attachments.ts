@@ -109,6 +109,10 @@ export class AttachedClient {
 export class Attachments {
 	private readonly clients = new Set<AttachedClient>();
 
+	get size(): number {
+		return this.clients.size;
+	}
+
 	add(client: AttachedClient): void {
 		this.clients.add(client);
 	}

@@ -12,7 +12,7 @@ interface Connection {
 	readonly lines: LineSplitter;
 	control?: AttachedClient;
 	attached?: { readonly client: AttachedClient; readonly process: SupervisedProcess; readonly stdin: boolean };
-	/** Bytes of stdin on their way to the process; the socket is paused meanwhile. */
+	/** Bytes of stdin on their way to the process; above a limit the socket is paused, and then its close is not seen. */
 	pendingInput: number;
 }
 
@@ -42,8 +42,8 @@ export function serveSupervisor(path: string, supervisor: () => Supervisor, shut
 			data: (socket, chunk) => receive(socket, chunk, on),
 			drain: ({ data }) => (data.attached?.client ?? data.control)?.drain(),
 			end: (socket) => finishInput(socket),
-			close: (socket) => forget(socket, daemons),
-			error: (socket) => forget(socket, daemons),
+			close: (socket) => forget(socket, on),
+			error: (socket) => forget(socket, on),
 		},
 	});
 	chmodSync(path, 0o600);
@@ -58,6 +58,8 @@ export function serveSupervisor(path: string, supervisor: () => Supervisor, shut
 		close: () => listener.stop(),
 	};
 }
+
+const INPUT_BYTES = 256 * 1024;
 
 interface Context {
 	readonly supervisor: () => Supervisor;
@@ -97,10 +99,12 @@ function greet(socket: Peer, greeting: Greeting, { supervisor, daemons }: Contex
 function passInput(socket: Peer, chunk: Uint8Array): void {
 	const { data } = socket;
 	if (!data.attached?.stdin || chunk.length === 0) return;
-	data.pendingInput++;
-	socket.pause();
-	data.attached.process.input.write(chunk).then(() => {
-		if (--data.pendingInput === 0) socket.resume();
+	data.pendingInput += chunk.length;
+	if (data.pendingInput > INPUT_BYTES) socket.pause();
+	// A copy: Bun may use its buffer again before the process takes this.
+	data.attached.process.input.write(chunk.slice()).then(() => {
+		data.pendingInput -= chunk.length;
+		if (data.pendingInput <= INPUT_BYTES) socket.resume();
 	});
 }
 
@@ -113,7 +117,7 @@ function finishInput(socket: Peer): void {
 	if (attached.stdin) attached.process.inputEnded();
 }
 
-function forget(socket: Peer, daemons: Set<AttachedClient>): void {
+function forget(socket: Peer, { supervisor, daemons }: Context): void {
 	const { attached, control } = socket.data;
 	if (control) {
 		daemons.delete(control);
@@ -122,6 +126,7 @@ function forget(socket: Peer, daemons: Set<AttachedClient>): void {
 	if (!attached) return;
 	attached.process.clients.remove(attached.client);
 	if (attached.stdin) attached.process.inputEnded();
+	supervisor().dropUnstarted(attached.process);
 }
 
 async function serve(client: AttachedClient, { id, call, input }: Request, context: Context): Promise<void> {

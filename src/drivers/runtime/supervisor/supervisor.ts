@@ -14,6 +14,8 @@ import type { Reaper } from "./reaper.ts";
 import { type ProcessRecord, ProcessRecords, type StartRecord } from "./records.ts";
 
 const SIGKILL = 9;
+/** A start that takes longer than this is not waited for. */
+const HUNG_START_MS = 20_000;
 /** Exit code when the process was not our child and its own cannot be learnt. */
 const UNKNOWN_EXIT = 255;
 
@@ -83,6 +85,13 @@ export class Supervisor {
 		return added;
 	}
 
+	/** Its last client has gone and it never started: what they sent is not for a later start under the id. */
+	dropUnstarted({ processId, record, clients, input }: SupervisedProcess): void {
+		if (record || clients.size > 0 || this.starting.has(processId)) return;
+		input.close();
+		this.processes.delete(processId);
+	}
+
 	start({ containerId, bundle, cgroupsPath, io }: StartInput): Promise<StartedProcess> {
 		const target = { processId: containerId, containerId, io, cgroupsPath };
 		return this.alone(target, (directory, { stdio, console }) =>
@@ -125,9 +134,14 @@ export class Supervisor {
 		return this.cgroup(containerId).pids();
 	}
 
-	/** Starts under way are waited for: what asked for them may be gone, and its successor must hear of what they made. */
+	/**
+	 * Starts under way are waited for: what asked for them may be gone, and its successor must hear of what they made. Not for ever: an OCI runtime
+	 * that hangs must not keep a daemon from starting.
+	 */
 	async list(): Promise<ObservedProcess[]> {
-		await Promise.allSettled(this.starting.values());
+		if (this.starting.size > 0) {
+			await Promise.race([Promise.allSettled(this.starting.values()), Bun.sleep(HUNG_START_MS)]);
+		}
 		return [...this.processes.values()].flatMap(({ record }) => (record ? [observed(record)] : []));
 	}
 
