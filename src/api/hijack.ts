@@ -157,6 +157,8 @@ export function joinStreams(socket: Duplex, session: Session, head?: Uint8Array)
 	stream.on("error", () => finish(false));
 	socket.on("close", () => finish(true));
 	socket.on("error", () => finish(true));
+	// A stream may come paused, so that nothing is lost before its listeners are there.
+	stream.resume();
 	return promise;
 }
 
@@ -180,5 +182,6 @@ export function joinWebSocket(request: IncomingMessage, socket: Duplex, head: Bu
 		});
 		stream.on("end", () => client.close(1000));
 		stream.on("error", () => client.close(1011));
+		stream.resume();
 	});
 }

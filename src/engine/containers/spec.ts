@@ -62,7 +62,8 @@ export function runtimeSpec(record: ContainerRecord, facts: SpecFacts): RuntimeS
 	const hostUts = host.NetworkMode === "host" || host.UTSMode === "host";
 	const open = host.Privileged || !security.systemPaths;
 	return {
-		ociVersion: "1.2.0",
+		// What crun 1.8 and runc 1.1 know.
+		ociVersion: "1.0.2",
 		...(!hostUts && { hostname: config.Hostname }),
 		...(!hostUts && config.Domainname && { domainname: config.Domainname }),
 		root: { path: facts.rootPath, readonly: host.ReadonlyRootfs },
