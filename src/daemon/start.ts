@@ -19,6 +19,7 @@ import { openDatabase } from "../store/database.ts";
 import { ImageStore, imagesSchema } from "../store/images.ts";
 import { migrations } from "../store/migrations.ts";
 import { NetworkStore, networksSchema } from "../store/networks.ts";
+import { availableCapabilities } from "../sys/linux/capability-set.ts";
 import { removeEmptyCgroup } from "../sys/linux/cgroup-parent.ts";
 import { runPs } from "../sys/linux/ps.ts";
 import { readInRoot } from "../sys/linux/read-in-root.ts";
@@ -96,6 +97,7 @@ async function buildEngine(options: DaemonOptions, log: Logger) {
 		runRoot,
 		instance,
 		cgroupVersion: facts.cgroupVersion === "2" ? 2 : 1,
+		capabilities: availableCapabilities(),
 		seccomp: seccompOf,
 		readInRoot,
 		runPs,

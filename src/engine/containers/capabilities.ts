@@ -12,26 +12,45 @@ export const DEFAULT_CAPABILITIES: readonly string[] =
 		.split(" ")
 		.map((name) => `CAP_${name}`);
 
-/** The bounding set after --cap-add and --cap-drop; "invalid" names an unknown one. With --privileged all. */
-export function capabilitiesOf(asked: {
-	readonly CapAdd: readonly string[] | null;
-	readonly CapDrop: readonly string[] | null;
-	readonly Privileged: boolean;
-}): string[] {
-	const add = (asked.CapAdd ?? []).map((name) => normalize(name, "CapAdd"));
-	const drop = (asked.CapDrop ?? []).map((name) => normalize(name, "CapDrop"));
-	if (asked.Privileged) return [...ALL_CAPABILITIES];
-	if (drop.includes("ALL") && !add.includes("ALL")) return add;
-	const base = drop.includes("ALL") ? [] : DEFAULT_CAPABILITIES.filter((name) => !drop.includes(name));
-	if (add.includes("ALL")) return ALL_CAPABILITIES.filter((name) => !drop.includes(name));
+/** The capabilities that can be given here: docker's "all" means these. `numbers` as the kernel counts them; undefined: all known. */
+export function availableNames(numbers: readonly number[] | undefined): readonly string[] {
+	return numbers ? ALL_CAPABILITIES.filter((_, number) => numbers.includes(number)) : ALL_CAPABILITIES;
+}
+
+/**
+ * The bounding set after --cap-add and --cap-drop, with --privileged all that `available` holds. "invalid" names one that is unknown, or
+ * that the engine itself lacks.
+ */
+export function capabilitiesOf(
+	asked: {
+		readonly CapAdd: readonly string[] | null;
+		readonly CapDrop: readonly string[] | null;
+		readonly Privileged: boolean;
+	},
+	available: readonly string[] = ALL_CAPABILITIES,
+): string[] {
+	const add = (asked.CapAdd ?? []).map((name) => normalize(name, "CapAdd", available));
+	const drop = (asked.CapDrop ?? []).map((name) => normalize(name, "CapDrop", ALL_CAPABILITIES));
+	if (asked.Privileged) return [...available];
+	if (add.includes("ALL")) return available.filter((name) => !drop.includes(name));
+	const base = drop.includes("ALL")
+		? []
+		: DEFAULT_CAPABILITIES.filter((name) => !drop.includes(name) && available.includes(name));
 	return [...new Set([...base, ...add])];
 }
 
-function normalize(name: string, field: string): string {
+function normalize(name: string, field: string, available: readonly string[]): string {
 	const upper = name.toUpperCase();
 	if (upper === "ALL") return upper;
 	const full = upper.startsWith("CAP_") ? upper : `CAP_${upper}`;
-	if (!ALL_CAPABILITIES.includes(full))
+	if (!ALL_CAPABILITIES.includes(full)) {
 		throw new EngineError("invalid", `invalid ${field}: unknown capability: "${name}"`);
+	}
+	if (!available.includes(full)) {
+		throw new EngineError(
+			"invalid",
+			`invalid ${field}: capability not supported by your kernel or not available in the current environment: "${full}"`,
+		);
+	}
 	return full;
 }

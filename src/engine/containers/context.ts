@@ -29,6 +29,8 @@ export interface ContainerDeps {
 	readonly instance: string;
 	/** The host's: v1 has no private cgroup namespace by default, v2 has. */
 	readonly cgroupVersion: 1 | 2;
+	/** Kernel numbers of the capabilities the engine can give; undefined: all. */
+	readonly capabilities?: readonly number[];
 	/** Annotations that carry the compiled filter. */
 	readonly seccomp: (profile: SeccompProfile, capabilities: readonly string[]) => Record<string, string>;
 	/** Text of a file in a mounted root, no symlink leading out of it. */

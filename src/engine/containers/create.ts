@@ -4,6 +4,7 @@ import { EngineError } from "../../shared/errors.ts";
 import { createId } from "../../shared/id.ts";
 import { nowNano } from "../../shared/time.ts";
 import type { ImageRecord } from "../images/contract.ts";
+import { availableNames } from "./capabilities.ts";
 import type { ContainerConfig } from "./config.ts";
 import { type Context, containerDir, publish } from "./context.ts";
 import type { CreateRequest } from "./contract.ts";
@@ -23,7 +24,7 @@ export async function create(context: Context, request: CreateRequest): Promise<
 	const command = [...(config.Entrypoint ?? []), ...(config.Cmd ?? [])];
 	const [path, ...args] = command;
 	if (path === undefined) throw new EngineError("invalid", "no command specified");
-	validate(config, request.hostConfig);
+	validate(config, request.hostConfig, availableNames(context.capabilities));
 	if (request.hostConfig.Init) findInit(context);
 	const name = request.name ? checkName(context, request.name) : generateName(context);
 	const record: ContainerRecord = {

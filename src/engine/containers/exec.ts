@@ -4,7 +4,7 @@ import type { SpecProcess } from "../../oci/runtime-spec.ts";
 import { EngineError, messageOf } from "../../shared/errors.ts";
 import { createId } from "../../shared/id.ts";
 import { frame, STDOUT } from "../../shared/stdcopy.ts";
-import { ALL_CAPABILITIES, capabilitiesOf } from "./capabilities.ts";
+import { availableNames, capabilitiesOf } from "./capabilities.ts";
 import { type Context, find, publish } from "./context.ts";
 import type { ExecConfig, ExecRecord, Execs } from "./contract.ts";
 import { mergeEnv, processEnv } from "./env.ts";
@@ -181,7 +181,10 @@ function execProcess(
 	const user = resolveUser(exec.User || config.User, hostConfig.GroupAdd ?? [], (path) =>
 		context.readInRoot(root, path),
 	);
-	const capabilities = exec.Privileged ? [...ALL_CAPABILITIES] : capabilitiesOf(hostConfig);
+	const capabilities = capabilitiesOf(
+		exec.Privileged ? { ...hostConfig, Privileged: true } : hostConfig,
+		availableNames(context.capabilities),
+	);
 	const [rows, columns] = size ?? [0, 0];
 	const security = parseSecurityOpt(hostConfig.SecurityOpt);
 	const apparmor =

@@ -25,6 +25,8 @@ export interface SpecFacts {
 	/** Static init on the host, for --init. */
 	readonly initPath?: string;
 	readonly apparmorProfile?: string;
+	/** That the engine can give. */
+	readonly capabilities: readonly string[];
 	readonly seccomp: (profile: SeccompProfile, capabilities: readonly string[]) => Record<string, string>;
 }
 
@@ -58,7 +60,7 @@ export const READONLY_PATHS: readonly string[] = [
 export function runtimeSpec(record: ContainerRecord, facts: SpecFacts): RuntimeSpec {
 	const { config, hostConfig: host } = record;
 	const security = parseSecurityOpt(host.SecurityOpt);
-	const capabilities = capabilitiesOf(host);
+	const capabilities = capabilitiesOf(host, facts.capabilities);
 	const hostUts = host.NetworkMode === "host" || host.UTSMode === "host";
 	const open = host.Privileged || !security.systemPaths;
 	return {

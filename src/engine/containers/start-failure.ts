@@ -38,10 +38,11 @@ function isRuntimeText(text: string): boolean {
 
 /** crun and runc tell it in their own words. */
 function commandFailure(text: string, command: string): { exitCode: number; text: string } {
-	if (/not found in \$PATH/i.test(text)) {
+	// crun says so of absolute paths too.
+	if (/not found in \$PATH/i.test(text) && !command.includes("/")) {
 		return { exitCode: 127, text: `exec: "${command}": executable file not found in $PATH` };
 	}
-	if (/no such file or directory/i.test(text)) {
+	if (/no such file or directory|not found in \$PATH/i.test(text)) {
 		const known = /chdir|cwd/i.test(text) ? text : `exec: "${command}": stat ${command}: no such file or directory`;
 		return { exitCode: 127, text: known };
 	}

@@ -1,6 +1,7 @@
 import { existsSync, lstatSync, readdirSync, rmSync } from "node:fs";
 import type { SpecDevice } from "../../oci/runtime-spec.ts";
 import { EngineError, messageOf } from "../../shared/errors.ts";
+import { availableNames } from "./capabilities.ts";
 import { bundleDir, type Context, change, containerDir, find, isRunning, logPath, publish } from "./context.ts";
 import { diskError, makeDir, writeFiles } from "./files.ts";
 import { findInit } from "./init.ts";
@@ -84,6 +85,7 @@ async function launch(context: Context, record: ContainerRecord): Promise<void> 
 		hostDevices: hostConfig.Privileged ? hostDevices("/dev") : [],
 		initPath: hostConfig.Init ? findInit(context) : undefined,
 		apparmorProfile: context.apparmorProfile,
+		capabilities: availableNames(context.capabilities),
 		seccomp: context.seccomp,
 	});
 	const { pid, startedAt } = await context.runtime.start({ containerId: id, bundle, spec, io: ioOf(context, record) });

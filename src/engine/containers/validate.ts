@@ -12,11 +12,11 @@ import { parseSecurityOpt } from "./security.ts";
 const invalid = (message: string) => new EngineError("invalid", message);
 
 /** The meaning of a create request, image defaults merged; "invalid" or "unsupported" in docker's words. */
-export function validate(config: ContainerConfig, host: HostConfig): void {
+export function validate(config: ContainerConfig, host: HostConfig, capabilities?: readonly string[]): void {
 	validateConfig(config);
 	validateResources(host);
 	validateDevices(host);
-	capabilitiesOf(host);
+	capabilitiesOf(host, capabilities);
 	parseSecurityOpt(host.SecurityOpt);
 	checkSources(mountsAsked(host));
 	portsAsked(config, host);
