@@ -37,7 +37,7 @@ export async function settle(context: Context, record: ContainerRecord, exit: En
 	await releaseAll(context, id);
 	context.waits.notify(id, "exit", { exitCode, error: ended.error });
 	if (again) scheduleRestart(context, id, Date.parse(finishedAt) - Date.parse(startedAt));
-	else if (hostConfig.AutoRemove) await removeLocked(context, id);
+	else if (hostConfig.AutoRemove) await removeLocked(context, id, true);
 }
 
 /** Network, runtime state, mount, bundle: each is tried, whatever the others do. */

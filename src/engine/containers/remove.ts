@@ -32,8 +32,8 @@ function refuseUnlessStopped(context: Context, id: string, force: boolean): void
 	throw new EngineError("conflict", `cannot remove container "/${name}": ${advice}`);
 }
 
-/** Removes a container that does not run, under its lock. What fails leaves it `dead`, and may be tried again. */
-export async function removeLocked(context: Context, id: string): Promise<void> {
+/** Removes a container that does not run, under its lock. What fails leaves it `dead`, and may be tried again. `released`: all but its files are gone already. */
+export async function removeLocked(context: Context, id: string, released = false): Promise<void> {
 	const record = context.store.get(id);
 	if (!record) return;
 	const { state } = record;
@@ -41,7 +41,7 @@ export async function removeLocked(context: Context, id: string): Promise<void> 
 	context.restarts.cancel(id);
 	change(context, id, { state: { ...ended, status: "removing" } });
 	try {
-		await releaseAll(context, id);
+		if (!released) await releaseAll(context, id);
 		await context.snapshotter.remove(id);
 		rmSync(containerDir(context, id), { recursive: true, force: true });
 		context.store.delete(id);

@@ -1,34 +1,20 @@
-import { ptr } from "bun:ffi";
-import { closeSync, fstatSync, readFileSync } from "node:fs";
-import { check, cstring, errno, libc, SyscallError } from "./libc.ts";
+import { closeSync, constants, fstatSync, openSync, readFileSync } from "node:fs";
+import { SyscallError } from "./libc.ts";
+import { O_DIRECTORY, O_PATH, openInRoot } from "./openat2.ts";
 
-const SYS_OPENAT2 = 437n;
-const RESOLVE_NO_MAGICLINKS = 0x02n;
-const RESOLVE_IN_ROOT = 0x10n;
-const O_RDONLY = 0n;
-const O_NONBLOCK = 0o4000n;
-const O_CLOEXEC = 0o2000000n;
-const ENOENT = 2;
-const ENOTDIR = 20;
-const ELOOP = 40;
 /** passwd and group files are small: a bigger one is an attack on our memory. */
 const MAX_SIZE = 8 << 20;
+const ABSENT = ["ENOENT", "ENOTDIR", "ELOOP"];
 
 /** The text of a regular file inside `root`, every symlink resolved as if `root` were `/`; undefined when there is none. Throws SyscallError else. */
 export function readInRoot(root: string, path: string): string | undefined {
-	// exec {fd}< <(openat2 root path RESOLVE_IN_ROOT)
-	const rootPath = cstring(root);
-	const directory = check(libc.open(ptr(rootPath), 0o10000000 | Number(O_CLOEXEC), 0), `open ${root}`);
+	const directory = openSync(root, O_PATH | O_DIRECTORY);
 	try {
-		const how = new BigUint64Array([O_RDONLY | O_NONBLOCK | O_CLOEXEC, 0n, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS]);
-		const name = cstring(path);
-		const fd = Number(libc.syscall(SYS_OPENAT2, BigInt(directory), BigInt(ptr(name)), BigInt(ptr(how)), 24n, 0n, 0n));
-		if (fd < 0) {
-			const code = errno();
-			if (code === ENOENT || code === ENOTDIR || code === ELOOP) return undefined;
-			throw new SyscallError(`openat2 ${path} in ${root}`, code);
-		}
-		return readSmall(fd);
+		// Non-blocking: a FIFO in its place must not hold the daemon.
+		return readSmall(openInRoot(directory, path, constants.O_RDONLY | constants.O_NONBLOCK));
+	} catch (error) {
+		if (error instanceof SyscallError && ABSENT.includes(error.code)) return undefined;
+		throw error;
 	} finally {
 		closeSync(directory);
 	}

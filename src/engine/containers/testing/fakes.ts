@@ -1,0 +1,356 @@
+import type { Database } from "bun:sqlite";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { PassThrough } from "node:stream";
+import type { ObservedProcess, ProcessExit, RuntimeDriver, StartRequest } from "../../../drivers/runtime/driver.ts";
+import type { Snapshotter } from "../../../drivers/snapshotter/driver.ts";
+import type { ImageRunConfig } from "../../../oci/image.ts";
+import { EngineError } from "../../../shared/errors.ts";
+import { silentLogger } from "../../../shared/log.ts";
+import { nowNano } from "../../../shared/time.ts";
+import { type ContainerStore, containersSchema, createContainerStore } from "../../../store/containers.ts";
+import { openDatabase } from "../../../store/database.ts";
+import { createEventBus } from "../../event-bus.ts";
+import type { EngineEvent, Events } from "../../events.ts";
+import type { ImageRecord, Images } from "../../images/contract.ts";
+import type { JoinRequest, Sandboxes } from "../../sandboxes/contract.ts";
+import type { ContainerConfig, HostConfig } from "../config.ts";
+import type { ExecConfig } from "../contract.ts";
+import type { ContainerRecord, NetworkSettings } from "../record.ts";
+import { createContainers } from "../service.ts";
+
+export function containerConfig(patch: Partial<ContainerConfig> = {}): ContainerConfig {
+	return {
+		Hostname: "",
+		Domainname: "",
+		User: "",
+		AttachStdin: false,
+		AttachStdout: true,
+		AttachStderr: true,
+		Tty: false,
+		OpenStdin: false,
+		StdinOnce: false,
+		Env: [],
+		Cmd: ["run"],
+		Image: "app:1",
+		Volumes: null,
+		WorkingDir: "",
+		Entrypoint: null,
+		Labels: {},
+		...patch,
+	};
+}
+
+export function hostConfig(patch: Partial<HostConfig> = {}): HostConfig {
+	return {
+		Binds: null,
+		ContainerIDFile: "",
+		LogConfig: { Type: "json-file", Config: {} },
+		NetworkMode: "bridge",
+		PortBindings: {},
+		PublishAllPorts: false,
+		RestartPolicy: { Name: "no", MaximumRetryCount: 0 },
+		AutoRemove: false,
+		CapAdd: null,
+		CapDrop: null,
+		Dns: null,
+		DnsOptions: null,
+		DnsSearch: null,
+		ExtraHosts: null,
+		GroupAdd: null,
+		Privileged: false,
+		ReadonlyRootfs: false,
+		SecurityOpt: null,
+		ShmSize: 0,
+		Memory: 0,
+		MemoryReservation: 0,
+		MemorySwap: 0,
+		NanoCpus: 0,
+		CpuShares: 0,
+		CpuPeriod: 0,
+		CpuQuota: 0,
+		CpusetCpus: "",
+		CpusetMems: "",
+		PidsLimit: null,
+		OomScoreAdj: 0,
+		Ulimits: null,
+		Devices: null,
+		ConsoleSize: [0, 0],
+		MaskedPaths: null,
+		ReadonlyPaths: null,
+		PidMode: "",
+		IpcMode: "",
+		UTSMode: "",
+		CgroupnsMode: "",
+		...patch,
+	};
+}
+
+export function containerRecord(patch: Partial<ContainerRecord> = {}): ContainerRecord {
+	return {
+		id: "c".repeat(64),
+		name: "web",
+		created: "2026-01-01T00:00:00Z",
+		imageId: "sha256:1",
+		imageChain: ["sha256:base"],
+		path: "run",
+		args: [],
+		config: containerConfig({ Hostname: "host1" }),
+		hostConfig: hostConfig(),
+		state: { status: "created" },
+		restartCount: 0,
+		stoppedByUser: false,
+		execIds: [],
+		...patch,
+	};
+}
+
+export function execConfig(patch: Partial<ExecConfig> = {}): ExecConfig {
+	return {
+		AttachStdin: false,
+		AttachStdout: true,
+		AttachStderr: true,
+		Tty: false,
+		Cmd: ["ls"],
+		Env: [],
+		User: "",
+		WorkingDir: "",
+		Privileged: false,
+		DetachKeys: "",
+		...patch,
+	};
+}
+
+/** Processes as data: they end when told to, or by the signals they obey. */
+export class FakeRuntime implements RuntimeDriver {
+	readonly processes = new Map<string, ObservedProcess>();
+	readonly started: StartRequest[] = [];
+	readonly signals: [string, number][] = [];
+	readonly released: string[] = [];
+	/** Thrown by the next start or exec. */
+	failure: unknown;
+	/** Ends a process at once, before its start has answered. */
+	quickExit: number | undefined;
+	obeys: readonly number[] = [9, 15];
+	private deliver: (exit: ProcessExit) => void = () => {};
+	private nextPid = 100;
+
+	async open(onExit: (exit: ProcessExit) => void): Promise<void> {
+		this.deliver = onExit;
+	}
+
+	async start(request: StartRequest) {
+		this.started.push(request);
+		return this.begin(request.containerId, request.containerId);
+	}
+
+	async exec(request: { containerId: string; execId: string }) {
+		return this.begin(request.execId, request.containerId);
+	}
+
+	exit(processId: string, exitCode: number, oomKilled = false): void {
+		const process = this.processes.get(processId);
+		if (!process || process.exit) return;
+		const exit = { processId, containerId: process.containerId, exitCode, oomKilled, exitedAt: nowNano() };
+		this.processes.set(processId, { ...process, exit });
+		this.deliver(exit);
+	}
+
+	async attach() {
+		return new PassThrough();
+	}
+
+	async kill(processId: string, signal: number): Promise<void> {
+		const process = this.processes.get(processId);
+		if (!process || process.exit) throw new EngineError("conflict", `process ${processId} is not running`);
+		this.signals.push([processId, signal]);
+		if (this.obeys.includes(signal)) setTimeout(() => this.exit(processId, 128 + signal));
+	}
+
+	async release(processId: string): Promise<void> {
+		this.released.push(processId);
+		this.processes.delete(processId);
+	}
+
+	async resize(): Promise<void> {}
+	async pause(): Promise<void> {}
+	async resume(): Promise<void> {}
+	async close(): Promise<void> {}
+
+	async pids(containerId: string): Promise<number[]> {
+		return [...this.processes.values()].filter((one) => one.containerId === containerId).map(({ pid }) => pid);
+	}
+
+	async list(): Promise<ObservedProcess[]> {
+		return [...this.processes.values()];
+	}
+
+	private begin(processId: string, containerId: string) {
+		if (this.failure !== undefined) {
+			const { failure } = this;
+			this.failure = undefined;
+			throw failure;
+		}
+		const started = { pid: this.nextPid++, startedAt: nowNano() };
+		this.processes.set(processId, { processId, containerId, ...started });
+		if (this.quickExit !== undefined) this.exit(processId, this.quickExit);
+		return started;
+	}
+}
+
+/** Snapshots as directories' names alone. */
+export class FakeSnapshotter implements Snapshotter {
+	readonly prepared = new Set<string>();
+	readonly mounted = new Set<string>();
+	failure: unknown;
+
+	constructor(private readonly root: string) {}
+
+	has = () => true;
+	extract = async () => ({ size: 0 });
+	size = () => 100;
+	removeLayer = async () => {};
+	layers = () => [];
+	rootOf = (id: string) => `${this.root}/${id}`;
+	usage = async () => 7;
+	active = () => [...this.prepared];
+
+	async prepare(id: string): Promise<void> {
+		if (this.failure !== undefined) throw this.failure;
+		this.prepared.add(id);
+	}
+
+	mount(id: string): string {
+		if (!this.prepared.has(id)) throw new EngineError("internal", `no snapshot ${id}`);
+		this.mounted.add(id);
+		return this.rootOf(id);
+	}
+
+	unmount(id: string): void {
+		this.mounted.delete(id);
+	}
+
+	async remove(id: string): Promise<void> {
+		this.unmount(id);
+		this.prepared.delete(id);
+	}
+}
+
+export class FakeSandboxes implements Sandboxes {
+	readonly joined = new Map<string, JoinRequest>();
+	kept: readonly { containerId: string; settings: NetworkSettings }[] = [];
+	failure: unknown;
+
+	async open(keep: readonly { containerId: string; settings: NetworkSettings }[]): Promise<void> {
+		this.kept = keep;
+	}
+
+	async join(request: JoinRequest): Promise<NetworkSettings> {
+		if (this.failure !== undefined) throw this.failure;
+		this.joined.set(request.containerId, request);
+		return {
+			sandboxId: "sandbox",
+			sandboxPath: request.mode === "host" ? undefined : "/run/netns/sandbox",
+			endpoints: [
+				{ networkName: "bridge", networkId: "n", endpointId: "e", ipAddress: "10.0.0.2", gateway: "10.0.0.1" },
+			],
+			ports: [],
+		};
+	}
+
+	async leave(containerId: string): Promise<void> {
+		this.joined.delete(containerId);
+	}
+
+	networks = () => [];
+	close = async () => {};
+}
+
+/** Events, and all that were published so far. */
+function recordingEvents(): { bus: Events; seen: { action: string; attributes: Record<string, string> }[] } {
+	const seen: { action: string; attributes: Record<string, string> }[] = [];
+	const bus = createEventBus();
+	return {
+		bus: {
+			subscribe: bus.subscribe,
+			publish: (type: EngineEvent["Type"], action, id, attributes) => {
+				seen.push({ action, attributes });
+				bus.publish(type, action, id, attributes);
+			},
+		},
+		seen,
+	};
+}
+
+/** What a second engine takes over from the first, as a new daemon would. */
+interface Kept {
+	readonly directory: string;
+	readonly database: Database;
+	readonly runtime: FakeRuntime;
+	readonly snapshotter: FakeSnapshotter;
+}
+
+export type TestEngine = ReturnType<typeof createTestEngine>;
+
+/** A service over fakes, with its files in a temporary directory; `image` is what containers inherit. Dispose it. */
+export function createTestEngine(options: { image?: ImageRunConfig; keep?: Kept } = {}) {
+	const directory = options.keep?.directory ?? mkdtempSync(join(tmpdir(), "foredeck-containers-"));
+	const database = options.keep?.database ?? openDatabase(":memory:", containersSchema);
+	const store: ContainerStore<ContainerRecord> = createContainerStore(database);
+	const runtime = options.keep?.runtime ?? new FakeRuntime();
+	const snapshotter = options.keep?.snapshotter ?? new FakeSnapshotter(directory);
+	const sandboxes = new FakeSandboxes();
+	const { bus, seen } = recordingEvents();
+	const image: ImageRecord = {
+		id: "sha256:1",
+		config: { architecture: "amd64", os: "linux", config: options.image, rootfs: { type: "layers", diff_ids: [] } },
+		chain: ["sha256:base"],
+		tags: ["app:1"],
+		digests: [],
+		size: 1,
+		created: "",
+	};
+	const images = { resolve: () => image } as unknown as Images;
+	mkdirSync(`${directory}/run`, { recursive: true });
+	const engine = createContainers({
+		store,
+		runtime,
+		snapshotter,
+		images,
+		sandboxes,
+		events: bus,
+		log: silentLogger,
+		logs: {
+			async *read(_path, { ended }) {
+				yield Buffer.from("logged");
+				await ended;
+			},
+			remove: async () => {},
+		},
+		dataRoot: directory,
+		runRoot: `${directory}/run`,
+		instance: "test",
+		cgroupVersion: 1,
+		seccomp: (profile) => ({ seccomp: JSON.stringify(profile) }),
+		readInRoot: (_root, path) =>
+			path === "/etc/passwd" ? "root:x:0:0::/root:/bin/sh\nweb:x:7:8::/web:/bin/sh\n" : undefined,
+		runPs: async () => ({ exitCode: 0, stdout: "UID PID CMD\nroot 100 run it\nroot 1 init\n", stderr: "" }),
+		initPath: () => undefined,
+	});
+	return {
+		...engine,
+		store,
+		runtime,
+		snapshotter,
+		sandboxes,
+		directory,
+		database,
+		seen,
+		actions: () => seen.map(({ action }) => action),
+		async [Symbol.asyncDispose]() {
+			await engine.close();
+			rmSync(directory, { recursive: true, force: true });
+		},
+	};
+}
