@@ -4,7 +4,7 @@ import { createApi } from "../api/api.ts";
 import { imageRoutes } from "../api/images/routes.ts";
 import { createContent } from "../drivers/content/spool.ts";
 import { createJsonFileLogReader } from "../drivers/log/json-file/reader.ts";
-import { createRuntimeDriver, enterEngineMountNamespace } from "../drivers/runtime/create.ts";
+import { createRuntimeDriver, enterEngineMountNamespace, stopSupervisor } from "../drivers/runtime/create.ts";
 import { seccompAnnotation } from "../drivers/runtime/seccomp/annotation.ts";
 import { OverlaySnapshotter } from "../drivers/snapshotter/overlay/overlay.ts";
 import type { SeccompProfile } from "../engine/containers/context.ts";
@@ -125,6 +125,8 @@ async function buildEngine(options: DaemonOptions, log: Logger) {
 			await engine.close();
 			await network.sandboxes.close();
 			await runtime.close();
+			// With nothing left to own it would end by itself a little later; refused while a process runs.
+			await stopSupervisor(runRoot).catch(() => {});
 			await snapshotter[Symbol.asyncDispose]();
 			database.close();
 			removeEmptyCgroup(`foredeck-${instance}`);
