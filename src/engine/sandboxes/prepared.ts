@@ -89,8 +89,8 @@ export function serveSandbox(
 	};
 }
 
-/** How long nobody may have asked for a sandbox before the next one is prepared, ms. */
-const QUIET_MS = 15;
+/** How long nobody may have asked for a sandbox before the next one is prepared, ms: less than the runtime takes to start a process, so that a client that starts one container after the other finds one ready. */
+const QUIET_MS = 3;
 
 /** Sandboxes made ahead of need, in the pauses between requests. Under a burst `take` makes them itself. */
 export class SandboxPool {
