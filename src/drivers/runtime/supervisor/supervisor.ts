@@ -243,8 +243,9 @@ export class Supervisor {
 		}
 		const exit = { processId, containerId, exitCode, oomKilled, exitedAt };
 		this.records.save({ ...record, exit });
-		entry.conclude(record, exit);
+		// Told before the streams end: who sees the end and asks finds the exit code.
 		this.options.onExit(exit);
+		entry.conclude(record, exit);
 	}
 
 	private async cleanUp(containerId: string, cgroup: Cgroup): Promise<boolean> {
