@@ -1,7 +1,7 @@
-import { join } from "node:path";
 import { equal, eventually, includes } from "../../lib/assert.ts";
 import { lookup } from "../../lib/dns.ts";
 import { isAlive } from "../../lib/leaks.ts";
+import { loadImage } from "../../lib/load-image.ts";
 import type { Lab, Scenario } from "../../lib/scenario.ts";
 import { step } from "../../lib/scenario.ts";
 
@@ -35,21 +35,14 @@ async function wholeLog({ docker }: Lab, name: string): Promise<number> {
 	return lines.length;
 }
 
-async function load({ docker, directory }: Lab, image: string): Promise<void> {
-	const tar = join(directory, `${image}.tar`);
-	const made = Bun.spawnSync([process.execPath, join(import.meta.dir, "../../make-image.ts"), image, tar]);
-	equal(made.exitCode, 0, `making image ${image} (${made.stderr})`);
-	includes(await docker("load", "-i", tar), `Loaded image: ${image}:latest`, "docker load");
-}
-
 const pids: Record<string, number> = {};
 
 export const scenario: Scenario = {
 	title: "a container runs, answers by name and port, and outlives a crash of the daemon",
 	steps: [
 		step("images load from tars", async (lab) => {
-			await load(lab, "busybox");
-			await load(lab, "hello");
+			await loadImage(lab, "busybox");
+			await loadImage(lab, "hello");
 		}),
 		step("docker run prints what the container prints, and ends with its exit code", async ({ docker }) => {
 			equal(
