@@ -7,6 +7,7 @@ const STATUS: Record<ErrorCode, number> = {
 	"not-modified": 304,
 	unsupported: 400,
 	"not-implemented": 501,
+	unauthorized: 401,
 	forbidden: 403,
 	unavailable: 503,
 	cancelled: 499,

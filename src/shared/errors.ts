@@ -6,6 +6,7 @@ export type ErrorCode =
 	| "not-modified" // already started, already stopped: 304
 	| "unsupported" // a field or option this engine does not have: 400
 	| "not-implemented" // an operation this engine does not have: 501
+	| "unauthorized" // 401
 	| "forbidden" // 403
 	| "unavailable" // 503
 	| "cancelled" // the client went away

@@ -10,6 +10,17 @@ export interface Snapshotter {
 	 * and commits it under `chainId`. A failure leaves nothing. Two calls for one chainID share the work. Off the event loop.
 	 */
 	extract(request: ExtractRequest): Promise<{ size: number }>;
+	/** The same for a layer whose diffID nobody knows yet (import, commit): computes it. */
+	ingest(request: IngestRequest): Promise<{ chainId: string; diffId: string; size: number }>;
+	/**
+	 * The layer's tar, byte for byte as it was unpacked (sha256 = its diffID), put together again from the unpacked files; gzip on request.
+	 * Off the event loop. Throws "internal" while reading when files of the layer were damaged.
+	 */
+	assemble(chainId: string, compression: "none" | "gzip"): AssembledLayer;
+	/** Bytes of the layer's uncompressed tar. */
+	tarSize(chainId: string): number;
+	/** Re-hashes the unpacked layer against its diffID; throws "internal" naming what differs. */
+	verify(chainId: string): Promise<void>;
 	/** Bytes of the unpacked layer, as docker counts sizes. */
 	size(chainId: string): number;
 	/** Deletes a committed layer no chain needs any more. */
@@ -28,12 +39,38 @@ export interface Snapshotter {
 	active(): string[];
 	/** Bytes in the writable layer. */
 	usage(id: string): Promise<number>;
+	/** What the container changed, as `docker diff` shows it, sorted by path. */
+	changes(id: string): Promise<{ path: string; kind: "modified" | "added" | "deleted" }[]>;
+	/** The writable layer as a layer's tar (whiteouts, opaque directories, xattrs): for commit. */
+	archiveChanges(id: string): AsyncIterable<Uint8Array>;
+	/** The merged root as a tar: for export. */
+	archiveRoot(id: string): AsyncIterable<Uint8Array>;
 }
+
+/** Bytes on the way out; abandoning the iteration ends the work behind it. */
+export interface AssembledLayer {
+	readonly body: AsyncIterable<Uint8Array>;
+	/** Digest and size of the bytes that `body` gave, once it has ended. */
+	summary(): Promise<{ digest: string; size: number }>;
+}
+
+/** Where a layer's tar comes from: plain, gzip or zstd, told apart by its magic. */
+export type LayerSource =
+	/** `offset` and `length` in bytes let it lie inside a bigger file. */
+	| { readonly path: string; readonly offset?: number; readonly length?: number }
+	/** Bytes as they arrive; their sha256 and length are checked in the same pass when given. Only as much is read ahead as a small window holds. */
+	| { readonly body: AsyncIterable<Uint8Array>; readonly digest?: string; readonly size?: number };
 
 export interface ExtractRequest {
 	readonly chainId: string;
 	readonly parentChainId?: string;
 	readonly diffId: string;
-	/** A file holding the layer's tar: `offset` and `length` in bytes let it lie inside a bigger archive. */
-	readonly source: { readonly path: string; readonly offset?: number; readonly length?: number };
+	readonly source: LayerSource;
+	/** Called with the compressed bytes unpacked so far. */
+	readonly onProgress?: (bytes: number) => void;
+}
+
+export interface IngestRequest {
+	readonly parentChainId?: string;
+	readonly source: LayerSource;
 }
