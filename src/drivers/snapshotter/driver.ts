@@ -45,6 +45,18 @@ export interface Snapshotter {
 	archiveChanges(id: string): AsyncIterable<Uint8Array>;
 	/** The merged root as a tar: for export. */
 	archiveRoot(id: string): AsyncIterable<Uint8Array>;
+	/** Where the active snapshot `id` lies, in the words of docker's `GraphDriver.Data`: absolute paths, LowerDir joined by ":", topmost first. */
+	describe(id: string): SnapshotPaths;
+	/** The directory of a committed layer, absolute. */
+	layerPath(chainId: string): string;
+}
+
+/** Docker's names of overlay2's directories; LowerDir is left out for a scratch image. */
+export interface SnapshotPaths {
+	readonly LowerDir?: string;
+	readonly UpperDir: string;
+	readonly WorkDir: string;
+	readonly MergedDir: string;
 }
 
 /** Bytes on the way out; abandoning the iteration ends the work behind it. */

@@ -3,7 +3,7 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { EngineError, messageOf } from "../../../shared/errors.ts";
 import { mount, unmount } from "../../../sys/linux/mount.ts";
-import type { ExtractRequest, Snapshotter } from "../driver.ts";
+import type { AssembledLayer, ExtractRequest, IngestRequest, SnapshotPaths, Snapshotter } from "../driver.ts";
 import { UnpackClient } from "./unpack-client.ts";
 
 interface Layer {
@@ -44,6 +44,49 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
 		const work = this.unpack(request).finally(() => this.extracting.delete(request.chainId));
 		this.extracting.set(request.chainId, work);
 		return work;
+	}
+
+	async ingest(_request: IngestRequest): Promise<{ chainId: string; diffId: string; size: number }> {
+		throw pending();
+	}
+
+	assemble(_chainId: string, _compression: "none" | "gzip"): AssembledLayer {
+		throw pending();
+	}
+
+	tarSize(_chainId: string): number {
+		throw pending();
+	}
+
+	async verify(_chainId: string): Promise<void> {
+		throw pending();
+	}
+
+	async changes(_id: string): Promise<{ path: string; kind: "modified" | "added" | "deleted" }[]> {
+		throw pending();
+	}
+
+	archiveChanges(_id: string): AsyncIterable<Uint8Array> {
+		throw pending();
+	}
+
+	archiveRoot(_id: string): AsyncIterable<Uint8Array> {
+		throw pending();
+	}
+
+	describe(id: string): SnapshotPaths {
+		const directory = this.directoryOf(id);
+		const lower = this.lowerOf(id).map((number) => join(this.root, "layers", String(number)));
+		return {
+			...(lower.length > 0 && { LowerDir: lower.join(":") }),
+			UpperDir: join(directory, "upper"),
+			WorkDir: join(directory, "work"),
+			MergedDir: join(directory, "merged"),
+		};
+	}
+
+	layerPath(chainId: string): string {
+		return join(this.root, "layers", String(this.layer(chainId).number));
 	}
 
 	size(chainId: string): number {
@@ -138,6 +181,7 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
 		const directory = join(this.root, "layers", String(number));
 		fs.mkdirSync(directory, { mode: 0o755 });
 		try {
+			if (!("path" in request.source)) throw pending();
 			const { size } = await this.client.unpack({ ...request.source, diffId: request.diffId, directory });
 			this.commit({ chainId: request.chainId, number, size });
 			return { size };
@@ -203,6 +247,10 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
 		if (!/^[A-Za-z0-9][\w.-]*$/.test(id)) throw new EngineError("invalid", `invalid snapshot id ${JSON.stringify(id)}`);
 		return join(this.root, "active", id);
 	}
+}
+
+function pending(): EngineError {
+	return new EngineError("not-implemented", "this layer store cannot do that yet");
 }
 
 /** The container's root directory has the owner and mode that the topmost layer gives it. */

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import type { ObservedProcess, ProcessExit, RuntimeDriver, StartRequest } from "../../../drivers/runtime/driver.ts";
-import type { Snapshotter } from "../../../drivers/snapshotter/driver.ts";
+import type { SnapshotPaths, Snapshotter } from "../../../drivers/snapshotter/driver.ts";
 import type { ImageRunConfig } from "../../../oci/image.ts";
 import { EngineError } from "../../../shared/errors.ts";
 import { silentLogger } from "../../../shared/log.ts";
@@ -199,6 +199,10 @@ export class FakeRuntime implements RuntimeDriver {
 	}
 }
 
+async function* emptyTar(): AsyncIterable<Uint8Array> {
+	yield new Uint8Array(1024);
+}
+
 /** Snapshots as directories' names alone. */
 export class FakeSnapshotter implements Snapshotter {
 	readonly prepared = new Set<string>();
@@ -209,6 +213,14 @@ export class FakeSnapshotter implements Snapshotter {
 
 	has = () => true;
 	extract = async () => ({ size: 0 });
+	ingest = async () => ({ chainId: "sha256:layer", diffId: "sha256:layer", size: 0 });
+	assemble = () => ({ body: emptyTar(), summary: async () => ({ digest: "sha256:layer", size: 1024 }) });
+	tarSize = () => 1024;
+	verify = async () => {};
+	changes = async () => [];
+	archiveChanges = () => emptyTar();
+	archiveRoot = () => emptyTar();
+	layerPath = (chainId: string) => `${this.root}/layers/${chainId}`;
 	size = () => 100;
 	removeLayer = async () => {};
 	layers = () => [];
@@ -229,6 +241,10 @@ export class FakeSnapshotter implements Snapshotter {
 
 	unmount(id: string): void {
 		this.mounted.delete(id);
+	}
+
+	describe(id: string): SnapshotPaths {
+		return { UpperDir: `${this.root}/${id}-upper`, WorkDir: `${this.root}/${id}-work`, MergedDir: this.rootOf(id) };
 	}
 
 	async remove(id: string): Promise<void> {
