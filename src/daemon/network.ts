@@ -54,6 +54,7 @@ export function buildNetwork(
 		network: new BridgeDriver(log),
 		firewall: new NftFirewall(log),
 		ipam: createIpamDriver(),
+		nameOf: (id) => containers.get(id)?.name,
 		log,
 	});
 	let server: { close(): void } | undefined;

@@ -1,6 +1,6 @@
 import type { PortForward, RulesetModel } from "./ruleset.ts";
 
-/** Keeps one instance's table. Changes asked for in one tick of the event loop are one transaction. */
+/** Keeps one instance's table, also against others: what they change in it is put back soon after. Changes asked for in one tick of the event loop are one transaction. */
 export interface Firewall {
 	/** Writes the table whole. */
 	apply(model: RulesetModel): void;
@@ -9,4 +9,6 @@ export interface Firewall {
 	unpublish(ports: readonly PortForward[]): Promise<void>;
 	/** Deletes the table: for a daemon that leaves no container behind. */
 	remove(): void;
+	/** Leaves the table as it is, and no longer to be put back. */
+	close(): void;
 }

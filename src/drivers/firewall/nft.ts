@@ -1,5 +1,8 @@
+import { messageOf } from "../../shared/errors.ts";
 import type { Logger } from "../../shared/log.ts";
+import { ConntrackSocket, type Flow } from "../../sys/linux/conntrack.ts";
 import { Nftables } from "../../sys/linux/nftables.ts";
+import { TableWatch } from "../../sys/linux/nftables-watch.ts";
 import type { Firewall } from "./driver.ts";
 import {
 	type PortForward,
@@ -8,40 +11,67 @@ import {
 	renderRemoval,
 	renderRuleset,
 	renderUnpublish,
+	tableNameOf,
 } from "./ruleset.ts";
 
-/** nftables by libnftables. Made in the host's namespace, where its table stays. */
+/** How long others must have left the table alone before it is put back, ms: a reload of the host's firewall is several transactions. */
+const SETTLE_MS = 100;
+const RETRY_MS = 1000;
+
+/** nftables by libnftables. Constructed and used in the host's namespace, where its table stays. */
 export class NftFirewall implements Firewall {
 	private readonly nft = new Nftables();
+	private readonly flows = new ConntrackSocket();
 	private readonly ports = new Set<PortForward>();
 	private model: RulesetModel | undefined;
+	private watch: TableWatch | undefined;
+	private restoring: ReturnType<typeof setTimeout> | undefined;
 	private pending: { add: PortForward[]; drop: PortForward[]; done: PromiseWithResolvers<void> } | undefined;
 
-	constructor(private readonly log: Logger) {}
+	constructor(
+		private readonly log: Logger,
+		private readonly settleMs = SETTLE_MS,
+	) {}
 
 	apply(model: RulesetModel): void {
-		this.nft.run(renderRuleset(model));
+		this.watch ??= new TableWatch(tableNameOf(model.instance), () => this.restoreIn(this.settleMs));
+		this.change(renderRuleset(model));
 		this.model = model;
 		this.ports.clear();
 		for (const port of model.ports) this.ports.add(port);
+		this.forgetFlows(model.ports, []);
 	}
 
 	publish(ports: readonly PortForward[]): Promise<void> {
-		return this.change(ports, []);
+		return this.enqueue(ports, []);
 	}
 
 	unpublish(ports: readonly PortForward[]): Promise<void> {
-		return this.change([], ports);
+		return this.enqueue([], ports);
 	}
 
 	remove(): void {
 		if (!this.model) return;
 		// nft destroy table inet foredeck-fd
-		this.nft.run(renderRemoval(this.model.instance));
+		this.change(renderRemoval(this.model.instance));
 		this.model = undefined;
+		this.close();
 	}
 
-	private change(add: readonly PortForward[], drop: readonly PortForward[]): Promise<void> {
+	close(): void {
+		clearTimeout(this.restoring);
+		this.watch?.[Symbol.dispose]();
+		this.watch = undefined;
+	}
+
+	/** One transaction of ours, or none. */
+	private change(text: string): void {
+		if (text === "") return;
+		if (this.watch) this.watch.own(() => this.nft.run(text));
+		else this.nft.run(text);
+	}
+
+	private enqueue(add: readonly PortForward[], drop: readonly PortForward[]): Promise<void> {
 		if (add.length + drop.length === 0) return Promise.resolve();
 		if (!this.pending) {
 			this.pending = { add: [], drop: [], done: Promise.withResolvers() };
@@ -64,21 +94,56 @@ export class NftFirewall implements Firewall {
 		const dropped = pending.drop.filter((port) => this.forget(port));
 		for (const port of pending.add) this.ports.add(port);
 		try {
-			this.nft.run(renderUnpublish(model.instance, dropped) + renderPublish(model.instance, pending.add));
+			this.change(renderUnpublish(model.instance, dropped) + renderPublish(model.instance, pending.add));
+			this.forgetFlows(pending.add, dropped);
 			pending.done.resolve();
-		} catch (error) {
-			this.rewrite(model, error, pending.done);
+		} catch {
+			this.rewrite(model, pending.done);
 		}
 	}
 
-	/** The table is not as we left it (a reload of the host's firewall flushes all): write it whole. */
-	private rewrite(model: RulesetModel, cause: unknown, done: PromiseWithResolvers<void>): void {
+	/** The table is not as we left it, and the watch has not told yet: write it whole. */
+	private rewrite(model: RulesetModel, done: PromiseWithResolvers<void>): void {
 		try {
-			this.nft.run(renderRuleset({ ...model, ports: [...this.ports] }));
-			this.log.warn("firewall table was changed by others, written whole again", { cause });
+			this.restore(model);
 			done.resolve();
 		} catch (error) {
 			done.reject(error);
+		}
+	}
+
+	private restoreIn(ms: number): void {
+		clearTimeout(this.restoring);
+		this.restoring = setTimeout(() => {
+			try {
+				if (this.model) this.restore(this.model);
+			} catch (error) {
+				this.log.error("cannot put the firewall table back", { error: messageOf(error) });
+				this.restoreIn(RETRY_MS);
+			}
+		}, ms);
+		this.restoring.unref();
+	}
+
+	private restore(model: RulesetModel): void {
+		clearTimeout(this.restoring);
+		const ports = [...this.ports];
+		this.change(renderRuleset({ ...model, ports }));
+		this.forgetFlows(ports, []);
+		this.log.warn("firewall table was changed by others, written whole again", { ports: ports.length });
+	}
+
+	/**
+	 * NAT is decided by a flow's first packet, and a UDP client that keeps sending keeps its flow: those that began before a port was published, or
+	 * lead to the container that had it before, would never come to the new one.
+	 */
+	private forgetFlows(added: readonly PortForward[], dropped: readonly PortForward[]): void {
+		const isUdp = ({ protocol }: PortForward) => protocol === "udp";
+		try {
+			for (const port of dropped.filter(isUdp)) this.flows.forgetUdp(port.hostPort, (flow) => leadsTo(flow, port));
+			for (const port of added.filter(isUdp)) this.flows.forgetUdp(port.hostPort, (flow) => missed(flow, port));
+		} catch (error) {
+			this.log.warn("old UDP flows not forgotten", { error: messageOf(error) });
 		}
 	}
 
@@ -95,4 +160,16 @@ export class NftFirewall implements Firewall {
 		}
 		return false;
 	}
+}
+
+function leadsTo(flow: Flow, port: PortForward): boolean {
+	return flow.replySource === port.address && flow.replySourcePort === port.port;
+}
+
+/** A flow to the published address that another answers. What merely leaves the host behind its address is none of ours. */
+function missed(flow: Flow, port: PortForward): boolean {
+	if (port.hostAddress !== 0 && flow.destination !== port.hostAddress) return false;
+	const redirected = flow.replySource !== flow.destination;
+	const masqueraded = flow.replyDestination !== flow.source;
+	return !leadsTo(flow, port) && (redirected || !masqueraded);
 }

@@ -18,8 +18,12 @@ export interface PortForward {
 	readonly port: number;
 }
 
+export function tableNameOf(instance: string): string {
+	return `foredeck-${instance}`;
+}
+
 export function tableOf(instance: string): string {
-	return `inet foredeck-${instance}`;
+	return `inet ${tableNameOf(instance)}`;
 }
 
 /** Declared first, so that deleting it never fails for want of it. */

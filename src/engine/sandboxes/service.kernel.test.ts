@@ -98,6 +98,7 @@ test("publishing one port does not open the others to the outside", async () => 
 });
 
 test("a port published on 127.0.0.1 is unreachable from outside and from siblings", async () => {
+	await restart([], 0, 60_000);
 	const a = await joinBridge("a", [{ ...port(80, 8082), hostIp: "127.0.0.1" }]);
 	using _ = serveTcp(a.path, 80, "private");
 	expect(await ask(undefined, "127.0.0.1", 8082)).toStartWith("private");
@@ -145,7 +146,85 @@ test("a sandbox with its ports outlives a restart of the engine", async () => {
 	expect(counts()).toEqual({ files: 0, leases: 0 });
 });
 
-test("the table comes back when others flushed it", async () => {
+test("a UDP client that never pauses is served when the port is published, and when another container gets it", async () => {
+	const hits: string[] = [];
+	const client = await withNetns(outside, () =>
+		Bun.udpSocket({
+			hostname: "0.0.0.0",
+			socket: { data: (_, bytes) => void hits.push(bytes.toString()), error: () => {} },
+		}),
+	);
+	const said = async () => {
+		hits.length = 0;
+		for (let i = 0; i < 10; i++) {
+			client.send("hello", 5301, HOST);
+			await Bun.sleep(10);
+		}
+		return hits.at(-1);
+	};
+	expect(await said()).toBeUndefined();
+	for (const name of ["a", "b"]) {
+		const { path } = await joinBridge(name, [{ ...port(53, 5301), protocol: "udp" }]);
+		const data = (s: Bun.udp.Socket<"buffer">, _: Buffer, p: number, h: string) => void s.send(name, p, h);
+		const server = await withNetns(path, () => Bun.udpSocket({ hostname: "0.0.0.0", port: 53, socket: { data } }));
+		expect(await said()).toBe(name);
+		await leaveAll(name);
+		server.close();
+		expect(await said()).toBeUndefined();
+	}
+	client.close();
+});
+
+test("the table is put back once when others flush or change it, and not for our own changes", async () => {
+	await restart([]);
+	using nft = new Nftables();
+	const a = await joinBridge("a", [port(80, 8088)]);
+	using _ = serveTcp(a.path, 80, "put back");
+	for (let i = 0; i < 5; i++) {
+		await joinBridge("b", [port(80, 8089)]);
+		await leaveAll("b");
+	}
+	await Bun.sleep(200);
+	expect(warnings).toEqual([]);
+	const complete = nft.run("list table inet foredeck-t\n");
+	const damages = ["flush ruleset", "delete table inet foredeck-t", "flush chain inet foredeck-t forward"];
+	for (const damage of [...damages, "delete element inet foredeck-t published { tcp . 8088 }"]) {
+		nft.run(`${damage}\nadd table inet others\n`);
+		await Bun.sleep(200);
+		expect([damage, warnings.splice(0)]).toEqual([
+			damage,
+			["firewall table was changed by others, written whole again"],
+		]);
+		expect(nft.run("list table inet foredeck-t\n")).toBe(complete);
+	}
+	nft.run("delete table inet others\n");
+	expect(await ask(outside, HOST, 8088)).toStartWith("put back");
+	await Bun.sleep(150);
+	expect(warnings).toEqual([]);
+	await leaveAll("a");
+});
+
+test("nothing is put back after close", async () => {
+	const a = await joinBridge("a");
+	await sandboxes.close();
+	using nft = new Nftables();
+	nft.run("flush ruleset\n");
+	await Bun.sleep(200);
+	expect(nft.run("list tables\n")).toBe("");
+	sandboxes = engine();
+	await sandboxes.open([{ containerId: "a", settings: a.settings }]);
+	await leaveAll("a");
+});
+
+test("networks() names containers as they are called now", async () => {
+	await joinBridge("a");
+	names.set("a", "renamed");
+	expect(sandboxes.networks()[0]?.endpoints.map((one) => one.name)).toEqual(["renamed"]);
+	names.clear();
+	await leaveAll("a");
+});
+
+test("the table comes back when others flushed it a moment before", async () => {
 	using nft = new Nftables();
 	nft.run("flush ruleset\n");
 	const a = await joinBridge("a", [port(80, 8087)]);
@@ -180,7 +259,11 @@ test("prepared sandboxes are taken, made again and gone after close", async () =
 	expect(counts()).toEqual({ files: 0, leases: 0 });
 });
 
-function engine(poolSize = 0): Sandboxes {
+const warnings: string[] = [];
+const names = new Map<string, string>();
+const countingLogger = { ...silentLogger, warn: (message: string) => void warnings.push(message) };
+
+function engine(poolSize = 0, settleMs?: number): Sandboxes {
 	return createSandboxes({
 		instance: "t",
 		runRoot: root,
@@ -188,17 +271,19 @@ function engine(poolSize = 0): Sandboxes {
 		resolver: { listen: () => ({ udpPort: 5353, tcpPort: 5354, close: () => {} }) },
 		namespaces: createNamespaceDriver(),
 		network: new BridgeDriver(silentLogger),
-		firewall: new NftFirewall(silentLogger),
+		firewall: new NftFirewall(countingLogger, settleMs),
+		nameOf: (id) => names.get(id),
 		ipam: createIpamDriver(),
 		log: silentLogger,
 		poolSize,
 	});
 }
 
-async function restart(keep: Parameters<Sandboxes["open"]>[0], poolSize = 0): Promise<void> {
+async function restart(keep: Parameters<Sandboxes["open"]>[0], poolSize = 0, settleMs?: number): Promise<void> {
 	await sandboxes.close();
-	sandboxes = engine(poolSize);
+	sandboxes = engine(poolSize, settleMs);
 	await sandboxes.open(keep);
+	warnings.length = 0;
 }
 
 function buildOutside(): void {

@@ -34,6 +34,8 @@ export interface SandboxesOptions {
 	readonly firewall: Firewall;
 	readonly ipam: IpamDriver;
 	readonly log: Logger;
+	/** A container's name now; it may have changed since it joined. */
+	readonly nameOf?: (containerId: string) => string | undefined;
 	/** Sandboxes made ahead of need; default 4. */
 	readonly poolSize?: number;
 }
@@ -134,6 +136,7 @@ class SandboxService implements Sandboxes {
 			this.options.firewall.remove();
 			this.options.network.remove();
 		}
+		this.options.firewall.close();
 		for (const { sandbox, held } of this.joined.values()) {
 			sandbox?.closeResolver();
 			for (const port of held) port.release();
@@ -291,7 +294,8 @@ class SandboxService implements Sandboxes {
 			const endpoint = joined.settings.endpoints[0];
 			if (joined.mode !== mode || !endpoint) return [];
 			const { endpointId, macAddress: mac = "", ipAddress: ip = "", prefixLength = 0 } = endpoint;
-			return [{ containerId, endpointId, name: joined.containerName, mac, ip, prefixLength }];
+			const name = this.options.nameOf?.(containerId) ?? joined.containerName;
+			return [{ containerId, endpointId, name, mac, ip, prefixLength }];
 		});
 	}
 

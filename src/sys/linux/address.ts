@@ -2,6 +2,7 @@ import { formatIpv4, ipv4Bytes } from "../../shared/ip.ts";
 import {
 	attribute,
 	attributesOf,
+	ipv4Of,
 	joinBytes,
 	type NetlinkRequest,
 	NLM_F_CREATE,
@@ -38,9 +39,10 @@ export function addAddress(index: number, address: number, prefixLength: number)
 export function listAddresses(socket: RouteSocket): { index: number; address: number; prefixLength: number }[] {
 	// ip -4 addr show
 	return socket.dump({ type: RTM_GETADDR, body: addressHeader(0, 0), twin: "ip addr show" }).flatMap(({ body }) => {
-		const value = attributesOf(body, 8).get(IFA_LOCAL) ?? attributesOf(body, 8).get(IFA_ADDRESS);
-		if (body[0] !== AF_INET || value?.length !== 4) return [];
-		return [{ index: view(body).getUint32(4, true), address: view(value).getUint32(0), prefixLength: body[1] ?? 32 }];
+		const attributes = attributesOf(body, 8);
+		const address = ipv4Of(attributes, IFA_LOCAL) ?? ipv4Of(attributes, IFA_ADDRESS);
+		if (body[0] !== AF_INET || address === undefined) return [];
+		return [{ index: view(body).getUint32(4, true), address, prefixLength: body[1] ?? 32 }];
 	});
 }
 

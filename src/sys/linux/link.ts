@@ -6,6 +6,7 @@ import {
 	type NetlinkRequest,
 	NLM_F_CREATE,
 	NLM_F_EXCL,
+	numberOf,
 	type RouteSocket,
 	textOf,
 	view,
@@ -144,18 +145,14 @@ function linkHeader(index: number, flags: number): Uint8Array {
 function linkOf(body: Uint8Array): Link {
 	const header = view(body);
 	const attributes = attributesOf(body, 16);
-	const number = (type: number) => {
-		const value = attributes.get(type);
-		return value && view(value).getUint32(0, true);
-	};
 	const info = attributes.get(IFLA_LINKINFO);
 	return {
 		index: header.getInt32(4, true),
 		name: textOf(attributes.get(IFLA_IFNAME)),
 		up: (header.getUint32(8, true) & IFF_UP) !== 0,
-		mtu: number(IFLA_MTU) ?? 1500,
+		mtu: numberOf(attributes, IFLA_MTU) ?? 1500,
 		mac: formatMac(attributes.get(IFLA_ADDRESS) ?? new Uint8Array(6)),
-		master: number(IFLA_MASTER),
+		master: numberOf(attributes, IFLA_MASTER),
 		kind: info ? textOf(attributesOf(info, 0).get(IFLA_INFO_KIND)) : "",
 		alias: textOf(attributes.get(IFLA_IFALIAS)),
 	};

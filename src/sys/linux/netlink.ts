@@ -13,7 +13,10 @@ export const NLM_F_REPLACE = 0x100;
 export const NLM_F_EXCL = 0x200;
 export const NLM_F_CREATE = 0x400;
 
-/** One request: rtnetlink type, flags beyond REQUEST and ACK, the fixed header, then attributes. */
+export const NETLINK_ROUTE = 0;
+export const NETLINK_NETFILTER = 12;
+
+/** One request: message type, flags beyond REQUEST and ACK, the fixed header, then attributes. */
 export interface NetlinkRequest {
 	readonly type: number;
 	readonly flags?: number;
@@ -28,14 +31,14 @@ export interface NetlinkMessage {
 	readonly body: Uint8Array;
 }
 
-/** One NETLINK_ROUTE socket. It stays in the network namespace it was opened in. Every call is synchronous. */
-export class RouteSocket implements Disposable {
+/** One socket of a netlink protocol. It stays in the network namespace it was opened in. Every call is synchronous. */
+export class NetlinkSocket implements Disposable {
 	private readonly fd: number;
 	private sequence = 1;
 	private readonly buffer = new Uint8Array(1 << 17);
 
-	constructor() {
-		this.fd = check(libc.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, 0), "socket AF_NETLINK");
+	constructor(protocol: number) {
+		this.fd = check(libc.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol), "socket AF_NETLINK");
 	}
 
 	/** Sends all requests in one datagram and waits for each one's acknowledgement. Throws the first SyscallError, named by the request's twin. */
@@ -91,19 +94,32 @@ export class RouteSocket implements Disposable {
 
 	private receive(): (NetlinkMessage & { sequence: number })[] {
 		const length = check(libc.recv(this.fd, ptr(this.buffer), this.buffer.length, 0), "recv netlink");
-		const fields = view(this.buffer);
-		const found = [];
-		for (let at = 0; at + 16 <= length; ) {
-			const size = fields.getUint32(at, true);
-			found.push({
-				type: fields.getUint16(at + 4, true),
-				sequence: fields.getUint32(at + 8, true),
-				body: this.buffer.slice(at + 16, at + size),
-			});
-			at += (size + 3) & ~3;
-		}
-		return found;
+		return messagesOf(this.buffer.slice(0, length));
 	}
+}
+
+/** Links, addresses and routes. */
+export class RouteSocket extends NetlinkSocket {
+	constructor() {
+		super(NETLINK_ROUTE);
+	}
+}
+
+/** The messages of one datagram. */
+export function messagesOf(datagram: Uint8Array): (NetlinkMessage & { sequence: number })[] {
+	const fields = view(datagram);
+	const found = [];
+	for (let at = 0; at + 16 <= datagram.length; ) {
+		const size = fields.getUint32(at, true);
+		if (size < 16) break;
+		found.push({
+			type: fields.getUint16(at + 4, true),
+			sequence: fields.getUint32(at + 8, true),
+			body: datagram.subarray(at + 16, at + size),
+		});
+		at += (size + 3) & ~3;
+	}
+	return found;
 }
 
 /** One attribute (struct nlattr) with its padding. */
@@ -127,6 +143,18 @@ export function attributesOf(body: Uint8Array, offset: number): Map<number, Uint
 		at += (size + 3) & ~3;
 	}
 	return found;
+}
+
+/** A 32-bit number in host order, as rtnetlink has them. */
+export function numberOf(attributes: ReadonlyMap<number, Uint8Array>, type: number): number | undefined {
+	const value = attributes.get(type);
+	return value && view(value).getUint32(0, true);
+}
+
+/** An IPv4 address; undefined where there is none or one of another family. */
+export function ipv4Of(attributes: ReadonlyMap<number, Uint8Array>, type: number): number | undefined {
+	const value = attributes.get(type);
+	return value?.length === 4 ? view(value).getUint32(0) : undefined;
 }
 
 export function joinBytes(parts: readonly Uint8Array[]): Uint8Array {

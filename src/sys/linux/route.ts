@@ -2,12 +2,13 @@ import { formatIpv4, ipv4Bytes } from "../../shared/ip.ts";
 import {
 	attribute,
 	attributesOf,
+	ipv4Of,
 	joinBytes,
 	type NetlinkRequest,
 	NLM_F_CREATE,
 	NLM_F_EXCL,
+	numberOf,
 	type RouteSocket,
-	view,
 } from "./netlink.ts";
 
 const AF_INET = 2;
@@ -42,10 +43,8 @@ export function listRoutes(socket: RouteSocket): { index?: number; base: number;
 	header[0] = AF_INET;
 	return socket.dump({ type: RTM_GETROUTE, body: header, twin: "ip route show" }).flatMap(({ body }) => {
 		const attributes = attributesOf(body, 12);
-		const destination = attributes.get(RTA_DST);
-		const link = attributes.get(RTA_OIF);
-		if (body[0] !== AF_INET || body[7] !== RTN_UNICAST || destination?.length !== 4) return [];
-		const index = link && view(link).getUint32(0, true);
-		return [{ index, base: view(destination).getUint32(0), prefixLength: body[1] ?? 32 }];
+		const base = ipv4Of(attributes, RTA_DST);
+		if (body[0] !== AF_INET || body[7] !== RTN_UNICAST || base === undefined) return [];
+		return [{ index: numberOf(attributes, RTA_OIF), base, prefixLength: body[1] ?? 32 }];
 	});
 }

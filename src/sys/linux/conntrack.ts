@@ -1,0 +1,111 @@
+import { SyscallError } from "./libc.ts";
+import { attribute, attributesOf, ipv4Of, joinBytes, NETLINK_NETFILTER, NetlinkSocket, view } from "./netlink.ts";
+
+const AF_INET = 2;
+const IPPROTO_UDP = 17;
+/** NFNL_SUBSYS_CTNETLINK in the upper byte */
+const CT_GET = 0x101;
+const CT_DELETE = 0x102;
+const NESTED = 0x8000;
+const CTA_TUPLE_ORIG = 1;
+const CTA_TUPLE_REPLY = 2;
+const CTA_ZONE = 18;
+const CTA_FILTER = 25;
+const CTA_FILTER_ORIG_FLAGS = 1;
+const CTA_TUPLE_IP = 1;
+const CTA_TUPLE_PROTO = 2;
+const CTA_IP_V4_SRC = 1;
+const CTA_IP_V4_DST = 2;
+const CTA_PROTO_NUM = 1;
+const CTA_PROTO_SRC_PORT = 2;
+const CTA_PROTO_DST_PORT = 3;
+/** CTA_FILTER_F_CTA_PROTO_NUM | CTA_FILTER_F_CTA_PROTO_DST_PORT */
+const BY_DESTINATION_PORT = (1 << 3) | (1 << 5);
+
+/** A connection as the kernel tracks it: what the client sent to, and who answers. They differ where an address is translated. */
+export interface Flow {
+	readonly source: number;
+	readonly destination: number;
+	readonly destinationPort: number;
+	readonly replySource: number;
+	readonly replySourcePort: number;
+	readonly replyDestination: number;
+}
+
+/** Connection tracking of the namespace it is opened in. */
+export class ConntrackSocket extends NetlinkSocket {
+	constructor() {
+		super(NETLINK_NETFILTER);
+	}
+
+	/** Forgets the UDP flows to this port that `stale` picks; their next packet goes through the NAT rules again. Returns how many. */
+	forgetUdp(port: number, stale: (flow: Flow) => boolean): number {
+		// conntrack -D -p udp --orig-port-dst PORT
+		const proto = joinBytes([
+			attribute(CTA_PROTO_NUM, Uint8Array.of(IPPROTO_UDP)),
+			attribute(CTA_PROTO_DST_PORT, Uint8Array.of(port >> 8, port & 255)),
+		]);
+		const body = joinBytes([
+			header(),
+			attribute(CTA_TUPLE_ORIG | NESTED, attribute(CTA_TUPLE_PROTO | NESTED, proto)),
+			// Linux before 5.8 passes over the filter and tells of every flow.
+			attribute(CTA_FILTER | NESTED, attribute(CTA_FILTER_ORIG_FLAGS, BY_DESTINATION_PORT)),
+		]);
+		let forgotten = 0;
+		for (const message of this.dump({ type: CT_GET, body, twin: `conntrack -L -p udp --orig-port-dst ${port}` })) {
+			const attributes = attributesOf(message.body, 4);
+			const flow = udpFlowOf(attributes);
+			if (flow?.destinationPort === port && stale(flow) && this.forget(attributes)) forgotten++;
+		}
+		return forgotten;
+	}
+
+	private forget(attributes: ReadonlyMap<number, Uint8Array>): boolean {
+		const tuple = attributes.get(CTA_TUPLE_ORIG) ?? new Uint8Array();
+		const zone = attributes.get(CTA_ZONE);
+		const parts = [header(), attribute(CTA_TUPLE_ORIG | NESTED, tuple), ...(zone ? [attribute(CTA_ZONE, zone)] : [])];
+		try {
+			this.request({ type: CT_DELETE, body: joinBytes(parts), twin: "conntrack -D -p udp" });
+			return true;
+		} catch (error) {
+			// It has ended by itself.
+			if (error instanceof SyscallError && error.code === "ENOENT") return false;
+			throw error;
+		}
+	}
+}
+
+function udpFlowOf(attributes: ReadonlyMap<number, Uint8Array>): Flow | undefined {
+	const asked = tupleOf(attributes.get(CTA_TUPLE_ORIG));
+	const reply = tupleOf(attributes.get(CTA_TUPLE_REPLY));
+	if (!asked || !reply) return undefined;
+	return {
+		source: asked.source,
+		destination: asked.destination,
+		destinationPort: asked.destinationPort,
+		replySource: reply.source,
+		replySourcePort: reply.sourcePort,
+		replyDestination: reply.destination,
+	};
+}
+
+function tupleOf(bytes: Uint8Array | undefined) {
+	if (!bytes) return undefined;
+	const parts = attributesOf(bytes, 0);
+	const addresses = attributesOf(parts.get(CTA_TUPLE_IP) ?? new Uint8Array(), 0);
+	const proto = attributesOf(parts.get(CTA_TUPLE_PROTO) ?? new Uint8Array(), 0);
+	const source = ipv4Of(addresses, CTA_IP_V4_SRC);
+	const destination = ipv4Of(addresses, CTA_IP_V4_DST);
+	const port = (type: number) => {
+		const value = proto.get(type);
+		return value?.length === 2 ? view(value).getUint16(0) : -1;
+	};
+	if (proto.get(CTA_PROTO_NUM)?.[0] !== IPPROTO_UDP || source === undefined || destination === undefined)
+		return undefined;
+	return { source, destination, sourcePort: port(CTA_PROTO_SRC_PORT), destinationPort: port(CTA_PROTO_DST_PORT) };
+}
+
+/** struct nfgenmsg */
+function header(): Uint8Array {
+	return Uint8Array.of(AF_INET, 0, 0, 0);
+}
