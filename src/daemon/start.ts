@@ -11,11 +11,12 @@ import type { SeccompProfile } from "../engine/containers/context.ts";
 import type { ContainerRecord } from "../engine/containers/record.ts";
 import { createContainers } from "../engine/containers/service.ts";
 import { createEventBus } from "../engine/event-bus.ts";
-import { ImagesService } from "../engine/images/service.ts";
+import { createImages } from "../engine/images/service.ts";
 import { createLogger, type Logger } from "../shared/log.ts";
 import { COMMIT, VERSION } from "../shared/version.ts";
 import { type ContainerStore, createContainerStore } from "../store/containers.ts";
 import { openDatabase } from "../store/database.ts";
+import { DistributionStore, distributionSchema } from "../store/distribution.ts";
 import { ImageStore, imagesSchema } from "../store/images.ts";
 import { migrations } from "../store/migrations.ts";
 import { NetworkStore, networksSchema } from "../store/networks.ts";
@@ -54,13 +55,20 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
 
 async function buildEngine(options: DaemonOptions, log: Logger) {
 	const { dataRoot, runRoot, instance } = options;
-	const database = openDatabase(join(dataRoot, "state.db"), ...migrations, networksSchema, imagesSchema);
+	const database = openDatabase(
+		join(dataRoot, "state.db"),
+		...migrations,
+		networksSchema,
+		imagesSchema,
+		distributionSchema,
+	);
 	const store = createContainerStore<ContainerRecord>(database);
 	const runtimeFound = findRuntime();
 	const events = createEventBus();
 	const snapshotter = new OverlaySnapshotter(join(dataRoot, "overlay"));
-	const images = new ImagesService({
+	const images = createImages({
 		store: new ImageStore(database),
+		distribution: new DistributionStore(database),
 		snapshotter,
 		content: createContent(join(dataRoot, "spool")),
 		events,

@@ -1,22 +1,24 @@
 import { Elysia } from "elysia";
-import type { ImageRecord, Images } from "../../engine/images/contract.ts";
+import type { Images } from "../../engine/images/contract.ts";
 import { EngineError, messageOf } from "../../shared/errors.ts";
 import { invalid } from "../errors.ts";
-import { boolFilter, type Filters, filtersOf, matchesLabel } from "../filters.ts";
 import { boolOf, queryOf } from "../query.ts";
 import { streamResponse } from "../stream.ts";
-import { imageInspect, imageSummary } from "./view.ts";
-
-const FILTERS = ["dangling", "reference", "label", "label!", "before", "since", "until"];
+import { listReply, pruneReply } from "./list.ts";
+import { imageInspect, manifestSummaries } from "./view.ts";
 
 /** The images noun. `:name` is one URL-encoded segment. Bodies are read as streams and never parsed. */
 export function imageRoutes(images: Images) {
 	return new Elysia({ name: "images" })
-		.get("/images/json", ({ request }) => list(images, request))
+		.get("/images/json", ({ request }) => listReply(images, request))
+		.post("/images/prune", ({ request }) => pruneReply(images, request), { parse: "none" })
 		.post("/images/load", ({ request }) => load(images, request), { parse: "none" })
 		.post("/images/create", ({ request }) => create(images, request), { parse: "none" })
-		.get("/images/:name/json", ({ params }) => Response.json(imageInspect(images.resolve(nameOf(params)))))
-		.get("/images/:name/history", ({ params }) => Response.json(images.history(nameOf(params))))
+		.get("/images/:name/json", ({ params, request }) => inspect(images, nameOf(params), request))
+		.get("/images/:name/history", ({ params, request }) => {
+			checkPlatform(images, nameOf(params), request);
+			return Response.json(images.history(nameOf(params)));
+		})
 		.post(
 			"/images/:name/tag",
 			({ params, request }) => {
@@ -41,50 +43,18 @@ function nameOf(params: { name: string }): string {
 	}
 }
 
-function list(images: Images, request: Request): Response {
-	const query = queryOf(request);
-	const filters = filtersOf(query, FILTERS);
-	const found = images
-		.list()
-		.filter((image) => holds(image, filters, images))
-		.sort((a, b) => Date.parse(b.created) - Date.parse(a.created) || (a.id < b.id ? -1 : 1));
-	return Response.json(found.map((image) => imageSummary(image, -1)));
+function inspect(images: Images, name: string, request: Request): Response {
+	checkPlatform(images, name, request);
+	const image = images.resolve(name);
+	const manifests = images.manifests(image.id);
+	const summaries = boolOf(queryOf(request), "manifests") ? manifestSummaries(image, manifests) : {};
+	return Response.json({ ...imageInspect(image), ...summaries });
 }
 
-function holds(image: ImageRecord, filters: Filters, images: Images): boolean {
-	const labels = image.config.config?.Labels ?? {};
-	const created = Date.parse(image.created);
-	const dangling = boolFilter(filters, "dangling");
-	const names = [...image.tags, ...image.digests];
-	return (
-		(dangling === undefined || dangling === (image.tags.length === 0)) &&
-		filters.any("reference", (pattern) => names.some((name) => matchesReference(name, pattern))) &&
-		filters.every("label", (wanted) => matchesLabel(labels, wanted)) &&
-		!filters.get("label!").some((wanted) => matchesLabel(labels, wanted)) &&
-		filters.every("before", (ref) => created < Date.parse(images.resolve(ref).created)) &&
-		filters.every("since", (ref) => created > Date.parse(images.resolve(ref).created)) &&
-		filters.every("until", (time) => created < untilOf(time))
-	);
-}
-
-/** Docker's patterns: `*` and `?` do not cross a slash; without a tag any tag matches. */
-function matchesReference(name: string, pattern: string): boolean {
-	const repository = name.replace(/@.*$|:[^:/]*$/, "");
-	return new Bun.Glob(pattern).match(name) || new Bun.Glob(pattern).match(repository);
-}
-
-function untilOf(text: string): number {
-	const units: Record<string, number> = { s: 1000, m: 60_000, h: 3_600_000 };
-	if (/^(\d+[smh])+$/.test(text)) {
-		const ago = [...text.matchAll(/(\d+)([smh])/g)].reduce(
-			(sum, [, n, unit]) => sum + Number(n) * (units[unit ?? ""] ?? 0),
-			0,
-		);
-		return Date.now() - ago;
-	}
-	const time = /^\d+(\.\d+)?$/.test(text) ? Number(text) * 1000 : Date.parse(text);
-	if (Number.isNaN(time)) throw invalid(`invalid filter 'until=${text}'`);
-	return time;
+/** An image is of one platform here: another one asked for is not there. */
+function checkPlatform(images: Images, name: string, request: Request): void {
+	const asked = platformOf(queryOf(request).get("platform"));
+	if (asked !== undefined) images.requirePlatform(name, asked);
 }
 
 async function load(images: Images, request: Request): Promise<Response> {

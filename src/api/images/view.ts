@@ -1,9 +1,9 @@
-import type { ImageRecord } from "../../engine/images/contract.ts";
+import type { ImageManifest, ImageRecord } from "../../engine/images/contract.ts";
 import { ZERO_TIME } from "../../shared/time.ts";
 import type { ImageSummary } from "./schema.ts";
 
 /** A row of `docker images`. */
-export function imageSummary(image: ImageRecord, sharedSize: number): ImageSummary {
+export function imageSummary(image: ImageRecord, sharedSize: number, containers: number): ImageSummary {
 	return {
 		Id: image.id,
 		ParentId: "",
@@ -13,7 +13,7 @@ export function imageSummary(image: ImageRecord, sharedSize: number): ImageSumma
 		Size: image.size,
 		SharedSize: sharedSize,
 		Labels: image.config.config?.Labels ?? null,
-		Containers: -1,
+		Containers: containers,
 	};
 }
 
@@ -57,5 +57,34 @@ export function imageInspect(image: ImageRecord) {
 		GraphDriver: { Data: null, Name: "overlay2" },
 		RootFS: { Type: "layers", ...(config.rootfs.diff_ids.length > 0 ? { Layers: config.rootfs.diff_ids } : {}) },
 		Metadata: { LastTagTime: image.lastTagged ?? ZERO_TIME },
+	};
+}
+
+/**
+ * What `manifests=1` adds to a row or an inspection: the image's own manifest, as far as a registry ever sent it.
+ * Source: Docker Engine API v1.51, ImageManifestSummary.
+ */
+export function manifestSummaries(image: ImageRecord, manifests: readonly ImageManifest[]) {
+	const top = manifests[0];
+	const own = manifests.at(-1);
+	if (!top || !own) return {};
+	const descriptorOf = ({ mediaType, digest, bytes }: ImageManifest) => ({ mediaType, digest, size: bytes.length });
+	const { os, architecture, variant } = image.config;
+	return {
+		Descriptor: descriptorOf(top),
+		Manifests: [
+			{
+				ID: own.digest,
+				Descriptor: descriptorOf(own),
+				Available: true,
+				Size: { Content: own.bytes.length, Total: own.bytes.length + image.size },
+				Kind: "image",
+				ImageData: {
+					Platform: { os, architecture, ...(variant ? { variant } : {}) },
+					Size: { Unpacked: image.size },
+					Containers: [],
+				},
+			},
+		],
 	};
 }

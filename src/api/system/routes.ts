@@ -8,6 +8,7 @@ import { invalid } from "../errors.ts";
 import { type Filters, filtersOf, matchesLabel } from "../filters.ts";
 import { queryOf, timeOf } from "../query.ts";
 import { streamResponse } from "../stream.ts";
+import { diskUsage } from "./disk-usage.ts";
 import { eventLine, infoView, versionView } from "./view.ts";
 
 const FILTERS = [
@@ -39,7 +40,7 @@ export function systemRoutes(of: {
 		.get("/version", () => Response.json(versionView(of.facts)))
 		.get("/info", () => Response.json(infoView(of.facts, of.containers, of.images)))
 		.get("/events", ({ request }) => eventsReply(of.events, request))
-		.get("/system/df", async () => Response.json(await diskUsage(of.images, of.list)));
+		.get("/system/df", async ({ request }) => Response.json(await diskUsage(of.images, of.list, queryOf(request))));
 }
 
 function eventsReply(events: Events, request: Request): Response {
@@ -77,21 +78,4 @@ function matches(event: EngineEvent, filters: Filters): boolean {
 		filters.any("daemon", isActor("daemon")) &&
 		["config", "node", "plugin", "secret", "service"].every((name) => !filters.has(name))
 	);
-}
-
-async function diskUsage(images: Images, list: ContainerList) {
-	const rows = JSON.parse((await list.draw("all=1&size=1")).toString()) as { ImageID: string }[];
-	const summaries = images.list().map((image) => ({
-		Id: image.id,
-		ParentId: "",
-		RepoTags: image.tags,
-		RepoDigests: image.digests,
-		Created: Math.floor(Date.parse(image.created) / 1000) || 0,
-		Size: image.size,
-		SharedSize: -1,
-		Labels: image.config.config?.Labels ?? null,
-		Containers: rows.filter((row) => row.ImageID === image.id).length,
-	}));
-	const total = images.list().reduce((sum, image) => sum + image.size, 0);
-	return { LayersSize: total, Images: summaries, Containers: rows, Volumes: [], BuildCache: [] };
 }

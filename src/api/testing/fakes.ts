@@ -162,7 +162,12 @@ export function fakeImages(): Images {
 		resolve(ref) {
 			throw missing(ref);
 		},
+		requirePlatform: () => {},
 		list: () => [],
+		prune: async () => ({ deleted: [], reclaimed: 0 }),
+		usage: () => ({ sharedSizes: new Map(), layersSize: 0 }),
+		manifests: () => [],
+		userCount: () => 0,
 		async *load() {},
 		importTar: async () => "sha256:0",
 		tag: () => {},

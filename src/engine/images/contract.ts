@@ -4,6 +4,8 @@ import type { ImageConfig } from "../../oci/image.ts";
 export interface ImageRecord {
 	/** `sha256:` and the digest of `configJson`. */
 	readonly id: string;
+	/** The configuration byte for byte: its sha256 is the id. */
+	readonly configJson: string;
 	readonly config: ImageConfig;
 	/** chainIDs, base first, one for each diffID. */
 	readonly chain: readonly string[];
@@ -21,6 +23,8 @@ export interface ImageRecord {
 export interface Images {
 	/** By name[:tag], name@digest, id or id prefix with or without `sha256:`. "not-found" `No such image: REF` (tag written out). */
 	resolve(ref: string): ImageRecord;
+	/** "not-found" in docker's words unless the image is of this platform (`linux/arm64`). */
+	requirePlatform(ref: string, platform: string): void;
 	list(): readonly ImageRecord[];
 	/** Reads an archive from a stream of bytes; yields docker's progress lines (`{"stream":"Loaded image: x\n"}`). Refuses all and keeps nothing on error. */
 	load(
@@ -34,15 +38,39 @@ export interface Images {
 	): Promise<string>;
 	tag(ref: string, repo: string, tag: string): void;
 	/** docker's delete reply. "conflict" when a container or several tags need it, in docker's words. */
-	remove(
-		ref: string,
-		options: { force: boolean; noPrune: boolean },
-	): Promise<({ Untagged: string } | { Deleted: string })[]>;
+	remove(ref: string, options: { force: boolean; noPrune: boolean }): Promise<Removed[]>;
+	/** Deletes images that no container uses and `accepts` holds for; with `danglingOnly` those without a tag. Bytes reclaimed. */
+	prune(options: {
+		danglingOnly: boolean;
+		accepts: (image: ImageRecord) => boolean;
+	}): Promise<{ deleted: Removed[]; reclaimed: number }>;
+	usage(): ImageUsage;
+	/** Manifests as registries sent them: the index first where there is one. */
+	manifests(imageId: string): readonly ImageManifest[];
+	/** How many containers use the image. */
+	userCount(imageId: string): number;
 	history(
 		ref: string,
 	): { Id: string; Created: number; CreatedBy: string; Tags: string[] | null; Size: number; Comment: string }[];
 	/** Counts every change. */
 	readonly revision: number;
+}
+
+/** A manifest or index exactly as a registry has it. */
+export interface ImageManifest {
+	readonly digest: string;
+	readonly mediaType: string;
+	readonly bytes: Uint8Array;
+}
+
+export type Removed = { Untagged: string } | { Deleted: string };
+
+/** Bytes on disk. */
+export interface ImageUsage {
+	/** By image: bytes of its layers that other images have too. */
+	readonly sharedSizes: ReadonlyMap<string, number>;
+	/** All layers, each once. */
+	readonly layersSize: number;
 }
 
 /** Which containers use an image; engine/containers provides it, so that images need not know it. */

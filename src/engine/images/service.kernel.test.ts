@@ -1,4 +1,3 @@
-import { Database } from "bun:sqlite";
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import * as fs from "node:fs";
 import { tmpdir } from "node:os";
@@ -6,9 +5,11 @@ import { join } from "node:path";
 import { buildBusyboxImage } from "../../../lab/lib/images.ts";
 import { createContent } from "../../drivers/content/spool.ts";
 import { OverlaySnapshotter } from "../../drivers/snapshotter/overlay/overlay.ts";
+import { openDatabase } from "../../store/database.ts";
+import { DistributionStore, distributionSchema } from "../../store/distribution.ts";
 import { ImageStore, imagesSchema } from "../../store/images.ts";
 import { mount, unmount } from "../../sys/linux/mount.ts";
-import { ImagesService } from "./service.ts";
+import { createImages, type ImagesEngine } from "./service.ts";
 
 let root = "";
 let users: { id: string; running: boolean }[] = [];
@@ -25,11 +26,11 @@ beforeEach(() => {
 afterEach(() => cleanup.disposeAsync());
 
 function open(data = join(root, "data")) {
-	const database = new Database(":memory:");
-	database.run(imagesSchema);
+	const database = openDatabase(":memory:", imagesSchema, distributionSchema);
 	const snapshotter = cleanup.use(new OverlaySnapshotter(join(data, "overlay")));
-	const images = new ImagesService({
+	const images = createImages({
 		store: new ImageStore(database),
+		distribution: new DistributionStore(database),
 		snapshotter,
 		content: createContent(join(data, "spool")),
 		events: { publish: (_type, action, _id, { name }) => void events.push(`${action} ${name}`) },
@@ -45,7 +46,7 @@ async function archive(): Promise<string> {
 	return path;
 }
 
-async function load(images: ImagesService, path: string): Promise<unknown[]> {
+async function load(images: ImagesEngine, path: string): Promise<unknown[]> {
 	const body = Bun.file(path).stream() as unknown as AsyncIterable<Uint8Array>;
 	return await Array.fromAsync(images.load(body, { quiet: false }));
 }

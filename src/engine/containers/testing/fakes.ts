@@ -320,6 +320,7 @@ export function createTestEngine(options: { image?: ImageRunConfig; keep?: Kept 
 	const { bus, seen } = recordingEvents();
 	const image: ImageRecord = {
 		id: "sha256:1",
+		configJson: "{}",
 		config: { architecture: "amd64", os: "linux", config: options.image, rootfs: { type: "layers", diff_ids: [] } },
 		chain: ["sha256:base"],
 		tags: ["app:1"],

@@ -1,0 +1,26 @@
+import type { Images } from "../../engine/images/contract.ts";
+import type { ContainerList } from "../containers/list.ts";
+import { invalid } from "../errors.ts";
+import { imageSummary } from "../images/view.ts";
+
+const TYPES = ["container", "image", "volume", "build-cache"];
+
+/** `GET /system/df`; `type` (repeatable) limits it to some kinds of objects, the others are null as dockerd's. */
+export async function diskUsage(images: Images, list: ContainerList, query: URLSearchParams) {
+	const asked = query.getAll("type").flatMap((text) => text.split(","));
+	const unknown = asked.find((type) => !TYPES.includes(type));
+	if (unknown !== undefined) throw invalid(`unknown object type: ${unknown}`);
+	const wants = (type: string) => asked.length === 0 || asked.includes(type);
+	const usage = wants("image") ? images.usage() : undefined;
+	const rows = (found: typeof usage) =>
+		images
+			.list()
+			.map((image) => imageSummary(image, found?.sharedSizes.get(image.id) ?? 0, images.userCount(image.id)));
+	return {
+		LayersSize: usage?.layersSize ?? 0,
+		Images: usage ? rows(usage) : null,
+		Containers: wants("container") ? JSON.parse((await list.draw("all=1&size=1")).toString()) : null,
+		Volumes: wants("volume") ? [] : null,
+		BuildCache: wants("build-cache") ? [] : null,
+	};
+}

@@ -1,0 +1,51 @@
+import type { Content } from "../../drivers/content/driver.ts";
+import type { Snapshotter } from "../../drivers/snapshotter/driver.ts";
+import { chainIds } from "../../oci/digest.ts";
+import { parseImageConfig } from "../../oci/image-config.ts";
+import { nowNano } from "../../shared/time.ts";
+import type { DistributionStore } from "../../store/distribution.ts";
+import type { ImageStore } from "../../store/images.ts";
+import type { Events } from "../events.ts";
+import type { Catalog } from "./catalog.ts";
+import type { ImageUsers } from "./contract.ts";
+import type { Layers } from "./layers.ts";
+
+/** What the images noun is built from. */
+export interface ImagesParts {
+	readonly store: ImageStore;
+	readonly distribution: DistributionStore;
+	readonly snapshotter: Snapshotter;
+	readonly content: Content;
+	readonly events: Pick<Events, "publish">;
+	readonly users: ImageUsers;
+	/** chainIDs that containers stand on. */
+	readonly chainsInUse: () => Iterable<string>;
+}
+
+/** What the files of this folder share. */
+export interface Context extends ImagesParts {
+	readonly catalog: Catalog;
+	readonly layers: Layers;
+}
+
+/** Puts the image into the store, once all of its layers are there, and moves these names to it. */
+export function saveImage(
+	context: Context,
+	image: { readonly id: string; readonly configJson: string },
+	names: readonly string[],
+): void {
+	const chain = chainIds(parseImageConfig(image.configJson).rootfs.diff_ids);
+	const size = chain.reduce((sum, chainId) => sum + context.snapshotter.size(chainId), 0);
+	context.store.save({ id: image.id, config: image.configJson, size }, names, nowNano());
+	context.catalog.refresh();
+}
+
+/** One event of an image, with its labels as docker has it. */
+export function publish(
+	context: Pick<Context, "events" | "catalog">,
+	action: string,
+	id: string,
+	attributes: Record<string, string>,
+): void {
+	context.events.publish("image", action, id, { ...context.catalog.get(id)?.config.config?.Labels, ...attributes });
+}

@@ -1,0 +1,86 @@
+import type { Snapshotter } from "../../drivers/snapshotter/driver.ts";
+import type { DistributionStore } from "../../store/distribution.ts";
+
+/** How long the layers of an interrupted pull wait for the next one, in ms. */
+export const LEASE_MS = 24 * 60 * 60 * 1000;
+
+export interface LayerParts {
+	readonly snapshotter: Snapshotter;
+	readonly store: DistributionStore;
+	/** chainIDs that images and containers stand on. */
+	readonly needed: () => Iterable<string>;
+	readonly now?: () => number;
+}
+
+/**
+ * Which layers may go. A layer stays while an image, a container, work under way (hold) or a lease needs it: a hold lives in memory, a lease
+ * in the database.
+ */
+export class Layers {
+	private readonly held = new Map<string, number>();
+	/** Leases of pulls under way: by lease, how many. */
+	private readonly pulling = new Map<string, number>();
+
+	constructor(private readonly parts: LayerParts) {}
+
+	/** Keeps these layers until disposed of, which also deletes those of them that nothing needs then. */
+	hold(chain: readonly string[]): AsyncDisposable {
+		for (const chainId of chain) count(this.held, chainId, 1);
+		return {
+			[Symbol.asyncDispose]: async () => {
+				for (const chainId of chain) count(this.held, chainId, -1);
+				await this.release(chain);
+			},
+		};
+	}
+
+	/** Keeps the layers of an image that is being pulled, also across a crash. Disposed of without `done` they wait for the next pull. */
+	lease(imageId: string, chain: readonly string[]): AsyncDisposable & { done(): void } {
+		this.parts.store.lease(imageId, chain, this.now() + LEASE_MS);
+		count(this.pulling, imageId, 1);
+		const hold = this.hold(chain);
+		return {
+			done: () => this.parts.store.endLease(imageId),
+			[Symbol.asyncDispose]: async () => {
+				count(this.pulling, imageId, -1);
+				await hold[Symbol.asyncDispose]();
+			},
+		};
+	}
+
+	/** Ends the leases of pulls that were interrupted: for a prune. */
+	dropIdleLeases(): void {
+		for (const lease of this.parts.store.leases()) if (!this.pulling.has(lease)) this.parts.store.endLease(lease);
+	}
+
+	/** Deletes what nothing needs, of all layers. */
+	sweep(): Promise<string[]> {
+		return this.release(this.parts.snapshotter.layers());
+	}
+
+	/** Deletes those of `candidates` (base first) that nothing needs; returns them, topmost first. */
+	async release(candidates: readonly string[]): Promise<string[]> {
+		const needed = new Set([...this.parts.needed(), ...this.held.keys(), ...this.parts.store.leased(this.now())]);
+		const gone = [...new Set(candidates)]
+			.reverse()
+			.filter((chainId) => !needed.has(chainId) && this.parts.snapshotter.has(chainId));
+		for (const chainId of gone) await this.parts.snapshotter.removeLayer(chainId);
+		return gone;
+	}
+
+	/** Bytes of all layers, each counted once. */
+	totalSize(): number {
+		const { snapshotter } = this.parts;
+		return snapshotter.layers().reduce((sum, chainId) => sum + snapshotter.size(chainId), 0);
+	}
+
+	private now(): number {
+		return this.parts.now?.() ?? Date.now();
+	}
+}
+
+function count(counts: Map<string, number>, key: string, by: number): void {
+	const next = (counts.get(key) ?? 0) + by;
+	if (next === 0) counts.delete(key);
+	else counts.set(key, next);
+}

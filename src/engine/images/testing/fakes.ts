@@ -1,0 +1,146 @@
+import { gzipSync } from "node:zlib";
+import type { Archive, Content } from "../../../drivers/content/driver.ts";
+import type { ExtractRequest, IngestRequest, LayerSource, Snapshotter } from "../../../drivers/snapshotter/driver.ts";
+import { chainIds, digestOf } from "../../../oci/digest.ts";
+import { EngineError } from "../../../shared/errors.ts";
+import { openDatabase } from "../../../store/database.ts";
+import { DistributionStore, distributionSchema } from "../../../store/distribution.ts";
+import { ImageStore, imagesSchema } from "../../../store/images.ts";
+import type { ImagesParts } from "../context.ts";
+import { createImages } from "../service.ts";
+
+/** Layers as byte strings in memory: what goes in comes out. */
+export class FakeSnapshotter implements Snapshotter {
+	readonly committed = new Map<string, Uint8Array>();
+	/** chainIDs in the order in which extracts began. */
+	readonly extracted: string[] = [];
+	has = (chainId: string) => this.committed.has(chainId);
+	size = (chainId: string) => this.bytesOf(chainId).length;
+	tarSize = (chainId: string) => this.bytesOf(chainId).length;
+	layers = () => [...this.committed.keys()];
+
+	async extract(request: ExtractRequest): Promise<{ size: number }> {
+		this.extracted.push(request.chainId);
+		const bytes = await readSource(request.source, request.onProgress);
+		if (digestOf(bytes) !== request.diffId)
+			throw new EngineError("invalid", `layer has diffID ${digestOf(bytes)}, expected ${request.diffId}`);
+		this.committed.set(request.chainId, bytes);
+		return { size: bytes.length };
+	}
+
+	async ingest({ parentChainId, source }: IngestRequest) {
+		const bytes = await readSource(source);
+		const diffId = digestOf(bytes);
+		const chainId = parentChainId === undefined ? diffId : digestOf(`${parentChainId} ${diffId}`);
+		this.committed.set(chainId, bytes);
+		return { chainId, diffId, size: bytes.length };
+	}
+
+	assemble(chainId: string, compression: "none" | "gzip") {
+		const bytes = compression === "gzip" ? gzipSync(this.bytesOf(chainId)) : this.bytesOf(chainId);
+		return {
+			body: chunks(bytes),
+			summary: async () => ({ digest: digestOf(bytes), size: bytes.length }),
+		};
+	}
+
+	async removeLayer(chainId: string) {
+		this.committed.delete(chainId);
+	}
+
+	async verify(chainId: string) {
+		this.bytesOf(chainId);
+	}
+
+	async prepare() {}
+	mount = () => "/";
+	rootOf = () => "/";
+	unmount() {}
+	async remove() {}
+	active = () => [];
+	usage = async () => 0;
+	changes = async () => [];
+	archiveChanges = () => chunks(new TextEncoder().encode("changes"));
+	archiveRoot = () => chunks(new TextEncoder().encode("root"));
+
+	private bytesOf(chainId: string): Uint8Array {
+		const bytes = this.committed.get(chainId);
+		if (!bytes) throw new EngineError("internal", `layer ${chainId} is missing`);
+		return bytes;
+	}
+}
+
+async function* chunks(bytes: Uint8Array, size = 4): AsyncIterable<Uint8Array> {
+	for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size);
+}
+
+async function readSource(source: LayerSource, onProgress?: (bytes: number) => void): Promise<Uint8Array> {
+	if (!("body" in source)) return await Bun.file(source.path).bytes();
+	const parts: Uint8Array[] = [];
+	let size = 0;
+	for await (const part of source.body) {
+		parts.push(part);
+		size += part.length;
+		onProgress?.(size);
+	}
+	const bytes = Buffer.concat(parts);
+	if (source.digest !== undefined && digestOf(bytes) !== source.digest)
+		throw new EngineError("invalid", `blob has digest ${digestOf(bytes)}, expected ${source.digest}`);
+	return bytes[0] === 0x1f && bytes[1] === 0x8b ? Bun.gunzipSync(bytes) : bytes;
+}
+
+/** An archive that is a table of its files. */
+export function fakeContent(files: Record<string, string | Uint8Array> = {}): Content {
+	const bytesOf = (name: string) => {
+		const content = files[name];
+		if (content === undefined) throw new EngineError("invalid", `invalid archive: ${name} is missing`);
+		return typeof content === "string" ? new TextEncoder().encode(content) : content;
+	};
+	const archive: Archive = {
+		file: (name) => (name in files ? { path: name, size: bytesOf(name).length } : undefined),
+		read: async (name) => bytesOf(name),
+		async [Symbol.asyncDispose]() {},
+	};
+	return {
+		spoolArchive: async () => archive,
+		spoolLayer: async () => {
+			throw new Error("not part of the fake");
+		},
+	};
+}
+
+/** The images noun over fakes. `put` stores an image of these layers and returns its id. */
+export function createTestImages(parts: Partial<ImagesParts> = {}) {
+	const database = openDatabase(":memory:", imagesSchema, distributionSchema);
+	const snapshotter = new FakeSnapshotter();
+	const store = new ImageStore(database);
+	const distribution = new DistributionStore(database);
+	const events: { action: string; id: string; attributes: Record<string, string> }[] = [];
+	const all: ImagesParts = {
+		store,
+		distribution,
+		snapshotter,
+		content: fakeContent(),
+		events: { publish: (_type, action, id, attributes) => void events.push({ action, id, attributes }) },
+		users: () => [],
+		chainsInUse: () => [],
+		...parts,
+	};
+	const put = (layers: readonly string[], names: readonly string[], more: Record<string, unknown> = {}) => {
+		const bytes = layers.map((layer) => new TextEncoder().encode(layer));
+		const diffIds = bytes.map(digestOf);
+		for (const [i, chainId] of chainIds(diffIds).entries())
+			snapshotter.committed.set(chainId, bytes[i] ?? new Uint8Array());
+		const config = JSON.stringify({
+			architecture: "amd64",
+			os: "linux",
+			created: "2026-01-02T00:00:00Z",
+			...more,
+			rootfs: { type: "layers", diff_ids: diffIds },
+		});
+		const size = layers.join("").length;
+		store.save({ id: digestOf(config), config, size }, names, "2026-01-01T00:00:00Z");
+		return digestOf(config);
+	};
+	return { open: () => createImages(all), parts: all, put, snapshotter, store, distribution, events };
+}
