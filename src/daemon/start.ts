@@ -24,6 +24,7 @@ import { availableCapabilities } from "../sys/linux/capability-set.ts";
 import { removeEmptyCgroup } from "../sys/linux/cgroup-parent.ts";
 import { runPs } from "../sys/linux/ps.ts";
 import { readInRoot } from "../sys/linux/read-in-root.ts";
+import { trimWhenQuiet } from "../sys/linux/resident.ts";
 import { buildNetwork } from "./network.ts";
 import type { DaemonOptions } from "./options.ts";
 import { lockDataRoot } from "./pidlock.ts";
@@ -45,7 +46,9 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
 	const engine = await buildEngine(options, log);
 	await engine.open();
 	announceReady(log, options);
+	const trimming = trimWhenQuiet(log);
 	await stopRequested();
+	trimming[Symbol.dispose]();
 	announceStopping(log);
 	await engine.close();
 	lock.release();

@@ -1,9 +1,8 @@
 import { rmSync, writeFileSync } from "node:fs";
-import { messageOf } from "../../../shared/errors.ts";
 import type { Logger } from "../../../shared/log.ts";
 import { tryLockFile } from "../../../sys/linux/file-lock.ts";
 import { becomeSubreaper, processStartTime } from "../../../sys/linux/process.ts";
-import { dropExecutablePages } from "../../../sys/linux/resident.ts";
+import { trimWhenQuiet } from "../../../sys/linux/resident.ts";
 import type { LogTarget, ProcessExit } from "../driver.ts";
 import { runtimePaths } from "../protocol.ts";
 import type { OutputLog } from "./output.ts";
@@ -20,9 +19,6 @@ export interface SupervisorSettings {
 
 /** With no daemon and nothing running for so long, the supervisor ends; its records stay. */
 const IDLE_MS = 15_000;
-const TRIM_MS = 1_000;
-/** Less processor time than this in an interval is quiet; a start costs more. */
-const QUIET_CPU_MICROS = 5_000;
 
 /** Runs the supervisor of one run root until it is idle or told to stop. Returns at once when another one has the run root. */
 export async function superviseUntilIdle({ runRoot, runtimePath, log, openLog }: SupervisorSettings): Promise<void> {
@@ -43,7 +39,7 @@ export async function superviseUntilIdle({ runRoot, runtimePath, log, openLog }:
 		server = serveSupervisor(paths.socket, () => supervisor, stop);
 		stopWhenIdle(server, supervisor, stop);
 	});
-	clearInterval(trimming);
+	trimming[Symbol.dispose]();
 	server?.close();
 	rmSync(paths.socket, { force: true });
 	rmSync(paths.pid, { force: true });
@@ -59,31 +55,4 @@ function stopWhenIdle(server: SupervisorServer, supervisor: Supervisor, stop: ()
 			stop();
 		}
 	}, IDLE_MS / 3);
-}
-
-/** After a busy time, the memory that it took is given back in the first quiet interval. */
-function trimWhenQuiet(log: Logger): Timer {
-	let busy = true;
-	let spent = cpuMicros();
-	return setInterval(() => {
-		const now = cpuMicros();
-		const quiet = now - spent < QUIET_CPU_MICROS;
-		spent = now;
-		if (busy && quiet) trim(log);
-		busy = !quiet;
-	}, TRIM_MS);
-}
-
-function trim(log: Logger): void {
-	try {
-		Bun.gc(true);
-		dropExecutablePages();
-	} catch (error) {
-		log.warn("cannot give memory back", { error: messageOf(error) });
-	}
-}
-
-function cpuMicros(): number {
-	const { user, system } = process.cpuUsage();
-	return user + system;
 }
