@@ -1,5 +1,7 @@
 import { rmSync, writeFileSync } from "node:fs";
+import { messageOf } from "../../../shared/errors.ts";
 import type { Logger } from "../../../shared/log.ts";
+import { favorCgroupMoves } from "../../../sys/linux/cgroup-moves.ts";
 import { tryLockFile } from "../../../sys/linux/file-lock.ts";
 import { becomeSubreaper, processStartTime } from "../../../sys/linux/process.ts";
 import { trimWhenQuiet } from "../../../sys/linux/resident.ts";
@@ -26,6 +28,7 @@ export async function superviseUntilIdle({ runRoot, runtimePath, log, openLog }:
 	const lock = tryLockFile(paths.lock);
 	if (!lock) return;
 	becomeSubreaper();
+	quickenCgroupMoves(log);
 	const reaper = new Reaper();
 	reaper.listen();
 	writeFileSync(paths.pid, `${process.pid} ${processStartTime(process.pid) ?? ""}\n`);
@@ -55,4 +58,13 @@ function stopWhenIdle(server: SupervisorServer, supervisor: Supervisor, stop: ()
 			stop();
 		}
 	}, IDLE_MS / 3);
+}
+
+/** An older kernel cannot: starts are slower there, nothing else. */
+function quickenCgroupMoves(log: Logger): void {
+	try {
+		favorCgroupMoves();
+	} catch (error) {
+		log.debug("cgroup moves stay slow", { error: messageOf(error) });
+	}
 }
