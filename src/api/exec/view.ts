@@ -18,7 +18,7 @@ export function execView(record: ExecRecord) {
 		OpenStdin: config.AttachStdin,
 		OpenStderr: config.AttachStderr,
 		OpenStdout: config.AttachStdout,
-		CanRemove: state.status === "exited",
+		CanRemove: false,
 		ContainerID: record.containerId,
 		DetachKeys: config.DetachKeys,
 		Pid: state.status === "created" ? 0 : state.pid,

@@ -93,6 +93,18 @@ export function publish(
 	context.events.publish("container", action, record.id, { ...Labels, image: Image, name: record.name, ...extra });
 }
 
+/** `connect` and `disconnect` of the networks a container is on; after them come its own `start` and `die`. */
+export function publishNetworks(
+	context: Pick<Context, "events">,
+	{ id, network }: ContainerRecord,
+	action: "connect" | "disconnect",
+): void {
+	for (const { networkName: name, networkId } of network?.endpoints ?? []) {
+		const type = name === "none" ? "null" : name;
+		context.events.publish("network", action, networkId, { container: id, name, type });
+	}
+}
+
 /** `<dataRoot>/containers/<id>`: hostname, hosts, resolv.conf, the log, anonymous volumes. */
 export function containerDir(context: Pick<Context, "dataRoot">, id: string): string {
 	return `${context.dataRoot}/containers/${id}`;

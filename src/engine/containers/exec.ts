@@ -12,6 +12,7 @@ import type { ContainerRecord } from "./record.ts";
 import { parseSecurityOpt } from "./security.ts";
 import { specCapabilities, specUser } from "./spec.ts";
 import { execFailure } from "./start-failure.ts";
+import { notRunning } from "./stop.ts";
 import { resolveUser } from "./user.ts";
 
 /** Milliseconds that an ended exec can still be inspected. */
@@ -57,11 +58,11 @@ export function createExecs(context: () => Context): ExecService {
 
 	const run = async (id: string, options: StartOptions): Promise<void> => {
 		const record = get(id);
-		const container = running(context(), record.containerId, "exec in");
+		const container = running(context(), record.containerId);
 		const { config } = record;
 		const tty = config.Tty;
 		const size = options.consoleSize ?? config.ConsoleSize;
-		publish(context(), container, `exec_start: ${config.Cmd.join(" ")}`, { execID: id });
+		publish(context(), container, `exec_start: ${commandOf(config)}`, { execID: id });
 		const process = execProcess(context(), container, config, size);
 		const io = { tty, stdin: config.AttachStdin, stdinOnce: true };
 		const { pid } = await context().runtime.exec({ containerId: container.id, execId: id, process, io });
@@ -74,7 +75,8 @@ export function createExecs(context: () => Context): ExecService {
 	const attempt = async <T>(id: string, work: () => Promise<T>): Promise<T> => {
 		const record = get(id);
 		if (record.state.status !== "created" || claimed.has(id)) {
-			throw new EngineError("conflict", `exec command ${id} is already running`);
+			const state = record.state.status === "exited" ? "has already run" : "is already running";
+			throw new EngineError("conflict", `exec command ${id} ${state}`);
 		}
 		claimed.add(id);
 		try {
@@ -93,17 +95,18 @@ export function createExecs(context: () => Context): ExecService {
 
 	return {
 		create: async (ref, config) => {
-			const container = running(context(), ref, "exec in");
+			const container = running(context(), ref);
 			if (config.Cmd.length === 0) throw new EngineError("invalid", "No exec command specified");
+			userOf(context(), container, config);
 			const id = createId();
 			records.set(id, { id, containerId: container.id, config, state: { status: "created" } });
 			setIds(container.id, (ids) => [...ids, id]);
-			publish(context(), container, `exec_create: ${config.Cmd.join(" ")}`, { execID: id });
+			publish(context(), container, `exec_create: ${commandOf(config)}`, { execID: id });
 			return { id };
 		},
 		start: async (id, options) => {
 			const { config, containerId } = get(id);
-			running(context(), containerId, "exec in");
+			running(context(), containerId);
 			const detached = () => {
 				const container = context().store.get(containerId);
 				if (container) publish(context(), container, "exec_detach", { execID: id });
@@ -156,18 +159,28 @@ export function createExecs(context: () => Context): ExecService {
 	};
 }
 
-function running(context: Context, ref: string, action: string): ContainerRecord {
+function running(context: Context, ref: string): ContainerRecord {
 	const record = find(context, ref);
 	const { id, state } = record;
 	if (state.status === "paused") {
-		throw new EngineError("conflict", `container ${id} is paused, unpause the container before exec`);
+		throw new EngineError("conflict", `Container ${ref} is paused, unpause the container before exec`);
 	}
 	if (state.status === "restarting") {
-		throw new EngineError("conflict", `container ${id} is restarting, wait until the container is running`);
+		throw new EngineError("conflict", `Container ${ref} is restarting, wait until the container is running`);
 	}
-	if (state.status !== "running")
-		throw new EngineError("conflict", `container ${id} is not running: cannot ${action} it`);
+	if (state.status !== "running") throw notRunning(id);
 	return record;
+}
+
+/** As docker has it in events: a blank stands behind a command without arguments. */
+function commandOf({ Cmd: [command = "", ...args] }: ExecConfig): string {
+	return `${command} ${args.join(" ")}`;
+}
+
+/** Who the process will be; "invalid" when the container's files do not know the name. */
+function userOf(context: Context, { id, config, hostConfig }: ContainerRecord, exec: ExecConfig) {
+	const root = context.snapshotter.rootOf(id);
+	return resolveUser(exec.User || config.User, hostConfig.GroupAdd ?? [], (path) => context.readInRoot(root, path));
 }
 
 function execProcess(
@@ -177,10 +190,7 @@ function execProcess(
 	size: ExecConfig["ConsoleSize"],
 ): SpecProcess {
 	const { config, hostConfig } = container;
-	const root = context.snapshotter.rootOf(container.id);
-	const user = resolveUser(exec.User || config.User, hostConfig.GroupAdd ?? [], (path) =>
-		context.readInRoot(root, path),
-	);
+	const user = userOf(context, container, exec);
 	const capabilities = capabilitiesOf(
 		exec.Privileged ? { ...hostConfig, Privileged: true } : hostConfig,
 		availableNames(context.capabilities),

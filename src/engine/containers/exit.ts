@@ -1,7 +1,7 @@
 import { rmSync } from "node:fs";
 import type { ProcessExit } from "../../drivers/runtime/driver.ts";
 import { messageOf } from "../../shared/errors.ts";
-import { bundleDir, type Context, change, isRunning, publish } from "./context.ts";
+import { bundleDir, type Context, change, isRunning, publish, publishNetworks } from "./context.ts";
 import type { ContainerRecord, Ended } from "./record.ts";
 import { removeLocked } from "./remove.ts";
 import { shouldRestart } from "./restart.ts";
@@ -32,6 +32,7 @@ export async function settle(context: Context, record: ContainerRecord, exit: En
 	const next = change(context, id, { state, network: undefined, execIds: [] }) ?? record;
 	context.execsEnded(id);
 	if (oomKilled) publish(context, next, "oom");
+	publishNetworks(context, record, "disconnect");
 	const seconds = Math.max(0, Math.floor((Date.parse(finishedAt) - Date.parse(startedAt)) / 1000));
 	publish(context, next, "die", { exitCode: String(exitCode), execDuration: String(seconds) });
 	await releaseAll(context, id);

@@ -8,8 +8,8 @@ export function pause(context: Context, ref: string): Promise<void> {
 	const { id } = find(context, ref);
 	return context.locks.run(id, async () => {
 		const record = find(context, id);
-		if (record.state.status === "paused") throw new EngineError("conflict", `container ${id} is already paused`);
-		if (record.state.status !== "running") throw notRunning("pause", id);
+		if (record.state.status === "paused") throw new EngineError("conflict", `Container ${id} is already paused`);
+		if (record.state.status !== "running") throw notRunning(id);
 		await context.runtime.pause(id);
 		change(context, id, { state: { ...record.state, status: "paused" } });
 		publish(context, record, "pause");
@@ -21,7 +21,7 @@ export function unpause(context: Context, ref: string): Promise<void> {
 	const { id } = find(context, ref);
 	return context.locks.run(id, async () => {
 		const record = find(context, id);
-		if (record.state.status !== "paused") throw new EngineError("conflict", `container ${id} is not paused`);
+		if (record.state.status !== "paused") throw new EngineError("conflict", `Container ${id} is not paused`);
 		await context.runtime.resume(id);
 		change(context, id, { state: { ...record.state, status: "running" } });
 		publish(context, record, "unpause");
@@ -37,7 +37,17 @@ export function rename(context: Context, ref: string, asked: string): Promise<vo
 		if (asked.replace(/^\//, "") === before) {
 			throw new EngineError("invalid", "Renaming a container with the same name as its current name");
 		}
-		const record = change(context, id, { name: checkName(context, asked) });
+		const record = change(context, id, { name: newName(context, asked) });
 		if (record) publish(context, record, "rename", { oldName: `/${before}` });
 	});
+}
+
+/** checkName in the words that docker has for a rename, where the name has its slash already. */
+function newName(context: Context, asked: string): string {
+	try {
+		return checkName(context, asked.startsWith("/") ? asked : `/${asked}`);
+	} catch (error) {
+		if (!(error instanceof EngineError)) throw error;
+		throw new EngineError(error.code, `Error when allocating new name: ${error.message}`, { cause: error });
+	}
 }

@@ -7,21 +7,23 @@ import { endNow } from "./stop.ts";
 /** Contract: Containers.remove. */
 export async function remove(context: Context, ref: string, options: { force: boolean; link: boolean }): Promise<void> {
 	const { id } = find(context, ref);
-	if (options.link) throw new EngineError("unsupported", "query link=true is not supported: there are no links");
-	refuseUnlessStopped(context, id, options.force);
+	if (options.link) {
+		throw new EngineError("conflict", "Conflict, cannot remove the default link name of the container");
+	}
+	refuseUnlessStopped(context, id, options.force, ref);
 	context.restarts.cancel(id);
 	if (isRunning(find(context, id).state)) await endNow(context, id);
 	await context.locks.run(id, async () => {
 		const record = context.store.get(id);
 		// --rm may have been faster.
 		if (!record) return;
-		if (isRunning(record.state)) refuseUnlessStopped(context, id, false);
+		if (isRunning(record.state)) refuseUnlessStopped(context, id, false, ref);
 		await removeLocked(context, id);
 	});
 }
 
-function refuseUnlessStopped(context: Context, id: string, force: boolean): void {
-	const { state, name } = find(context, id);
+function refuseUnlessStopped(context: Context, id: string, force: boolean, ref: string): void {
+	const { state } = find(context, id);
 	if (state.status === "removing")
 		throw new EngineError("conflict", `removal of container ${id} is already in progress`);
 	if (force || !(isRunning(state) || state.status === "restarting")) return;
@@ -29,7 +31,7 @@ function refuseUnlessStopped(context: Context, id: string, force: boolean): void
 		state.status === "paused"
 			? "container is paused and must be unpaused first"
 			: `container is ${state.status}: stop the container before removing or force remove`;
-	throw new EngineError("conflict", `cannot remove container "/${name}": ${advice}`);
+	throw new EngineError("conflict", `cannot remove container "${ref}": ${advice}`);
 }
 
 /** Removes a container that does not run, under its lock. What fails leaves it `dead`, and may be tried again. `released`: all but its files are gone already. */

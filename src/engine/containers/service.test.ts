@@ -121,7 +121,7 @@ test("an exit is recorded, released and told; wait sees the code even of one fas
 	expect(await waiting).toMatchObject({ exitCode: 3 });
 	expect(engine.containers.inspect(id).state).toMatchObject({ status: "exited", exitCode: 3, oomKilled: false });
 	expect(engine.sandboxes.joined.size).toBe(0);
-	expect(engine.actions()).toEqual(["create", "start", "die"]);
+	expect(engine.actions()).toEqual(["create", "connect", "start", "disconnect", "die"]);
 	expect(engine.seen.at(-1)?.attributes).toMatchObject({ exitCode: "3", name: "web", image: "app:1" });
 	expect(await waitFor(engine, id, "not-running")).toMatchObject({ exitCode: 3 });
 });
@@ -144,7 +144,7 @@ test("AutoRemove takes the container away, and then wakes who waits for it", asy
 	expect(engine.containers.list()).toEqual([]);
 	expect(existsSync(`${engine.directory}/containers/${id}`)).toBe(false);
 	expect(engine.snapshotter.prepared.size).toBe(0);
-	expect(engine.actions()).toEqual(["create", "start", "die", "destroy"]);
+	expect(engine.actions()).toEqual(["create", "connect", "start", "disconnect", "die", "destroy"]);
 });
 
 test("stop() sends the stop signal and kills after the grace period", async () => {
@@ -158,7 +158,7 @@ test("stop() sends the stop signal and kills after the grace period", async () =
 		stoppedByUser: true,
 	});
 	await expect(engine.containers.stop(id, {})).rejects.toMatchObject({ code: "not-modified" });
-	expect(engine.actions().slice(2)).toEqual(["kill", "kill", "die", "stop"]);
+	expect(engine.actions().slice(3)).toEqual(["kill", "kill", "disconnect", "die", "stop"]);
 });
 
 test("on-failure restarts as often as asked, then the container stays exited", async () => {
@@ -201,8 +201,8 @@ test("remove() of a running container needs force", async () => {
 	const id = await made(engine);
 	await engine.containers.start(id);
 	const options = { force: false, volumes: false, link: false };
-	await expect(engine.containers.remove(id, options)).rejects.toThrow(
-		'cannot remove container "/web": container is running: stop the container before removing or force remove',
+	await expect(engine.containers.remove("web", options)).rejects.toThrow(
+		'cannot remove container "web": container is running: stop the container before removing or force remove',
 	);
 	await engine.containers.remove(id, { ...options, force: true });
 	expect([engine.containers.list().length, engine.snapshotter.prepared.size]).toEqual([0, 0]);
@@ -325,3 +325,47 @@ function ReadableOf(stream: AsyncIterable<Uint8Array>): ReadableStream<Uint8Arra
 		},
 	});
 }
+
+test("what cannot be done is told in docker's words, with the name the client used", async () => {
+	await using engine = await opened();
+	const id = await made(engine);
+	await made(engine, {}, {}, "other");
+	const { containers, execs } = engine;
+	await expect(containers.kill("web", "KILL")).rejects.toThrow(
+		`cannot kill container: web: container ${id} is not running`,
+	);
+	await expect(containers.kill("no", "KILL")).rejects.toThrow("cannot kill container: no: No such container: no");
+	await expect(containers.kill("web", "FOO")).rejects.toThrow("cannot kill container: web: invalid signal: FOO");
+	await expect(containers.kill("web", "99")).rejects.toThrow("the linux daemon does not support signal 99");
+	await expect(containers.pause("web")).rejects.toThrow(new RegExp(`^container ${id} is not running$`));
+	await expect(containers.unpause("web")).rejects.toThrow(`Container ${id} is not paused`);
+	await expect(containers.resize("web", 1, 1)).rejects.toThrow(new RegExp(`^container ${id} is not running$`));
+	await expect(containers.rename("web", "other")).rejects.toThrow("Error when allocating new name: Conflict. The");
+	await expect(containers.rename("web", "-x")).rejects.toThrow(
+		"Error when allocating new name: Invalid container name (/-x), only",
+	);
+	await expect(execs.create("web", execConfig({ Cmd: ["x"] }))).rejects.toThrow(`container ${id} is not running`);
+	await containers.start(id);
+	await containers.pause(id);
+	await expect(execs.create("web", execConfig({ Cmd: ["x"] }))).rejects.toThrow(
+		"Container web is paused, unpause the container before exec",
+	);
+});
+
+test("restart() tells the stop between the two runs; exec events have a blank behind a bare command", async () => {
+	await using engine = await opened();
+	const id = await made(engine);
+	await engine.containers.start(id);
+	await engine.execs.create(id, execConfig({ Cmd: ["true"] }));
+	await engine.containers.restart(id, { timeout: 1 });
+	expect(engine.actions().slice(3)).toEqual([
+		"exec_create: true ",
+		"kill",
+		"disconnect",
+		"die",
+		"stop",
+		"connect",
+		"start",
+		"restart",
+	]);
+});

@@ -15,7 +15,7 @@ export function startFailure(
 		return { exitCode: 128, error: own };
 	}
 	const { exitCode, text } = commandFailure(error.message, record.path);
-	const message = `failed to create task for container: failed to create shim task: OCI runtime create failed: unable to start container process: error during container init: ${text}: unknown`;
+	const message = `failed to create task for container: failed to create shim task: OCI runtime create failed: unable to start container process: error during container init: ${text}`;
 	return { exitCode, error: new EngineError("invalid", message, { cause: error }) };
 }
 
@@ -27,7 +27,7 @@ export function execFailure(error: unknown, command: string): { exitCode: number
 		return { exitCode: 128, error: own };
 	}
 	const { exitCode, text } = commandFailure(error.message, command);
-	const message = `OCI runtime exec failed: exec failed: unable to start container process: ${text}: unknown`;
+	const message = `OCI runtime exec failed: exec failed: unable to start container process: ${text}`;
 	return { exitCode, error: new EngineError("invalid", message, { cause: error }) };
 }
 
@@ -43,14 +43,19 @@ function commandFailure(text: string, command: string): { exitCode: number; text
 		return { exitCode: 127, text: `exec: "${command}": executable file not found in $PATH` };
 	}
 	if (/no such file or directory|not found in \$PATH/i.test(text)) {
-		const known = /chdir|cwd/i.test(text) ? text : `exec: "${command}": stat ${command}: no such file or directory`;
+		const directory = /chdir(?: to)? `(.*)`/.exec(text)?.[1];
+		const known = directory
+			? `chdir to cwd ("${directory}") set in config.json failed: no such file or directory`
+			: /chdir|cwd/i.test(text)
+				? text
+				: `exec: "${command}": stat ${command}: no such file or directory`;
 		return { exitCode: 127, text: known };
 	}
 	if (/permission denied|is a directory|exec format error/i.test(text)) {
 		const reason = /exec format error/i.test(text)
 			? "exec format error"
 			: /is a directory/i.test(text)
-				? "is a directory"
+				? "is a directory: permission denied"
 				: "permission denied";
 		return { exitCode: reason === "exec format error" ? 128 : 126, text: `exec: "${command}": ${reason}` };
 	}

@@ -2,7 +2,17 @@ import { existsSync, lstatSync, readdirSync, rmSync } from "node:fs";
 import type { SpecDevice } from "../../oci/runtime-spec.ts";
 import { EngineError, messageOf } from "../../shared/errors.ts";
 import { availableNames } from "./capabilities.ts";
-import { bundleDir, type Context, change, containerDir, find, isRunning, logPath, publish } from "./context.ts";
+import {
+	bundleDir,
+	type Context,
+	change,
+	containerDir,
+	find,
+	isRunning,
+	logPath,
+	publish,
+	publishNetworks,
+} from "./context.ts";
 import { diskError, makeDir, writeFiles } from "./files.ts";
 import { findInit } from "./init.ts";
 import { type AskedMount, createSources, mountsAsked } from "./mounts.ts";
@@ -50,7 +60,6 @@ export async function startLocked(context: Context, record: ContainerRecord): Pr
 		} catch (cause) {
 			context.log.error("state not written", { id: record.id, error: messageOf(cause) });
 		}
-		publish(context, record, "die", { exitCode: String(failure.exitCode) });
 		context.waits.notify(record.id, "exit", ended);
 		if (record.hostConfig.AutoRemove) await removeLocked(context, record.id);
 		throw failure.error;
@@ -97,6 +106,7 @@ async function launch(context: Context, record: ContainerRecord): Promise<void> 
 		restartCount: record.restartCount,
 	});
 	undo.move();
+	publishNetworks(context, { ...record, network }, "connect");
 	publish(context, started ?? record, "start");
 }
 

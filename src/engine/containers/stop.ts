@@ -17,7 +17,7 @@ export interface StopOptions {
 /** Contract: Containers.stop. */
 export async function stop(context: Context, ref: string, options: StopOptions): Promise<void> {
 	const { id, state } = find(context, ref);
-	if (options.signal) signalOf(options.signal);
+	if (options.signal) explained(`cannot stop container: ${ref}`, () => signalOf(options.signal ?? ""));
 	if (state.status === "restarting") return stopRestarting(context, id);
 	if (!isRunning(state)) throw new EngineError("not-modified", `container ${id} is already stopped`);
 	await end(context, id, options);
@@ -28,10 +28,13 @@ export async function stop(context: Context, ref: string, options: StopOptions):
 /** Contract: Containers.restart. Of one that does not run: a start. */
 export async function restart(context: Context, ref: string, options: StopOptions): Promise<void> {
 	const { id, state } = find(context, ref);
-	if (options.signal) signalOf(options.signal);
+	if (options.signal) explained(`Cannot restart container ${ref}`, () => signalOf(options.signal ?? ""));
 	context.restarts.cancel(id);
 	// --rm must not take it away between the two.
-	if (isRunning(state)) await end(context, id, options, true);
+	if (isRunning(state)) {
+		await end(context, id, options, true);
+		publish(context, find(context, id), "stop");
+	}
 	await context.locks.run(id, async () => {
 		const record = find(context, id);
 		if (!isRunning(record.state)) await startLocked(context, { ...record, stoppedByUser: false });
@@ -41,10 +44,11 @@ export async function restart(context: Context, ref: string, options: StopOption
 
 /** Contract: Containers.kill. */
 export async function kill(context: Context, ref: string, text: string): Promise<void> {
-	const signal = signalOf(text || "KILL");
-	const { id, state, config, name } = find(context, ref);
+	const failure = `cannot kill container: ${ref}`;
+	const signal = explained(failure, () => signalOf(text || "KILL"));
+	const { id, state, config, name } = explained(failure, () => find(context, ref));
 	if (state.status === "restarting") return stopRestarting(context, id);
-	if (!isRunning(state)) throw notRunning("kill", id);
+	if (!isRunning(state)) throw new EngineError("conflict", `${failure}: ${notRunning(id).message}`);
 	const stops = signal === SIGKILL || signal === SIGTERM || signal === parseSignal(config.StopSignal ?? "TERM");
 	if (stops && name) change(context, id, { stoppedByUser: true });
 	await context.runtime.kill(id, signal);
@@ -102,7 +106,10 @@ async function send(context: Context, id: string, signal: number): Promise<void>
 }
 
 async function thaw(context: Context, id: string): Promise<void> {
-	if (context.store.get(id)?.state.status === "paused") await context.runtime.resume(id).catch(() => {});
+	const record = context.store.get(id);
+	if (record?.state.status !== "paused") return;
+	await context.runtime.resume(id).catch(() => {});
+	publish(context, record, "unpause");
 }
 
 async function gone(context: Context, id: string, seconds: number): Promise<void> {
@@ -147,11 +154,26 @@ async function within(done: Promise<boolean>, seconds: number | undefined): Prom
 
 function signalOf(text: string): number {
 	const signal = parseSignal(text);
-	if (signal === undefined) throw new EngineError("invalid", `invalid signal: ${text}`);
-	return signal;
+	if (signal !== undefined) return signal;
+	const isNumber = /^-?[1-9]\d*$/.test(text);
+	throw new EngineError(
+		"invalid",
+		isNumber ? `the linux daemon does not support signal ${text}` : `invalid signal: ${text}`,
+	);
 }
 
 /** docker's words for an action on a container that does not run. */
-export function notRunning(action: string, id: string): EngineError {
-	return new EngineError("conflict", `cannot ${action} container: ${id}: container ${id} is not running`);
+export function notRunning(id: string): EngineError {
+	return new EngineError("conflict", `container ${id} is not running`);
+}
+
+/** docker names the action and the container as the client did in front of some reasons. */
+function explained<T>(prefix: string, work: () => T): T {
+	try {
+		return work();
+	} catch (error) {
+		if (error instanceof EngineError)
+			throw new EngineError(error.code, `${prefix}: ${error.message}`, { cause: error });
+		throw error;
+	}
 }

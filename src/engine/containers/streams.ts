@@ -113,7 +113,7 @@ function empty(): Duplex {
 /** Contract: Containers.resize. */
 export async function resize(context: Context, ref: string, rows: number, columns: number): Promise<void> {
 	const record = find(context, ref);
-	if (!isRunning(record.state)) throw notRunning("resize", record.id);
+	if (!isRunning(record.state)) throw notRunning(record.id);
 	await context.runtime.resize(record.id, rows, columns);
 	publish(context, record, "resize", { height: String(rows), width: String(columns) });
 }

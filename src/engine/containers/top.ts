@@ -1,19 +1,23 @@
 import { EngineError } from "../../shared/errors.ts";
-import { type Context, find, isRunning } from "./context.ts";
+import { type Context, find, isRunning, publish } from "./context.ts";
 import { notRunning } from "./stop.ts";
 
 /** Contract: Containers.top. */
 export async function top(context: Context, ref: string, psArgs: string) {
-	const { id, state } = find(context, ref);
+	const record = find(context, ref);
+	const { id, state } = record;
 	const args = psArgs.trim() === "" ? ["-ef"] : psArgs.trim().split(/\s+/);
 	if (args.some((word) => !/^[a-zA-Z0-9=,:%._+-]*$/.test(word))) {
 		throw new EngineError("invalid", `invalid ps arguments: ${JSON.stringify(psArgs)}`);
 	}
-	if (!isRunning(state)) throw notRunning("top", id);
+	if (!isRunning(state)) throw notRunning(id);
 	const pids = await context.runtime.pids(id);
 	const { exitCode, stdout, stderr } = await context.runPs(args);
-	if (exitCode !== 0) throw new EngineError("invalid", `ps: ${stderr.trim() || `exit code ${exitCode}`}`);
-	return parsePs(stdout, new Set(pids));
+	if (exitCode !== 0)
+		throw new EngineError("invalid", `ps: ${stderr.trim().split("\n")[0] || `exit code ${exitCode}`}`);
+	const table = parsePs(stdout, new Set(pids));
+	publish(context, record, "top");
+	return table;
 }
 
 /** The lines whose PID column is one of `pids`, the last column whole. "invalid" without such a column. */
