@@ -30,6 +30,8 @@ export interface FetchedManifest {
 export interface Registry {
 	/** The manifest or index that a tag or digest names. Bounded at 4 MiB. */
 	manifest(reference: Reference, options: RegistryOptions): Promise<FetchedManifest>;
+	/** All tags of the repository, in the registry's order (`tags/list`, page by page): for `docker pull --all-tags`. */
+	tags(repository: Reference, options: RegistryOptions): Promise<string[]>;
 	/** Its descriptor alone (HEAD). */
 	describe(reference: Reference, options: RegistryOptions): Promise<Descriptor>;
 	/**
