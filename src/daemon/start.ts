@@ -153,7 +153,7 @@ function usersOf(store: ContainerStore<ContainerRecord>, imageId: string): { id:
 }
 
 function seccompOf(profile: SeccompProfile, capabilities: readonly string[]): Record<string, string> {
-	return seccompAnnotation(typeof profile === "string" ? profile : { json: JSON.parse(profile.json) }, capabilities);
+	return seccompAnnotation(profile, capabilities);
 }
 
 /** The data root holds images' and containers' files: nobody but root looks in. */

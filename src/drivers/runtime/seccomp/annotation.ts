@@ -1,8 +1,10 @@
+import { release } from "node:os";
 import { compileProfile } from "./compile.ts";
-import { defaultProfile, parseProfile } from "./profile.ts";
+import { defaultProfile } from "./profile.ts";
+import { parseProfile, readProfileJson } from "./profile-json.ts";
 
-/** What `--security-opt seccomp=` chose; `json` is a profile in docker's form. */
-export type SeccompChoice = "default" | "unconfined" | { readonly json: unknown };
+/** What `--security-opt seccomp=` chose; `json` is the text of a profile in docker's form. */
+export type SeccompChoice = "default" | "unconfined" | { readonly json: string };
 
 const cache = new Map<string, string>();
 
@@ -14,7 +16,8 @@ const cache = new Map<string, string>();
 export function seccompAnnotation(choice: SeccompChoice, capabilities: readonly string[]): Record<string, string> {
 	if (choice === "unconfined") return {};
 	if (choice !== "default") {
-		return annotate(compileProfile(parseProfile(choice.json, capabilities, process.arch), process.arch));
+		const facts = { capabilities, architecture: process.arch, kernel: release() };
+		return annotate(compileProfile(parseProfile(readProfileJson(choice.json), facts), process.arch));
 	}
 	const key = [...capabilities].sort().join(" ");
 	const known = cache.get(key);

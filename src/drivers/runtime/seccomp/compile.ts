@@ -1,4 +1,12 @@
-import type { SeccompAction, SeccompCondition, SeccompProfile, SeccompRule } from "./profile.ts";
+import {
+	ALLOW,
+	refuse,
+	type SeccompAction,
+	type SeccompArchitecture,
+	type SeccompCondition,
+	type SeccompProfile,
+	type SeccompRule,
+} from "./profile.ts";
 import { arm64Syscalls, type SyscallTable, x32Syscalls, x64Syscalls, x86Syscalls } from "./syscalls.ts";
 
 /** One instruction of classic BPF; jump targets are counted from the next one. */
@@ -21,6 +29,8 @@ const KILL_THREAD: SeccompAction = 0;
 const NR = 0;
 const ARCHITECTURE = 4;
 const ARGS = 16;
+const LOG: SeccompAction = 0x7ffc0000;
+const ENOSYS = 38;
 const FAIL = -1;
 const MAX_JUMP = 255;
 
@@ -31,12 +41,16 @@ export function compileProfile(profile: SeccompProfile, architecture: string): U
 
 /** The instructions, for `compileProfile` and for tests. */
 export function compileFilter(profile: SeccompProfile, architecture: string): BpfInstruction[] {
-	const section = (table: SyscallTable, offset = 0) => dispatch(profile, table, offset);
+	const section = (table: SyscallTable, bits: 32 | 64, offset = 0) => dispatch(profile, table, bits, offset);
+	const killed = [ret(KILL_THREAD)];
 	if (architecture === "arm64")
-		return [load(ARCHITECTURE), ...onArch(ARCH.arm64, [load(NR), ...section(arm64Syscalls())]), ret(KILL_THREAD)];
-	const x64 = [load(NR), ...choose(BPF.JGE, X32_BIT, section(x64Syscalls()), section(x32Syscalls(), X32_BIT))];
-	const x86 = [load(NR), ...section(x86Syscalls())];
-	return [load(ARCHITECTURE), ...onArch(ARCH.x64, x64), ...onArch(ARCH.x86, x86), ret(KILL_THREAD)];
+		return [load(ARCHITECTURE), ...onArch(ARCH.arm64, [load(NR), ...section(arm64Syscalls(), 64)]), ...killed];
+	const also = (name: SeccompArchitecture, body: () => BpfInstruction[]) =>
+		profile.architectures.includes(name) ? body() : killed;
+	const x32 = also("x32", () => section(x32Syscalls(), 32, X32_BIT));
+	const x64 = [load(NR), ...choose(BPF.JGE, X32_BIT, section(x64Syscalls(), 64), x32)];
+	const x86 = also("x86", () => [load(NR), ...section(x86Syscalls(), 32)]);
+	return [load(ARCHITECTURE), ...onArch(ARCH.x64, x64), ...onArch(ARCH.x86, x86), ...killed];
 }
 
 function load(offset: number): BpfInstruction {
@@ -65,22 +79,39 @@ interface Interval {
 	readonly key: string;
 }
 
-/** A binary search by number over runs of calls that are treated alike. */
-function dispatch({ defaultAction, rules }: SeccompProfile, table: SyscallTable, offset: number): BpfInstruction[] {
+/** A binary search by number over runs of calls that are treated alike. `bits`: what the architecture's arguments have. */
+function dispatch(
+	{ defaultAction, rules }: SeccompProfile,
+	table: SyscallTable,
+	bits: 32 | 64,
+	offset: number,
+): BpfInstruction[] {
 	const byName = new Map<string, SeccompRule[]>();
 	for (const rule of rules) for (const name of rule.names) byName.set(name, [...(byName.get(name) ?? []), rule]);
 	const numbers = [...table].sort(([, a], [, b]) => a - b);
-	const intervals: Interval[] = [interval(offset, defaultAction, [])];
+	const intervals: Interval[] = [interval(offset, defaultAction, [], bits)];
 	const add = (next: Interval) => {
 		const last = intervals.at(-1);
 		if (last?.from === next.from) intervals.pop();
 		if (intervals.at(-1)?.key !== next.key) intervals.push(next);
 	};
 	for (const [name, number] of numbers) {
-		add(interval(number + offset, defaultAction, byName.get(name) ?? []));
-		add(interval(number + offset + 1, defaultAction, []));
+		add(interval(number + offset, defaultAction, byName.get(name) ?? [], bits));
+		add(interval(number + offset + 1, defaultAction, [], bits));
 	}
+	const last = numbers.findLast(([name]) => byName.has(name))?.[1];
+	if (last !== undefined) addUnknown(intervals, defaultAction, last + offset + 1);
 	return tree(intervals);
+}
+
+/**
+ * As runc: what is newer than every call that the profile names does not exist (ENOSYS), or C libraries that try a new call and fall back to an old
+ * one would break on a kernel newer than the profile.
+ */
+function addUnknown(intervals: Interval[], defaultAction: SeccompAction, from: number): void {
+	if (defaultAction === ALLOW || defaultAction === LOG) return;
+	while ((intervals.at(-1)?.from ?? 0) >= from) intervals.pop();
+	intervals.push({ from, body: [ret(refuse(ENOSYS))], key: "unknown" });
 }
 
 function tree(intervals: readonly Interval[]): BpfInstruction[] {
@@ -91,14 +122,16 @@ function tree(intervals: readonly Interval[]): BpfInstruction[] {
 }
 
 /** Conditional rules in order, then the unconditional one, then the default. */
-function interval(from: number, defaultAction: SeccompAction, rules: readonly SeccompRule[]): Interval {
+function interval(from: number, defaultAction: SeccompAction, rules: readonly SeccompRule[], bits: 32 | 64): Interval {
 	const fixed = rules.find((rule) => rule.conditions.length === 0)?.action ?? defaultAction;
-	const guarded = rules.filter((rule) => rule.conditions.length > 0 && rule.action !== fixed).flatMap(guard);
+	const guarded = rules
+		.filter((rule) => rule.conditions.length > 0 && rule.action !== fixed)
+		.flatMap((rule) => guard(rule, bits));
 	return { from, body: [...guarded, ret(fixed)], key: guarded.length > 0 ? `${from}` : `=${fixed}` };
 }
 
-function guard({ conditions, action }: SeccompRule): BpfInstruction[] {
-	const body = [...conditions.flatMap(test), ret(action)];
+function guard({ conditions, action }: SeccompRule, bits: 32 | 64): BpfInstruction[] {
+	const body = [...conditions.flatMap(bits === 64 ? test : testLow), ret(action)];
 	// FAIL: past the end of this rule
 	const target = (jump: number, at: number) => (jump === FAIL ? body.length - at - 1 : jump);
 	return body.map(({ code, jt, jf, k }, at) => ({ code, jt: target(jt, at), jf: target(jf, at), k }));
@@ -130,6 +163,27 @@ function test({ index, op, value, valueTwo = 0n }: SeccompCondition): BpfInstruc
 			const and = (k: number) => jump(BPF.AND, k, 0, 0);
 			return [high, and(hi), jump(BPF.JEQ, wantHi, 0, FAIL), low, and(lo), jump(BPF.JEQ, wantLo, 0, FAIL)];
 		}
+	}
+}
+
+/** As `test` where arguments have 32 bits: the upper half may hold anything, the kernel passes over it. */
+function testLow({ index, op, value, valueTwo = 0n }: SeccompCondition): BpfInstruction[] {
+	const low = load(ARGS + index * 8);
+	const [lo] = halves(value);
+	const jump = (code: number, k: number, jt: number, jf: number): BpfInstruction => ({ code, jt, jf, k });
+	switch (op) {
+		case "EQ":
+			return [low, jump(BPF.JEQ, lo, 0, FAIL)];
+		case "NE":
+			return [low, jump(BPF.JEQ, lo, FAIL, 0)];
+		case "GT":
+		case "GE":
+			return [low, jump(op === "GT" ? BPF.JGT : BPF.JGE, lo, 0, FAIL)];
+		case "LT":
+		case "LE":
+			return [low, jump(op === "LT" ? BPF.JGE : BPF.JGT, lo, FAIL, 0)];
+		case "MASKED_EQ":
+			return [low, jump(BPF.AND, lo, 0, 0), jump(BPF.JEQ, halves(valueTwo)[0], 0, FAIL)];
 	}
 }
 

@@ -1,5 +1,3 @@
-import { EngineError } from "../../../shared/errors.ts";
-
 export type SeccompOperator = "EQ" | "NE" | "LT" | "LE" | "GT" | "GE" | "MASKED_EQ";
 
 /** One condition on a system call's argument (64 bits). With MASKED_EQ `value` is the mask, `valueTwo` what must be left. */
@@ -20,16 +18,23 @@ export interface SeccompRule {
 	readonly conditions: readonly SeccompCondition[];
 }
 
+/** What a program may call the kernel as; x86 and x32 only on x64. */
+export type SeccompArchitecture = "x64" | "x86" | "x32" | "arm64";
+
 export interface SeccompProfile {
 	readonly defaultAction: SeccompAction;
 	readonly rules: readonly SeccompRule[];
+	/** Beside the machine's own; calls as any other kill. */
+	readonly architectures: readonly SeccompArchitecture[];
 }
 
 export const ALLOW: SeccompAction = 0x7fff0000;
 const ERRNO = 0x00050000;
-const EPERM = 1;
+export const EPERM = 1;
 const ENOSYS = 38;
 const AF_VSOCK = 40n;
+/** The kernel takes an int and passes over the upper half. */
+const INT = 0xffffffffn;
 /** CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET */
 const CLONE_NEW = 0x7e020000n;
 
@@ -53,7 +58,13 @@ export function defaultProfile(capabilities: readonly string[], architecture: st
 	const rules = [
 		allow(ALWAYS),
 		allow("process_vm_readv process_vm_writev ptrace"),
-		allow("socket", [{ index: 0, op: "NE", value: AF_VSOCK }]),
+		// moby compares all 64 bits, which a family with anything in the upper half evades.
+		allow("socket"),
+		{
+			names: ["socket"],
+			action: refuse(EPERM),
+			conditions: [{ index: 0, op: "MASKED_EQ" as const, value: INT, valueTwo: AF_VSOCK }],
+		},
 		...[0x0n, 0x8n, 0x20000n, 0x20008n, 0xffffffffn].map((value) =>
 			allow("personality", [{ index: 0, op: "EQ", value }]),
 		),
@@ -64,85 +75,7 @@ export function defaultProfile(capabilities: readonly string[], architecture: st
 		rules.push(allow("clone", [{ index: 0, op: "MASKED_EQ", value: CLONE_NEW, valueTwo: 0n }]));
 		rules.push({ names: ["clone3"], action: refuse(ENOSYS), conditions: [] });
 	}
-	return { defaultAction: refuse(EPERM), rules };
-}
-
-interface ProfileJson {
-	readonly defaultAction?: string;
-	readonly defaultErrnoRet?: number;
-	readonly syscalls?: readonly SyscallsJson[];
-}
-
-interface SyscallsJson {
-	readonly name?: string;
-	readonly names?: readonly string[];
-	readonly action: string;
-	readonly errnoRet?: number;
-	readonly args?: readonly { index: number; value: number; valueTwo?: number; op: string }[];
-	readonly includes?: Filter;
-	readonly excludes?: Filter;
-}
-
-interface Filter {
-	readonly caps?: readonly string[];
-	readonly arches?: readonly string[];
-	readonly minKernel?: string;
-}
-
-const ACTIONS: Record<string, SeccompAction> = {
-	SCMP_ACT_ALLOW: ALLOW,
-	SCMP_ACT_KILL: 0,
-	SCMP_ACT_KILL_THREAD: 0,
-	SCMP_ACT_KILL_PROCESS: 0x80000000,
-	SCMP_ACT_TRAP: 0x00030000,
-	SCMP_ACT_LOG: 0x7ffc0000,
-};
-const OPERATORS: Record<string, SeccompOperator> = {
-	SCMP_CMP_EQ: "EQ",
-	SCMP_CMP_NE: "NE",
-	SCMP_CMP_LT: "LT",
-	SCMP_CMP_LE: "LE",
-	SCMP_CMP_GT: "GT",
-	SCMP_CMP_GE: "GE",
-	SCMP_CMP_MASKED_EQ: "MASKED_EQ",
-};
-
-/** A profile in docker's JSON form (`--security-opt seccomp=`). Throws EngineError "invalid" or "unsupported" naming what is wrong. */
-export function parseProfile(json: unknown, capabilities: readonly string[], architecture: string): SeccompProfile {
-	const { defaultAction, defaultErrnoRet, syscalls = [] } = (json ?? {}) as ProfileJson;
-	if (typeof defaultAction !== "string") throw new EngineError("invalid", "invalid seccomp profile: no defaultAction");
-	const machine = architecture === "arm64" ? "arm64" : "amd64";
-	const applies = ({ includes, excludes }: SyscallsJson) =>
-		(includes?.caps ?? []).every((name) => capabilities.includes(name)) &&
-		(!includes?.arches?.length || includes.arches.includes(machine)) &&
-		!excludes?.caps?.some((name) => capabilities.includes(name)) &&
-		!excludes?.arches?.includes(machine);
-	return {
-		defaultAction: action(defaultAction, defaultErrnoRet),
-		rules: syscalls.filter(applies).map((entry) => ({
-			names: entry.names ?? (entry.name ? [entry.name] : []),
-			action: action(entry.action, entry.errnoRet),
-			conditions: (entry.args ?? []).map(condition),
-		})),
-	};
-}
-
-function action(name: string, errno = EPERM): SeccompAction {
-	if (name === "SCMP_ACT_ERRNO") return refuse(errno);
-	const known = ACTIONS[name];
-	if (known === undefined)
-		throw new EngineError("unsupported", `seccomp action ${JSON.stringify(name)} is not supported`);
-	return known;
-}
-
-function condition(arg: { index: number; value: number; valueTwo?: number; op: string }): SeccompCondition {
-	const op = OPERATORS[arg.op];
-	if (!op) throw new EngineError("unsupported", `seccomp operator ${JSON.stringify(arg.op)} is not supported`);
-	return { index: arg.index, op, value: BigInt(arg.value), valueTwo: BigInt(arg.valueTwo ?? 0) };
-}
-
-function words(text: string): string[] {
-	return text.trim().split(/\s+/);
+	return { defaultAction: refuse(EPERM), rules, architectures: ["x86", "x32"] };
 }
 
 const ARM_ONLY = "arm_fadvise64_64 arm_sync_file_range sync_file_range2 breakpoint cacheflush set_tls";
@@ -150,8 +83,8 @@ const X86_ONLY = "arch_prctl modify_ldt";
 
 const BY_CAPABILITY: Record<string, string> = {
 	CAP_DAC_READ_SEARCH: "open_by_handle_at",
-	CAP_SYS_ADMIN: `bpf clone clone3 fanotify_init fsconfig fsmount fsopen fspick lookup_dcookie mount mount_setattr move_mount open_tree
-		perf_event_open quotactl quotactl_fd setdomainname sethostname setns syslog umount umount2 unshare`,
+	CAP_SYS_ADMIN: `bpf clone clone3 fanotify_init fsconfig fsmount fsopen fspick lookup_dcookie lsm_get_self_attr lsm_list_modules
+		lsm_set_self_attr mount mount_setattr move_mount open_tree perf_event_open quotactl quotactl_fd setdomainname sethostname setns syslog umount umount2 unshare`,
 	CAP_SYS_BOOT: "reboot",
 	CAP_SYS_CHROOT: "chroot",
 	CAP_SYS_MODULE: "delete_module init_module finit_module",
@@ -198,3 +131,7 @@ const ALWAYS = `
 	truncate truncate64 ugetrlimit umask uname unlink unlinkat uretprobe utime utimensat utimensat_time64 utimes vfork vmsplice wait4
 	waitid waitpid write writev
 `;
+
+function words(text: string): string[] {
+	return text.trim().split(/\s+/);
+}

@@ -68,7 +68,7 @@ const X32 = `
 
 const X32_ABSENT = `
 	_sysctl create_module epoll_ctl_old epoll_wait_old get_kernel_syms get_thread_area nfsservctl query_module set_thread_area
-	uretprobe uselib vserver`;
+	uselib vserver`;
 
 const X86 = `
 	restart_syscall exit fork read write open close waitpid creat link unlink execve chdir time mknod chmod lchown break oldstat lseek
