@@ -34,7 +34,14 @@ test("create takes every zero value the docker CLI sends", () => {
 	};
 	const { config, hostConfig } = create(body);
 	expect(config).toMatchObject({ Cmd: ["true"], Env: [], Entrypoint: null });
-	expect(hostConfig).toMatchObject({ NetworkMode: "bridge", LogConfig: { Type: "json-file" }, Binds: null });
+	expect(config.Healthcheck).toEqual({ Test: ["NONE"] });
+	expect(hostConfig).toMatchObject({
+		PortBindings: null,
+		IpcMode: "",
+		NetworkMode: "bridge",
+		LogConfig: { Type: "json-file" },
+		Binds: null,
+	});
 });
 
 test("create refuses what has an effect and is not there, by name and value", () => {
@@ -46,6 +53,16 @@ test("create refuses what has an effect and is not there, by name and value", ()
 		[{ HostConfig: { RestartPolicy: { Name: "often" } } }, "unknown policy 'often'"],
 		[{ HostConfig: { AutoRemove: true, RestartPolicy: { Name: "always" } } }, "can't create 'AutoRemove'"],
 		[{ NetworkingConfig: { EndpointsConfig: { bridge: { Aliases: ["a"] } } } }, "bridge.Aliases is not supported yet"],
+		[{ Healthcheck: { Interval: 5 } }, "Interval in Healthcheck cannot be less than 1ms"],
+		[{ HostConfig: { PidMode: "x" } }, "invalid PID mode: x"],
+		[{ HostConfig: { CgroupnsMode: "x" } }, "invalid cgroup namespace mode: x"],
+		[{ HostConfig: { Runtime: "x" } }, "unknown or invalid runtime name: x"],
+		[{ HostConfig: { Isolation: "x" } }, "invalid isolation (x): linux only supports 'default'"],
+		[{ HostConfig: { MemorySwappiness: 200 } }, "valid memory swappiness range is 0-100"],
+		[{ HostConfig: { MemorySwappiness: 50 } }, "HostConfig.MemorySwappiness is not supported yet: 50"],
+		[{ HostConfig: { Mounts: [{ Type: "x" }] } }, 'invalid mount config for type "x": mount type unknown'],
+		[{ HostConfig: { RestartPolicy: { Name: "no", MaximumRetryCount: -1 } } }, "and cannot be negative"],
+		[{}, "config cannot be empty in order to create a container"],
 		[{ StopTimeout: 1.5 }, "Config.StopTimeout of type int64"],
 		[{ Labels: { __proto__: null, a: 1 } }, "Config.Labels.a of type string"],
 	];
@@ -119,8 +136,9 @@ test("views show ports, networks, and the legacy fields", () => {
 		{ IP: "0.0.0.0", PrivatePort: 80, PublicPort: 8080, Type: "tcp" },
 		{ PrivatePort: 53, Type: "udp" },
 	]);
-	const view = inspectView(record, { data: "/d" }, "overlay2");
+	const view = inspectView(record, { data: "/d", root: { UpperDir: "/u" } }, "overlay2");
 	expect(view.NetworkSettings.Ports).toEqual({ "80/tcp": [{ HostIp: "0.0.0.0", HostPort: "8080" }], "53/udp": null });
+	expect(view.GraphDriver).toEqual({ Data: { UpperDir: "/u" }, Name: "overlay2" });
 	expect(view.NetworkSettings.IPAddress).toBe("172.30.0.2");
 	expect(view.State).toMatchObject({ Running: true, Pid: 7, ExitCode: 0, FinishedAt: "0001-01-01T00:00:00Z" });
 });

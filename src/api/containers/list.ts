@@ -60,7 +60,8 @@ export class ContainerList {
 		return Promise.all(
 			rows.map(async (row) => {
 				const sizes = await this.containers.sizes(row.Id);
-				return { ...row, SizeRw: sizes.rw, SizeRootFs: sizes.rootFs };
+				// Go leaves out a size of 0 here, and not in inspect.
+				return { ...row, ...(sizes.rw > 0 && { SizeRw: sizes.rw }), SizeRootFs: sizes.rootFs };
 			}),
 		);
 	}
@@ -160,7 +161,7 @@ function inRange(wanted: string, port: number, protocol: string): boolean {
 }
 
 function publishes(record: ContainerRecord, wanted: string): boolean {
-	return Object.keys(record.hostConfig.PortBindings).some((key) => {
+	return Object.keys(record.hostConfig.PortBindings ?? {}).some((key) => {
 		const [port = "", protocol = "tcp"] = key.split("/");
 		return inRange(wanted, Number(port), protocol);
 	});

@@ -36,7 +36,7 @@ export function containerRoutes(
 		)
 		.get("/containers/:id/json", async ({ request, params }) => {
 			const record = containers.inspect(params.id);
-			const view = inspectView(record, { data: place.dataRoot }, place.driver);
+			const view = inspectView(record, { data: place.dataRoot, root: containers.rootPaths(record.id) }, place.driver);
 			if (!boolOf(queryOf(request), "size")) return Response.json(view);
 			const sizes = await containers.sizes(record.id);
 			return Response.json({ ...view, SizeRw: sizes.rw, SizeRootFs: sizes.rootFs });

@@ -6,6 +6,7 @@ import {
 	isEffective,
 	list,
 	map,
+	mismatch,
 	nullable,
 	object,
 	optional,
@@ -21,11 +22,29 @@ const emptyObject = object({});
 const nullStrings = nullable(list(string()));
 const set = map(emptyObject);
 
-/** A healthcheck may only be switched off so far. */
-const healthcheck: Decode<undefined> = (value, path) => {
-	const test = object({ Test: nullStrings })(value, path).Test;
-	if (isEffective(value) && test?.[0] !== undefined && test[0] !== "NONE") throw refused(path, value);
-	return undefined;
+const MILLISECOND = 1_000_000;
+
+/** A healthcheck may only be switched off so far. Durations in nanoseconds; docker's bounds hold for any check. */
+const healthcheck: Decode<ContainerConfig["Healthcheck"]> = (value, path) => {
+	if (!isEffective(value)) return undefined;
+	const { Test, ...numbers } = object(HEALTHCHECK)(value, path);
+	for (const [name, number] of Object.entries(numbers)) {
+		if (name === "Retries" && number < 0) throw invalid("Retries in Healthcheck cannot be negative");
+		if (name !== "Retries" && number !== 0 && number < MILLISECOND) {
+			throw invalid(`${name} in Healthcheck cannot be less than 1ms`);
+		}
+	}
+	if (Test?.[0] !== undefined && Test[0] !== "NONE") throw refused(path, value);
+	return Test?.[0] === "NONE" ? { Test } : undefined;
+};
+
+const HEALTHCHECK = {
+	Test: nullStrings,
+	Interval: integer(),
+	Timeout: integer(),
+	StartPeriod: integer(),
+	StartInterval: integer(),
+	Retries: integer(),
 };
 
 const CONFIG = {
@@ -67,14 +86,14 @@ function oneOf<const T extends string>(allowed: readonly T[], fallback: T): Deco
 	};
 }
 
-/** A namespace mode: "private" is the default and stored as "". */
+/** A namespace mode: "host", or one of `words`; "" leaves it to the engine. "container:ID" is a mode, and not here yet. */
 const namespaceMode =
-	(...privates: string[]): Decode<string> =>
+	(noun: string, ...words: string[]): Decode<string> =>
 	(value, path) => {
 		const text = string()(value, path);
-		if (text === "host") return text;
-		if (text === "" || privates.includes(text)) return "";
-		throw refused(path, text);
+		if (text === "" || text === "host" || words.includes(text)) return text;
+		if (text.startsWith("container:") || text === "none") throw refused(path, text);
+		throw invalid(`invalid ${noun}: ${text}`);
 	};
 
 const networkMode: Decode<string> = (value, path) => {
@@ -94,7 +113,8 @@ const restartPolicy: Decode<HostConfig["RestartPolicy"]> = (value, path) => {
 		);
 	}
 	if (count !== 0 && name !== "on-failure") {
-		throw invalid("invalid restart policy: maximum retry count can only be used with 'on-failure'");
+		const also = count < 0 ? " and cannot be negative" : "";
+		throw invalid(`invalid restart policy: maximum retry count can only be used with 'on-failure'${also}`);
 	}
 	if (count < 0) throw invalid("invalid restart policy: maximum retry count cannot be negative");
 	return { Name: name, MaximumRetryCount: count };
@@ -103,8 +123,15 @@ const restartPolicy: Decode<HostConfig["RestartPolicy"]> = (value, path) => {
 const mountType: Decode<MountRequest["Type"]> = (value, path) => {
 	const text = string()(value, path);
 	if (text === "bind" || text === "tmpfs") return text;
-	if (text === "") throw invalid(`invalid mount config: type must not be empty: ${path}`);
-	throw refused(path, text);
+	if (["volume", "image", "npipe", "cluster"].includes(text)) throw refused(path, text);
+	throw invalid(`invalid mount config for type "${text}": mount type unknown`);
+};
+
+/** Go's uint32. */
+const fileMode: Decode<number> = (value, path) => {
+	const mode = integer()(value, path);
+	if (mode < 0) throw mismatch(value, path, "fs.FileMode", `number ${mode}`);
+	return mode;
 };
 
 const mount: Decode<MountRequest> = object({
@@ -125,17 +152,38 @@ const mount: Decode<MountRequest> = object({
 	VolumeOptions: none,
 	ImageOptions: none,
 	ClusterOptions: none,
-	TmpfsOptions: optional(object({ SizeBytes: optional(integer()), Mode: optional(integer()), Options: none })),
+	TmpfsOptions: optional(object({ SizeBytes: optional(integer()), Mode: optional(fileMode), Options: none })),
 });
 
 const logConfig = object({ Type: oneOf(["json-file", "none"], "json-file"), Config: map(string()) });
-const portBindings = map(nullable(list(object({ HostIp: string(), HostPort: string() }))));
+const portBindings = nullable(map(nullable(list(object({ HostIp: string(), HostPort: string() })))));
 const ulimit = object({ Name: string(), Hard: integer(), Soft: integer() });
 const device = object({ PathOnHost: string(), PathInContainer: string(), CgroupPermissions: string("rwm") });
 
 const consoleSize: Decode<[number, number]> = (value, path) => {
 	const [rows = 0, columns = 0] = list(integer())(value, path);
 	return [rows, columns];
+};
+
+const runtimeName: Decode<undefined> = (value, path) => {
+	const name = string()(value, path);
+	// Containers run with the one runtime there is, whichever of docker's names for it a client gives.
+	if (["", "crun", "runc", "io.containerd.runc.v2"].includes(name)) return undefined;
+	throw invalid(`unknown or invalid runtime name: ${name}`);
+};
+
+const isolation: Decode<undefined> = (value, path) => {
+	const name = string()(value, path);
+	if (name !== "" && name !== "default") throw invalid(`invalid isolation (${name}): linux only supports 'default'`);
+	return undefined;
+};
+
+/** Percent; -1 is the host's. */
+const swappiness: Decode<undefined> = (value, path) => {
+	const percent = optional(integer())(value, path);
+	if (percent === undefined || percent === -1) return undefined;
+	if (percent < -1 || percent > 100) throw invalid(`Invalid value: ${percent}, valid memory swappiness range is 0-100`);
+	throw refused(path, value);
 };
 
 const HOST_CONFIG = {
@@ -178,10 +226,10 @@ const HOST_CONFIG = {
 	ConsoleSize: consoleSize,
 	MaskedPaths: nullStrings,
 	ReadonlyPaths: nullStrings,
-	PidMode: namespaceMode("private"),
-	IpcMode: namespaceMode("private", "shareable"),
-	UTSMode: namespaceMode(),
-	CgroupnsMode: namespaceMode("private"),
+	PidMode: namespaceMode("PID mode"),
+	IpcMode: namespaceMode("IPC mode", "private", "shareable"),
+	UTSMode: namespaceMode("UTS mode"),
+	CgroupnsMode: namespaceMode("cgroup namespace mode", "private"),
 	BlkioWeight: none,
 	BlkioWeightDevice: none,
 	BlkioDeviceReadBps: none,
@@ -196,7 +244,7 @@ const HOST_CONFIG = {
 	DeviceRequests: none,
 	KernelMemory: none,
 	KernelMemoryTCP: none,
-	MemorySwappiness: unsupported([-1]),
+	MemorySwappiness: swappiness,
 	OomKillDisable: none,
 	CpuCount: none,
 	CpuPercent: none,
@@ -208,8 +256,8 @@ const HOST_CONFIG = {
 	Links: none,
 	StorageOpt: none,
 	UsernsMode: unsupported(["host"]),
-	Runtime: unsupported(["crun", "runc", "io.containerd.runc.v2"]),
-	Isolation: unsupported(["default"]),
+	Runtime: runtimeName,
+	Isolation: isolation,
 };
 
 const ENDPOINT = object({
@@ -230,6 +278,7 @@ const CREATE = object({
 
 /** The body of `POST /containers/create`: what the engine honours, the rest refused when it asks for something. */
 export const decodeCreate: Decode<{ config: ContainerConfig; hostConfig: HostConfig }> = (value, path) => {
+	if (!isEffective(value)) throw invalid("config cannot be empty in order to create a container");
 	const config = decodeConfig(value, path);
 	const { HostConfig: hostConfig, NetworkingConfig: networking } = CREATE(value, path);
 	for (const name of Object.keys(networking.EndpointsConfig)) {

@@ -54,7 +54,11 @@ export function isUp(state: ContainerState): boolean {
 }
 
 /** `GET /containers/{id}/json`, fields and types as dockerd writes them. */
-export function inspectView(record: ContainerRecord, dirs: { data: string }, driver: string) {
+export function inspectView(
+	record: ContainerRecord,
+	dirs: { readonly data: string; readonly root: Record<string, string> },
+	driver: string,
+) {
 	const directory = `${dirs.data}/containers/${record.id}`;
 	const logged = record.hostConfig.LogConfig.Type === "json-file";
 	return {
@@ -77,7 +81,7 @@ export function inspectView(record: ContainerRecord, dirs: { data: string }, dri
 		AppArmorProfile: "",
 		ExecIDs: record.execIds.length > 0 ? record.execIds : null,
 		HostConfig: hostConfigView(record.hostConfig),
-		GraphDriver: { Data: null, Name: driver },
+		GraphDriver: { Data: dirs.root, Name: driver },
 		Mounts: mountsView(record),
 		Config: { ...record.config, OnBuild: null },
 		NetworkSettings: networkSettingsView(record),
@@ -106,8 +110,6 @@ function stateView(state: ContainerState) {
 function hostConfigView(config: HostConfig) {
 	return {
 		...config,
-		CgroupnsMode: config.CgroupnsMode || "private",
-		IpcMode: config.IpcMode || "private",
 		VolumeDriver: "",
 		VolumesFrom: null,
 		Cgroup: "",

@@ -134,6 +134,10 @@ export class FakeContainers implements Containers {
 	async top() {
 		return { Titles: ["PID"], Processes: [["1"]] };
 	}
+	rootPaths(id: string) {
+		return { ID: id, UpperDir: `/data/${id}` };
+	}
+
 	async sizes() {
 		return { rw: 1, rootFs: 2 };
 	}
@@ -168,6 +172,7 @@ export function fakeImages(): Images {
 		usage: () => ({ sharedSizes: new Map(), layersSize: 0 }),
 		manifests: () => [],
 		userCount: () => 0,
+		async *pull() {},
 		async *load() {},
 		importTar: async () => "sha256:0",
 		tag: () => {},

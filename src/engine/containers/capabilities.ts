@@ -44,7 +44,7 @@ function normalize(name: string, field: string, available: readonly string[]): s
 	if (upper === "ALL") return upper;
 	const full = upper.startsWith("CAP_") ? upper : `CAP_${upper}`;
 	if (!ALL_CAPABILITIES.includes(full)) {
-		throw new EngineError("invalid", `invalid ${field}: unknown capability: "${name}"`);
+		throw new EngineError("invalid", `invalid ${field}: unknown capability: "${full}"`);
 	}
 	if (!available.includes(full)) {
 		throw new EngineError(

@@ -20,6 +20,8 @@ export interface ContainerConfig {
 	WorkingDir: string;
 	Entrypoint: string[] | null;
 	Labels: Record<string, string>;
+	/** Only "NONE" so far: none of the image's. */
+	Healthcheck?: { Test: string[] };
 	StopSignal?: string;
 	StopTimeout?: number;
 }
@@ -32,7 +34,7 @@ export interface HostConfig {
 	LogConfig: { Type: "json-file" | "none"; Config: Record<string, string> };
 	/** "bridge" (and "default", stored as "bridge"), "host" or "none" */
 	NetworkMode: string;
-	PortBindings: Record<string, PortBinding[] | null>;
+	PortBindings: Record<string, PortBinding[] | null> | null;
 	PublishAllPorts: boolean;
 	RestartPolicy: { Name: "no" | "always" | "unless-stopped" | "on-failure"; MaximumRetryCount: number };
 	AutoRemove: boolean;
@@ -69,7 +71,7 @@ export interface HostConfig {
 	ConsoleSize: [number, number];
 	MaskedPaths: string[] | null;
 	ReadonlyPaths: string[] | null;
-	/** "" private, "host" */
+	/** "" private, "host"; IpcMode and CgroupnsMode are stored as "private" */
 	PidMode: string;
 	IpcMode: string;
 	UTSMode: string;

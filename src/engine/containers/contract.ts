@@ -42,6 +42,8 @@ export interface Containers {
 	top(ref: string, psArgs: string): Promise<{ Titles: string[]; Processes: string[][] }>;
 	/** Bytes of the writable layer and of the whole root. */
 	sizes(id: string): Promise<{ rw: number; rootFs: number }>;
+	/** Directories of its root, by docker's names: inspect's GraphDriver.Data. */
+	rootPaths(id: string): Record<string, string>;
 }
 
 export interface CreateRequest {

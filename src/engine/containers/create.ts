@@ -8,6 +8,7 @@ import { availableNames } from "./capabilities.ts";
 import type { ContainerConfig } from "./config.ts";
 import { type Context, containerDir, publish } from "./context.ts";
 import type { CreateRequest } from "./contract.ts";
+import { withDefaults } from "./defaults.ts";
 import { mergeEnv } from "./env.ts";
 import { defaultHostname, diskError, makeDir } from "./files.ts";
 import { findInit } from "./init.ts";
@@ -36,7 +37,7 @@ export async function create(context: Context, request: CreateRequest): Promise<
 		path,
 		args,
 		config,
-		hostConfig: request.hostConfig,
+		hostConfig: withDefaults(request.hostConfig, context.cgroupVersion),
 		state: { status: "created" },
 		restartCount: 0,
 		stoppedByUser: false,
@@ -75,7 +76,7 @@ function checkPlatform(image: ImageRecord, request: CreateRequest): void {
 	if (same && (!variant || !has.variant || variant === has.variant)) return;
 	throw new EngineError(
 		"not-found",
-		`image with reference ${request.config.Image} was found but does not provide the specified platform (${request.platform}): actual: ${has.os}/${has.architecture}`,
+		`image with reference ${request.config.Image} was found but its platform (${has.os}/${has.architecture}) does not match the specified platform (${request.platform})`,
 	);
 }
 
@@ -84,7 +85,7 @@ export function mergeImage(
 	config: ContainerConfig,
 	image: ImageRunConfig,
 	id: string,
-	host: { NetworkMode: string; UTSMode: string },
+	host: { NetworkMode: string },
 ): ContainerConfig {
 	const ownEntrypoint = config.Entrypoint !== null && config.Entrypoint.length > 0;
 	// [""] is how `--entrypoint ""` clears the image's.

@@ -29,7 +29,7 @@ export async function settle(context: Context, record: ContainerRecord, exit: En
 		attempts: record.restartCount,
 	});
 	const state = { status: again ? ("restarting" as const) : ("exited" as const), ...ended };
-	const next = change(context, id, { state, network: undefined, execIds: [] }) ?? record;
+	const next = change(context, id, { state, network: leftNetworks(record), execIds: [] }) ?? record;
 	context.execsEnded(id);
 	if (oomKilled) publish(context, next, "oom");
 	publishNetworks(context, record, "disconnect");
@@ -39,6 +39,16 @@ export async function settle(context: Context, record: ContainerRecord, exit: En
 	context.waits.notify(id, "exit", { exitCode, error: ended.error });
 	if (again) scheduleRestart(context, id, Date.parse(finishedAt) - Date.parse(startedAt));
 	else if (hostConfig.AutoRemove) await removeLocked(context, id, true);
+}
+
+/** What inspect shows of networks once the container is off them: which they were. */
+function leftNetworks({ network }: ContainerRecord): ContainerRecord["network"] {
+	const endpoints = (network?.endpoints ?? []).map(({ networkName, networkId }) => ({
+		networkName,
+		networkId,
+		endpointId: "",
+	}));
+	return network && { sandboxId: "", endpoints, ports: [] };
 }
 
 /** Network, runtime state, mount, bundle: each is tried, whatever the others do. */

@@ -1,4 +1,5 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { isIP } from "node:net";
 import { hostname as hostHostname } from "node:os";
 import { EngineError } from "../../shared/errors.ts";
 import { type Context, containerDir } from "./context.ts";
@@ -52,8 +53,8 @@ export function parseExtraHost(entry: string): [string, string] {
 	const at = entry.search(/[:=]/);
 	const name = entry.slice(0, Math.max(at, 0));
 	const address = entry.slice(at + 1).replace(/^\[(.*)\]$/, "$1");
-	if (at < 1 || address === "") throw new EngineError("invalid", `bad format for add-host: "${entry}"`);
-	if (address !== "host-gateway" && !/^[0-9a-fA-F:.]+$/.test(address)) {
+	if (at < 1) throw new EngineError("invalid", `bad format for add-host: "${entry}"`);
+	if (address !== "host-gateway" && isIP(address) === 0) {
 		throw new EngineError("invalid", `invalid IP address in add-host: "${address}"`);
 	}
 	return [name, address];
@@ -80,8 +81,8 @@ export function resolvConf(record: ContainerRecord, hostFile: () => string): str
 }
 
 /** The name a container has without one of its own: its short id, the host's in host mode. */
-export function defaultHostname(id: string, host: { NetworkMode: string; UTSMode: string }): string {
-	return host.NetworkMode === "host" || host.UTSMode === "host" ? hostHostname() : id.slice(0, 12);
+export function defaultHostname(id: string, host: { NetworkMode: string }): string {
+	return host.NetworkMode === "host" ? hostHostname() : id.slice(0, 12);
 }
 
 /** mkdir -p; "internal" naming the path. */

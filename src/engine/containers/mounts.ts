@@ -87,18 +87,33 @@ function parseBind(spec: string): AskedMount {
 			);
 		}
 		throw invalid(
-			`invalid volume specification: '${spec}': source ${JSON.stringify(source)} includes invalid characters for a local volume name`,
+			`create ${source}: ${JSON.stringify(source)} includes invalid characters for a local volume name, only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host directory, use absolute path`,
 		);
 	}
 	let readonly = false;
 	let propagation = "rprivate";
+	checkModes(mode, spec);
 	for (const word of mode === "" ? [] : mode.split(",")) {
 		if (word === "ro" || word === "rw") readonly = word === "ro";
 		else if (PROPAGATIONS.includes(word)) propagation = word;
-		// z and Z relabel for SELinux, which is not in use; nocopy concerns volumes.
-		else if (!["z", "Z", "nocopy"].includes(word)) throw invalid(`invalid mode: ${mode}`);
+		// z and Z relabel for SELinux, which is not in use.
+		else if (!["z", "Z"].includes(word)) throw invalid(`invalid mode: ${mode}`);
 	}
-	return { ...bind(source, checkTarget(target, spec)), readonly, propagation };
+	const prefix = `invalid volume specification: '${spec}': invalid mount config for type "bind": `;
+	return { ...bind(source, checkTarget(target, prefix)), readonly, propagation };
+}
+
+/** One word of each sort; nocopy is for volumes. */
+function checkModes(mode: string, spec: string): void {
+	const words = mode.split(",");
+	if (words.includes("nocopy")) {
+		throw invalid(
+			`invalid volume specification: '${spec}': invalid mount config for type "bind": field VolumeOptions must not be specified`,
+		);
+	}
+	const sorts = [["ro", "rw"], PROPAGATIONS, ["z", "Z"]];
+	const twice = sorts.some((sort) => words.filter((word) => sort.includes(word)).length > 1);
+	if (twice) throw invalid(`invalid mode: ${mode}`);
 }
 
 function bind(source: string, target: string): AskedMount {
@@ -114,25 +129,21 @@ function bind(source: string, target: string): AskedMount {
 	};
 }
 
-function checkTarget(target: string, spec: string): string {
-	if (!target.startsWith("/"))
-		throw invalid(
-			`invalid volume specification: '${spec}': invalid mount path: '${target}' mount path must be absolute`,
-		);
+/** The clean path; `prefix` is what docker says before the reason. */
+function checkTarget(target: string, prefix: string): string {
+	if (!target.startsWith("/")) throw invalid(`${prefix}invalid mount path: '${target}' mount path must be absolute`);
 	const clean = posix.normalize(target).replace(/(.)\/$/, "$1");
-	if (clean === "/")
-		throw invalid(`invalid volume specification: '${spec}': invalid specification: destination can't be '/'`);
+	if (clean === "/") throw invalid(`${prefix}invalid specification: destination can't be '/'`);
 	return clean;
 }
 
 function parseMount(mount: MountRequest): AskedMount {
 	const wrong = (reason: string) => invalid(`invalid mount config for type "${mount.Type}": ${reason}`);
 	if (mount.Target === "") throw wrong("field Target must not be empty");
-	if (!mount.Target.startsWith("/")) throw wrong(`invalid mount path: '${mount.Target}' mount path must be absolute`);
-	const target = checkTarget(mount.Target, mount.Target);
+	const target = checkTarget(mount.Target, `invalid mount config for type "${mount.Type}": `);
 	if (mount.Type === "tmpfs") {
 		if (mount.Source) throw wrong("field Source must not be specified");
-		if (mount.BindOptions) throw wrong("field BindOptions must not be specified");
+		if (mount.BindOptions) throw invalid('BindOptions must not be specified on mount type "tmpfs"');
 		const { SizeBytes = 0, Mode = 0 } = mount.TmpfsOptions ?? {};
 		const words = [
 			mount.ReadOnly ? "ro" : "",
@@ -143,7 +154,7 @@ function parseMount(mount: MountRequest): AskedMount {
 	}
 	if (!mount.Source) throw wrong("field Source must not be empty");
 	if (!mount.Source.startsWith("/")) throw wrong(`invalid mount path: '${mount.Source}' mount path must be absolute`);
-	if (mount.TmpfsOptions) throw wrong("field TmpfsOptions must not be specified");
+	if (mount.TmpfsOptions) throw invalid('TmpfsOptions must not be specified on mount type "bind"');
 	const { Propagation, NonRecursive, CreateMountpoint } = mount.BindOptions ?? {};
 	if (Propagation && !PROPAGATIONS.includes(Propagation)) throw wrong(`invalid propagation mode: ${Propagation}`);
 	return {
@@ -163,7 +174,7 @@ function parseTmpfs(target: string, text: string): AskedMount {
 		if (!known) throw invalid(`invalid tmpfs option ${JSON.stringify(word)}`);
 	}
 	const options = ["noexec", "nosuid", "nodev", ...asked];
-	return { ...bind("/", checkTarget(target, target)), type: "tmpfs", source: "tmpfs", createSource: false, options };
+	return { ...bind("/", checkTarget(target, "")), type: "tmpfs", source: "tmpfs", createSource: false, options };
 }
 
 function exists(path: string): boolean {

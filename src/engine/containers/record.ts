@@ -18,7 +18,7 @@ export interface ContainerRecord {
 	restartCount: number;
 	/** Set by stop and kill: "always" then waits for the next daemon start, "unless-stopped" for a start. */
 	stoppedByUser: boolean;
-	/** What the sandbox got at the last start; absent before and after. */
+	/** What the sandbox got at the last start; after the run only which networks it was on, absent before. */
 	network?: NetworkSettings;
 	/** Exec ids that exist now. */
 	readonly execIds: readonly string[];

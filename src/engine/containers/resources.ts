@@ -45,9 +45,20 @@ export function validateResources(host: HostConfig, cpuCount = cpus().length): v
 		["cpuset cpus", host.CpusetCpus],
 		["cpuset mems", host.CpusetMems],
 	] as const) {
-		if (list !== "" && !/^\d+(-\d+)?(,\d+(-\d+)?)*$/.test(list)) refuse(`Invalid value ${list} for ${field}`);
+		if (list !== "" && !/^\d+(-\d+)?(,\d+(-\d+)?)*$/.test(list)) {
+			refuse(`Invalid value ${list} for ${field}: invalid format: ${list}`);
+		}
 	}
+	if (highest(host.CpusetCpus) >= cpuCount) {
+		refuse(`Requested CPUs are not available - requested ${host.CpusetCpus}, available: 0-${cpuCount - 1}`);
+	}
+	if (host.CpuShares < 0) refuse(`invalid CPU shares (${host.CpuShares}): value must be a positive integer`);
 	validateUlimits(host);
+}
+
+/** The largest number in a list such as 0-2,7; -1 of none. */
+function highest(list: string): number {
+	return Math.max(-1, ...(list.match(/\d+/g) ?? []).map(Number));
 }
 
 function validateUlimits(host: HostConfig): void {

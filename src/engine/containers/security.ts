@@ -29,7 +29,9 @@ export function parseSecurityOpt(options: readonly string[] | null): SecurityOpt
 		} else if (key === "systempaths" && value === "unconfined") {
 			systemPaths = false;
 		} else if (!(key === "label" && value === "disable")) {
-			throw new EngineError("invalid", `invalid --security-opt 2: ${JSON.stringify(option)}`);
+			// moby's two places where it finds out
+			const place = at < 0 ? 1 : 2;
+			throw new EngineError("invalid", `invalid --security-opt ${place}: ${JSON.stringify(option)}`);
 		}
 	}
 	return { seccomp, apparmor, noNewPrivileges, systemPaths };

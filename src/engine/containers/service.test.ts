@@ -369,3 +369,17 @@ test("restart() tells the stop between the two runs; exec events have a blank be
 		"restart",
 	]);
 });
+
+test("after a run the container is still known to be of its network, without an address", async () => {
+	await using engine = await opened();
+	const id = await made(engine);
+	await engine.containers.start(id);
+	engine.runtime.exit(id, 0);
+	await settled();
+	expect(engine.containers.inspect(id).network).toEqual({
+		sandboxId: "",
+		endpoints: [{ networkName: "bridge", networkId: "n", endpointId: "" }],
+		ports: [],
+	});
+	expect(engine.containers.rootPaths(id)).toMatchObject({ ID: id, MergedDir: expect.any(String) });
+});

@@ -75,6 +75,7 @@ function containersOf(context: Context): Containers {
 		attach: (ref, request) => attach(context, ref, request),
 		resize: (ref, rows, columns) => resize(context, ref, rows, columns),
 		top: (ref, psArgs) => top(context, ref, psArgs),
+		rootPaths: (id) => ({ ID: id, ...context.snapshotter.describe(id) }),
 		sizes: async (id) => {
 			const { imageChain } = find(context, id);
 			const rw = await context.snapshotter.usage(id);

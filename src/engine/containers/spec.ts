@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import type { RuntimeSpec, SpecDevice, SpecMount, SpecProcess, SpecResources } from "../../oci/runtime-spec.ts";
 import { capabilitiesOf } from "./capabilities.ts";
 import type { SeccompProfile } from "./context.ts";
@@ -34,19 +35,19 @@ const INIT_TARGET = "/sbin/docker-init";
 /** Source: moby, oci/defaults.go. */
 const THERMAL_THROTTLE = "/sys/devices/system/cpu/cpu0/thermal_throttle";
 export const MASKED_PATHS: readonly string[] = [
-	"/proc/acpi",
 	"/proc/asound",
+	"/proc/acpi",
 	"/proc/interrupts",
 	"/proc/kcore",
 	"/proc/keys",
 	"/proc/latency_stats",
-	"/proc/sched_debug",
-	"/proc/scsi",
 	"/proc/timer_list",
 	"/proc/timer_stats",
-	"/sys/devices/virtual/powercap",
+	"/proc/sched_debug",
+	"/proc/scsi",
 	"/sys/firmware",
-	THERMAL_THROTTLE,
+	"/sys/devices/virtual/powercap",
+	...(existsSync(THERMAL_THROTTLE) ? [THERMAL_THROTTLE] : []),
 ];
 export const READONLY_PATHS: readonly string[] = [
 	"/proc/bus",
@@ -179,7 +180,8 @@ function systemMounts({ hostConfig: host }: ContainerRecord): SpecMount[] {
 		// A host network namespace without its owner's user namespace still lets sysfs mount; bound it stays the host's.
 		mount("/sys", "sysfs", "sysfs", "nosuid", "noexec", "nodev", ro),
 		mount("/sys/fs/cgroup", "cgroup", "cgroup", ro, "nosuid", "noexec", "nodev"),
-		hostIpc ? bind("/dev/mqueue") : mount("/dev/mqueue", "mqueue", "mqueue", "nosuid", "noexec", "nodev"),
+		// Of whichever IPC namespace it is mounted in: the host's own, too, and it need not be mounted there.
+		mount("/dev/mqueue", "mqueue", "mqueue", "nosuid", "noexec", "nodev"),
 		hostIpc
 			? bind("/dev/shm")
 			: mount("/dev/shm", "tmpfs", "shm", "nosuid", "noexec", "nodev", "mode=1777", `size=${host.ShmSize || 64 << 20}`),

@@ -1,0 +1,30 @@
+import type { HostConfig } from "./config.ts";
+import { MASKED_PATHS, READONLY_PATHS } from "./spec.ts";
+
+const SHM_BYTES = 64 << 20;
+
+/**
+ * What a client left open, decided at create and stored, so that inspect tells what the container gets. Source: moby,
+ * adaptContainerSettings and generateSecurityOpt. Pure.
+ */
+export function withDefaults(host: HostConfig, cgroupVersion: 1 | 2): HostConfig {
+	return {
+		...host,
+		ShmSize: host.ShmSize || SHM_BYTES,
+		MemorySwap: host.MemorySwap === 0 && host.Memory > 0 ? host.Memory * 2 : host.MemorySwap,
+		PidsLimit: host.PidsLimit !== null && host.PidsLimit > 0 ? host.PidsLimit : null,
+		IpcMode: host.IpcMode || "private",
+		CgroupnsMode: host.CgroupnsMode || (cgroupVersion === 2 ? "private" : "host"),
+		SecurityOpt: securityOpt(host),
+		MaskedPaths: host.MaskedPaths ?? (host.Privileged ? null : [...MASKED_PATHS]),
+		ReadonlyPaths: host.ReadonlyPaths ?? (host.Privileged ? null : [...READONLY_PATHS]),
+	};
+}
+
+/** Who shares the host's processes or IPC cannot have a label of its own. */
+function securityOpt(host: HostConfig): string[] | null {
+	const shares = host.Privileged || host.PidMode === "host" || host.IpcMode === "host";
+	const labelled = host.SecurityOpt?.some((option) => /^label[=:]/.test(option)) ?? false;
+	if (!shares || labelled) return host.SecurityOpt;
+	return [...(host.SecurityOpt ?? []), "label=disable"];
+}
