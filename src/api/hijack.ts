@@ -106,6 +106,21 @@ export function rawError(error: unknown): string {
 	return `${head}Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`;
 }
 
+/** A client that has got all output has this long to close its side. */
+const LINGER_MS = 5_000;
+
+/** What is written goes out first, and what the client still types is read: closing a socket that holds unread input resets it. */
+function endPolitely(socket: Duplex): void {
+	const destroy = () => void socket.destroy();
+	socket.end(() => {
+		if (socket.readableEnded) return destroy();
+		const cut = setTimeout(destroy, LINGER_MS);
+		socket.once("close", () => clearTimeout(cut));
+	});
+	socket.once("end", () => socket.writableFinished && destroy());
+	socket.resume();
+}
+
 /**
  * Joins a client's socket with a session until both ways have ended or one side is gone. The client's end of input closes the
  * container's stdin and leaves output going; backpressure holds both ways.
@@ -123,19 +138,22 @@ export function joinStreams(socket: Duplex, session: Session, head?: Uint8Array)
 		socket.destroy();
 		resolve();
 	};
+	const leave = (detached: boolean) => {
+		if (over) return;
+		over = true;
+		if (detached) session.detached();
+		stream.destroy();
+		resolve();
+		endPolitely(socket);
+	};
 	const input = (chunk: Uint8Array) => {
-		if (!session.stdin) return;
+		if (!session.stdin || over) return;
 		const { pass, detached } = scanner?.push(chunk) ?? { pass: chunk, detached: false };
 		if (pass.length > 0 && stream.writable && !stream.write(pass)) {
 			socket.pause();
 			stream.once("drain", () => socket.resume());
 		}
-		if (!detached) return;
-		session.detached();
-		over = true;
-		stream.destroy();
-		socket.end();
-		resolve();
+		if (detached) leave(true);
 	};
 	if (head && head.length > 0) input(head);
 	socket.on("data", input);
@@ -145,14 +163,7 @@ export function joinStreams(socket: Duplex, session: Session, head?: Uint8Array)
 		stream.pause();
 		socket.once("drain", () => stream.resume());
 	});
-	// the output is over: what is written goes out first, then the socket ends, whatever the client still types
-	stream.on("end", () => {
-		if (over) return;
-		over = true;
-		socket.end(() => socket.destroy());
-		stream.destroy();
-		resolve();
-	});
+	stream.on("end", () => leave(false));
 	stream.on("close", () => finish(false));
 	stream.on("error", () => finish(false));
 	socket.on("close", () => finish(true));

@@ -118,6 +118,32 @@ export function runtimeConformance(name: string, subject: () => ConformanceSubje
 			await driver.release(c);
 		}, 30_000);
 
+		test("input that ended before the start reaches the process, with its end", async () => {
+			const c = id();
+			const stream = await driver.attach(c, ALL);
+			stream.end("early\n");
+			await Bun.sleep(50);
+			await start(c, ["sh", "-c", "cat; echo done"], { stdin: true, stdinOnce: true });
+			const output = await all(stream);
+			expect(output).toContain("early");
+			expect(output).toContain("done");
+			await exit(c);
+			await driver.release(c);
+		});
+
+		test("output is whole though the process leaves a flood of input unread", async () => {
+			const c = id();
+			const stream = await driver.attach(c, ALL);
+			await start(c, ["sh", "-c", "head -c 5; echo last"], { stdin: true, stdinOnce: true });
+			const output = all(stream);
+			const block = Buffer.alloc(1024 * 1024, "x");
+			for (let i = 0; i < 4; i++) stream.write(block);
+			expect(await output).toMatch(/xxxxx[^]*last/);
+			stream.destroy();
+			await exit(c);
+			await driver.release(c);
+		});
+
 		test("a terminal: size, echo, raw output", async () => {
 			const c = id();
 			const stream = await driver.attach(c, ALL);

@@ -14,9 +14,10 @@ function socket(room: number) {
 			state.room -= taken;
 			return taken;
 		},
-		end: () => {
+		shutdown: () => {
 			state.ended = true;
 		},
+		resume: () => {},
 		terminate: () => {
 			state.terminated = true;
 		},

@@ -7,7 +7,9 @@ export type OutputStream = "stdout" | "stderr";
 export interface ByteSocket {
 	/** Bytes taken; the rest is offered again after `drain`. Negative once closed. */
 	write(data: Uint8Array): number;
-	end(): unknown;
+	/** shutdown(2) of the sending side. Bun's end() closes both, and a client whose input was not read yet gets ECONNRESET in place of output. */
+	shutdown(): unknown;
+	resume(): unknown;
 	terminate(): unknown;
 }
 
@@ -23,6 +25,7 @@ export class AttachedClient {
 	private readonly queue: Uint8Array[] = [];
 	private queued = 0;
 	private ending = false;
+	private finished = false;
 	private closed = false;
 	private progressAt = 0;
 	/** While it is full: what both of its streams wait for. */
@@ -82,9 +85,16 @@ export class AttachedClient {
 		return Math.max(0, this.socket.write(data));
 	}
 
+	/** All output has been sent: what the client still sends is read and thrown away. */
+	get over(): boolean {
+		return this.finished;
+	}
+
 	private finish(): void {
-		if (this.closed) return;
-		this.socket.end();
+		if (this.closed || this.finished) return;
+		this.finished = true;
+		this.socket.shutdown();
+		this.socket.resume();
 		setTimeout(() => this.closed || this.socket.terminate(), LINGER_MS).unref();
 	}
 

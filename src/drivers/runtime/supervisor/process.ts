@@ -30,6 +30,8 @@ export class SupervisedProcess {
 	private output: ProcessOutput | undefined;
 	private master: number | undefined;
 	private io: ProcessIo | undefined;
+	/** A client's stdin ended before the process started: what it sent, and its end, are the process's first input. */
+	private endedEarly = false;
 
 	constructor(readonly processId: string) {
 		this.ended = new Promise((resolve) => {
@@ -53,6 +55,7 @@ export class SupervisedProcess {
 	): Promise<void> {
 		this.io = io;
 		this.output = new ProcessOutput(io, this.clients, log);
+		if (this.endedEarly) this.inputEnded();
 		try {
 			this.record = io.tty ? await this.openTerminal(directory, start) : await this.openPipes(directory, io, start);
 		} catch (error) {
@@ -81,8 +84,12 @@ export class SupervisedProcess {
 
 	/** The stdin side of a client is finished, by half-close or by going away. */
 	inputEnded(): void {
+		if (this.io === undefined) {
+			this.endedEarly = true;
+			return;
+		}
 		const isExec = this.record !== undefined && this.record.cgroupsPath === undefined;
-		if (this.io === undefined ? false : !this.io.tty && (this.io.stdinOnce || isExec)) this.input.end();
+		if (!this.io.tty && (this.io.stdinOnce || isExec)) this.input.end();
 	}
 
 	resize(rows: number, columns: number): void {

@@ -98,7 +98,7 @@ function greet(socket: Peer, greeting: Greeting, { supervisor, daemons }: Contex
 
 function passInput(socket: Peer, chunk: Uint8Array): void {
 	const { data } = socket;
-	if (!data.attached?.stdin || chunk.length === 0) return;
+	if (!data.attached?.stdin || data.attached.client.over || chunk.length === 0) return;
 	data.pendingInput += chunk.length;
 	if (data.pendingInput > INPUT_BYTES) socket.pause();
 	// A copy: Bun may use its buffer again before the process takes this.
