@@ -1,6 +1,6 @@
 import { Database } from "bun:sqlite";
 import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { NftFirewall } from "../../drivers/firewall/nft.ts";
@@ -236,6 +236,8 @@ test("the table comes back when others flushed it a moment before", async () => 
 test("none has only lo, host has no namespace, sysctls are set inside", async () => {
 	const none = await sandboxes.join({ ...request("n"), mode: "none" });
 	expect(withNetns(none.sandboxPath ?? "", linkNames)).toEqual(["lo"]);
+	expect(withNetns(none.sandboxPath ?? "", unprivilegedSysctls)).toEqual(["0", "0\t2147483647"]);
+	expect(unprivilegedSysctls()).toEqual(["1024", "1\t0"]);
 	const host = await sandboxes.join({ ...request("h"), mode: "host" });
 	expect(host.sandboxPath).toBeUndefined();
 	const bad = { ...request("x"), sysctls: { "net.ipv4.nonsense": "1" } };
@@ -330,6 +332,12 @@ function namespaceFiles(): string[] {
 function counts(): { files: number; leases: number } {
 	const row = database.query<{ n: number }, []>("SELECT count(*) AS n FROM leases").get();
 	return { files: namespaceFiles().length, leases: row?.n ?? -1 };
+}
+
+/** Of the calling thread's namespace. */
+function unprivilegedSysctls(): string[] {
+	const names = ["ip_unprivileged_port_start", "ping_group_range"];
+	return names.map((name) => readFileSync(`/proc/sys/net/ipv4/${name}`, "utf8").trim());
 }
 
 function linkNames(): string[] {
