@@ -26,6 +26,8 @@ export async function createContainer(connection: Connection, options: Container
 		Image: options.image ?? "busybox",
 		Cmd: options.command,
 		Labels: { [LABEL]: "1" },
+		// Podman waits for SIGTERM even when it removes by force.
+		StopSignal: "SIGKILL",
 		HostConfig: options.hostConfig ?? {},
 		...(options.hostConfig?.PortBindings ? { ExposedPorts: { "80/tcp": {} } } : {}),
 	};

@@ -8,6 +8,7 @@ export interface Row {
 	readonly better: "lower" | "higher";
 	readonly goal?: number;
 	readonly bar?: number;
+	readonly against?: "second" | "best";
 	readonly medians: Readonly<Record<string, number>>;
 	readonly values: Readonly<Record<string, readonly number[]>>;
 	/** Engines that could not be measured, and why. */
@@ -16,6 +17,15 @@ export interface Row {
 
 /** Measures A B A B ..., so that the machine's noise meets every engine alike; each engine's first round warms up. */
 export async function measure(bench: Bench, engines: readonly Engine[], rounds = bench.rounds): Promise<Row> {
+	try {
+		await bench.open?.(engines);
+		return await measureRounds(bench, engines, rounds);
+	} finally {
+		await bench.close?.();
+	}
+}
+
+async function measureRounds(bench: Bench, engines: readonly Engine[], rounds: number): Promise<Row> {
 	const values: Record<string, number[]> = {};
 	const errors: Record<string, string> = {};
 	const guarded = async (engine: Engine, act: () => Promise<void>) => {
@@ -46,6 +56,7 @@ export async function measure(bench: Bench, engines: readonly Engine[], rounds =
 		better: bench.better,
 		goal: bench.goal,
 		bar: bench.bar,
+		against: bench.against,
 		medians,
 		values,
 		errors,
@@ -61,19 +72,28 @@ export function median(values: readonly number[]): number {
 
 /** Markdown: a row per figure, a column per engine, then the first engine's ratio to the second and the goal. */
 export function formatRows(rows: readonly Row[], engines: readonly string[]): string {
-	const [first = "", second] = engines;
-	const ratios = second === undefined ? [] : [`${first} / ${second}`, "goal"];
+	const [first = "", second, ...others] = engines;
+	const best = others.length === 0 ? "" : " (* best other)";
+	const ratios = second === undefined ? [] : [`${first} / ${second}${best}`, "goal"];
 	const header = ["figure", ...engines, ...ratios];
 	const lines = rows.map((row) => {
 		const cells = engines.map((name) => formatNumber(row.medians[name], row.errors[name]));
-		const ratio = (row.medians[first] ?? Number.NaN) / (row.medians[second ?? ""] ?? Number.NaN);
+		const ratio = (row.medians[first] ?? Number.NaN) / compared(row, engines);
+		const mark = row.against === "best" && others.length > 0 ? "*" : "";
 		return [
 			`${row.title}, ${row.unit}`,
 			...cells,
-			...(second === undefined ? [] : [formatRatio(ratio), formatGoal(row)]),
+			...(second === undefined ? [] : [formatRatio(ratio) + mark, formatGoal(row)]),
 		];
 	});
 	return [header, header.map(() => "---"), ...lines].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
+}
+
+/** What the first engine is measured against. */
+function compared(row: Row, [, second = "", ...others]: readonly string[]): number {
+	if (row.against !== "best") return row.medians[second] ?? Number.NaN;
+	const known = [second, ...others].flatMap((name) => row.medians[name] ?? []);
+	return row.better === "lower" ? Math.min(...known) : Math.max(...known);
 }
 
 function formatNumber(value: number | undefined, error: string | undefined): string {

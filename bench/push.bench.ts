@@ -1,0 +1,9 @@
+import { pushBench } from "./lib/image-bench.ts";
+import { bigImage } from "./lib/image-content.ts";
+
+export const bench = pushBench({
+	title: "push of 200 MB in 6 layers",
+	name: "push",
+	goal: 1.0,
+	make: () => bigImage(6, 200e6),
+});
