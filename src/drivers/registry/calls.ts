@@ -9,6 +9,8 @@ import type { Answer, Outgoing, Transport } from "./transport.ts";
 
 export interface Call {
 	readonly method: string;
+	/** What an error names in its stead. */
+	readonly shownMethod?: string;
 	/** Below `/v2/`, or a whole address of an upload. */
 	readonly path: string | URL;
 	readonly scopes: readonly string[];
@@ -73,7 +75,10 @@ async function named<T>(call: Call, url: URL, work: Promise<T>): Promise<T> {
 		return await work;
 	} catch (error) {
 		if (!(error instanceof RegistryFailure)) throw error;
-		throw new RegistryFailure(`${exchangeName(call.method, url)}: ${error.message}`, { ...error, cause: error });
+		throw new RegistryFailure(`${exchangeName(call.shownMethod ?? call.method, url)}: ${error.message}`, {
+			...error,
+			cause: error,
+		});
 	}
 }
 

@@ -27,14 +27,22 @@ export function exchangeName(method: string, url: URL): string {
 	return `${verb} "${url.origin}${url.pathname}"`;
 }
 
-/** An exchange that got no (whole) answer, in the words of Go's client, which docker's users know. */
-export async function connectFailure(error: unknown, method: string, url: URL): Promise<RegistryFailure> {
+/**
+ * An exchange that got no (whole) answer, in the words of Go's client, which docker's users know. `probe`: find out by one more connection
+ * whether a failed TLS handshake met plain HTTP.
+ */
+export async function connectFailure(
+	error: unknown,
+	method: string,
+	url: URL,
+	probe: boolean,
+): Promise<RegistryFailure> {
 	const code = codeOf(error);
-	const text = await goText(error, code, url);
+	const text = await goText(error, code, url, probe);
 	return new RegistryFailure(`${exchangeName(method, url)}: ${text}`, { transient: PASSING.has(code), cause: error });
 }
 
-async function goText(error: unknown, code: string, url: URL): Promise<string> {
+async function goText(error: unknown, code: string, url: URL, probe: boolean): Promise<string> {
 	if (UNKNOWN_AUTHORITY.has(code)) {
 		return "tls: failed to verify certificate: x509: certificate signed by unknown authority";
 	}
@@ -51,7 +59,7 @@ async function goText(error: unknown, code: string, url: URL): Promise<string> {
 		case "ERR_TLS_CERT_ALTNAME_INVALID":
 			return `tls: failed to verify certificate: x509: certificate is not valid for ${url.hostname}`;
 		case "EPROTO":
-			if (url.protocol === "https:" && (await speaksPlainHttp(url))) {
+			if (probe && url.protocol === "https:" && (await speaksPlainHttp(url))) {
 				return "http: server gave HTTP response to HTTPS client";
 			}
 			return "remote error: tls: handshake failure";

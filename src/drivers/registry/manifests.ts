@@ -53,7 +53,8 @@ export async function describeManifest(
 	const digest = response.headers.get("docker-content-digest") ?? "";
 	const size = Number(response.headers.get("content-length") ?? Number.NaN);
 	const mediaType = typeOf(response.headers);
-	const whole = isDigest(digest) && Number.isSafeInteger(size) && size > 0 && isKnown(mediaType);
+	const whole =
+		response.status === 200 && isDigest(digest) && Number.isSafeInteger(size) && size > 0 && isKnown(mediaType);
 	if (whole && (reference.digest === undefined || reference.digest === digest)) return { mediaType, digest, size };
 	const manifest = await fetchManifest(send, endpoint, reference, options);
 	return { mediaType: manifest.mediaType, digest: manifest.digest, size: manifest.bytes.length };
@@ -66,17 +67,18 @@ async function request(
 	reference: Reference,
 	{ credentials, signal }: RegistryOptions,
 ): Promise<Answer> {
-	const path = `${reference.path}/manifests/${reference.digest ?? reference.tag ?? "latest"}`;
-	const call = {
+	return await send(endpoint, {
 		method,
-		path,
+		path: `${reference.path}/manifests/${reference.digest ?? reference.tag ?? "latest"}`,
+		// dockerd asks for a tag by HEAD first, so that is what its errors name
+		shownMethod: reference.digest === undefined ? "HEAD" : method,
 		scopes: [pullScope(reference)],
 		headers: { Accept: ACCEPT },
-		accept: [200],
+		// a HEAD has no error text: the GET that follows gets it
+		accept: method === "HEAD" ? [200, 400, 403, 404, 405, 429] : [200],
 		credentials,
 		signal,
-	};
-	return await send(endpoint, call);
+	});
 }
 
 async function wholeBody({ response, watchdog }: Answer, reference: Reference): Promise<Uint8Array> {

@@ -2,7 +2,7 @@ import type { Reference } from "../../oci/reference.ts";
 import { readBlob } from "./blobs.ts";
 import { createSend } from "./calls.ts";
 import type { Registry, RegistryOptions, RegistrySettings } from "./driver.ts";
-import { createEndpoints, type Endpoint, type Purpose } from "./endpoints.ts";
+import { createEndpoints, type Endpoint } from "./endpoints.ts";
 import { login } from "./login.ts";
 import { describeManifest, fetchManifest } from "./manifests.ts";
 import { search } from "./search.ts";
@@ -23,16 +23,22 @@ export function createRegistry(settings: RegistrySettings, timing: Timing = real
 	const send = createSend(transport, tokens, timing);
 	const parts = { send, endpoints, timing, tokens, transport };
 
+	const onPullEndpoints = <T>(
+		{ domain }: Reference,
+		{ signal }: RegistryOptions,
+		work: (endpoint: Endpoint) => Promise<T>,
+	): Promise<T> =>
+		endpoints.onEach(domain, "pull", signal, (endpoint) =>
+			// a mirror gets one try: the next endpoint is the retry
+			withRetries(timing, signal, () => work(endpoint), endpoint.mirror ? 1 : ATTEMPTS),
+		);
 	const pulling = async <T>(
 		reference: Reference,
 		options: RegistryOptions,
 		work: (endpoint: Endpoint) => Promise<T>,
 	) => {
 		try {
-			return await endpoints.onEach(reference.domain, "pull", options.signal, (endpoint) =>
-				// a mirror gets one try: the next endpoint is the retry
-				withRetries(timing, options.signal, () => work(endpoint), endpoint.mirror ? 1 : ATTEMPTS),
-			);
+			return await onPullEndpoints(reference, options, work);
 		} catch (error) {
 			throw pullError(error, reference, options.signal);
 		}
@@ -42,9 +48,8 @@ export function createRegistry(settings: RegistrySettings, timing: Timing = real
 		signal: AbortSignal | undefined,
 		work: (endpoint: Endpoint) => Promise<T>,
 	) => {
-		const purpose: Purpose = "push";
 		try {
-			return await endpoints.onEach(domain, purpose, signal, work);
+			return await endpoints.onEach(domain, "push", signal, work);
 		} catch (error) {
 			throw plainError(error, signal);
 		}
@@ -55,8 +60,15 @@ export function createRegistry(settings: RegistrySettings, timing: Timing = real
 			pulling(reference, options, (endpoint) => fetchManifest(send, endpoint, reference, options)),
 		tags: (repository, options) =>
 			pulling(repository, options, (endpoint) => listTags(send, endpoint, repository, options)),
-		describe: (reference, options) =>
-			pulling(reference, options, (endpoint) => describeManifest(send, endpoint, reference, options)),
+		async describe(reference, options) {
+			// dockerd's /distribution shows the registry's own words, without the name
+			const work = (endpoint: Endpoint) => describeManifest(send, endpoint, reference, options);
+			try {
+				return await onPullEndpoints(reference, options, work);
+			} catch (error) {
+				throw plainError(error, options.signal);
+			}
+		},
 		async *blob(repository, blob, options) {
 			try {
 				yield* readBlob(parts, repository, blob, options);

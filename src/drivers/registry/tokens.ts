@@ -72,7 +72,7 @@ export function createTokens(transport: Transport, timing: Timing): Tokens {
 			if (bearer) return await tokenOf(origin, bearer, request);
 			if (!challenges.some((one) => one.scheme === "basic")) return undefined;
 			if (credentials?.username && credentials.password) return { value: basic(credentials), cached: false };
-			throw new RegistryFailure("no basic auth credentials", { entries: [] });
+			throw new RegistryFailure("no basic auth credentials");
 		},
 		forget(request) {
 			for (const bearer of request.challenges) cache.delete(cacheKey(bearer, request));

@@ -82,7 +82,10 @@ export function createTransport(settings: {
 			watchdog.stop();
 			outgoing.signal?.throwIfAborted();
 			if (watchdog.fired) throw timedOut(outgoing);
-			throw error instanceof RegistryFailure ? error : await connectFailure(error, outgoing.method, outgoing.url);
+			if (error instanceof RegistryFailure) throw error;
+			// an insecure registry is tried over HTTP next, which says more
+			const probe = origin.tls.rejectUnauthorized;
+			throw await connectFailure(error, outgoing.method, outgoing.url, probe);
 		}
 	};
 
