@@ -15,6 +15,7 @@ export interface Engine {
 const LABEL = "foredeck-bench";
 
 export interface ContainerOptions {
+	readonly name?: string;
 	readonly image?: string;
 	readonly command?: readonly string[];
 	readonly hostConfig?: Record<string, unknown>;
@@ -31,7 +32,8 @@ export async function createContainer(connection: Connection, options: Container
 		HostConfig: options.hostConfig ?? {},
 		...(options.hostConfig?.PortBindings ? { ExposedPorts: { "80/tcp": {} } } : {}),
 	};
-	const created = parse(await connection.request("POST", "/v1.43/containers/create", { body }), "create") as {
+	const query = options.name ? `?name=${options.name}` : "";
+	const created = parse(await connection.request("POST", `/v1.43/containers/create${query}`, { body }), "create") as {
 		Id: string;
 	};
 	return created.Id;
@@ -107,7 +109,7 @@ export function readProcesses(): { pid: number; parent: number }[] {
 		.map(([pid = 0, parent = 0]) => ({ pid, parent }));
 }
 
-function commandLine(pid: number): string[] {
+export function commandLine(pid: number): string[] {
 	try {
 		return readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
 	} catch {

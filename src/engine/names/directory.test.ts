@@ -58,3 +58,19 @@ test("rebuilds when the revision changes, and only then", () => {
 	revision = 2;
 	expect(directory.fromHost("two")).toEqual(["10.0.0.3"]);
 });
+
+test("a renamed container is known by its new name alone, in both directions", () => {
+	let containers = [record("old", "abc", "10.0.0.2")];
+	let revision = 1;
+	const directory = createNameDirectory({
+		containers: () => containers,
+		revision: () => revision,
+		domain: "fd.local",
+	});
+	expect(directory.nameOf("10.0.0.2")).toBe("old.fd.local");
+	containers = [record("new", "abc", "10.0.0.2")];
+	revision++;
+	expect([directory.fromHost("old"), directory.fromSandbox("any", "old")]).toEqual([undefined, undefined]);
+	expect([directory.fromHost("new"), directory.fromSandbox("any", "new")]).toEqual([["10.0.0.2"], ["10.0.0.2"]]);
+	expect(directory.nameOf("10.0.0.2")).toBe("new.fd.local");
+});
