@@ -37,14 +37,19 @@ const { symbols } = dlopen("libc.so.6", {
 	mkdirat: { args: ["i32", "ptr", "u32"], returns: "i32" },
 	symlinkat: { args: ["ptr", "i32", "ptr"], returns: "i32" },
 	linkat: { args: ["i32", "ptr", "i32", "ptr", "i32"], returns: "i32" },
+	renameat: { args: ["i32", "ptr", "i32", "ptr"], returns: "i32" },
+	syncfs: { args: ["i32"], returns: "i32" },
 	unlinkat: { args: ["i32", "ptr", "i32"], returns: "i32" },
 	fchownat: { args: ["i32", "ptr", "u32", "u32", "i32"], returns: "i32" },
 	fchmodat: { args: ["i32", "ptr", "u32", "i32"], returns: "i32" },
 	fchown: { args: ["i32", "u32", "u32"], returns: "i32" },
 	fchmod: { args: ["i32", "u32"], returns: "i32" },
+	futimens: { args: ["i32", "ptr"], returns: "i32" },
 	utimensat: { args: ["i32", "ptr", "ptr", "i32"], returns: "i32" },
 	fsetxattr: { args: ["i32", "ptr", "ptr", "u64", "i32"], returns: "i32" },
+	setxattr: { args: ["ptr", "ptr", "ptr", "u64", "i32"], returns: "i32" },
 	lsetxattr: { args: ["ptr", "ptr", "ptr", "u64", "i32"], returns: "i32" },
+	llistxattr: { args: ["ptr", "ptr", "u64"], returns: "i64" },
 	lgetxattr: { args: ["ptr", "ptr", "ptr", "u64"], returns: "i64" },
 	memfd_create: { args: ["ptr", "u32"], returns: "i32" },
 	waitid: { args: ["i32", "i32", "ptr", "i32"], returns: "i32" },
@@ -91,10 +96,10 @@ export function check(result: number | bigint, call: string): number {
 	return Number(result);
 }
 
-/** A NUL-terminated copy of `text`. The caller keeps it alive over the call. */
-export function cstring(text: string): Buffer {
-	if (text.includes("\0")) throw new SyscallError(`string with NUL byte: ${JSON.stringify(text)}`, 22);
-	return Buffer.from(`${text}\0`);
+/** A NUL-terminated copy of `text` (a Buffer for names that may not be UTF-8). The caller keeps it alive over the call. */
+export function cstring(text: string | Buffer): Buffer {
+	if (text.includes("\0")) throw new SyscallError(`string with NUL byte: ${JSON.stringify(text.toString())}`, 22);
+	return typeof text === "string" ? Buffer.from(`${text}\0`) : Buffer.concat([text, Buffer.alloc(1)]);
 }
 
 /** A `char *const argv[]`: keep `strings` and `table` alive over the call. */

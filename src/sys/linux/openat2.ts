@@ -13,8 +13,8 @@ const SYS_OPENAT2 = 437;
  * Opens `path` as if `root` (a directory fd) were the root of the filesystem: absolute links and `..` stay inside it. Returns an fd that the
  * caller closes. Throws SyscallError.
  */
-export function openInRoot(root: number, path: string, flags: number, mode = 0): number {
-	const name = cstring(path === "" ? "." : path);
+export function openInRoot(root: number, path: string | Buffer, flags: number, mode = 0): number {
+	const name = cstring(path.length === 0 ? "." : path);
 	const how = new BigUint64Array([BigInt(flags | O_CLOEXEC), BigInt(mode), RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS]);
 	return check(libc.syscall(SYS_OPENAT2, root, ptr(name), ptr(how), how.byteLength, 0, 0), `openat2 ${path}`);
 }

@@ -1,118 +1,129 @@
 import * as fs from "node:fs";
-import { rm } from "node:fs/promises";
 import { join } from "node:path";
+import { chainIds } from "../../../oci/digest.ts";
 import { EngineError, messageOf } from "../../../shared/errors.ts";
 import { mount, unmount } from "../../../sys/linux/mount.ts";
-import type { AssembledLayer, ExtractRequest, IngestRequest, SnapshotPaths, Snapshotter } from "../driver.ts";
-import { UnpackClient } from "./unpack-client.ts";
+import type {
+	AssembledLayer,
+	ExtractRequest,
+	IngestRequest,
+	LayerSource,
+	SnapshotPaths,
+	Snapshotter,
+} from "../driver.ts";
+import type { SnapshotDirectories } from "./changes.ts";
+import { type Layer, LayerStore } from "./layer-store.ts";
+import { type LayerStream, LayerWorkers } from "./layer-workers.ts";
+import type { Unpacked, UnpackLimits } from "./unpack.ts";
 
-interface Layer {
-	readonly chainId: string;
-	readonly number: number;
-	readonly size: number;
+export interface OverlayOptions {
+	/** Bytes that one layer's tar may have, uncompressed. */
+	readonly maxLayerBytes?: number;
+	/** Entries that one layer's tar may have. */
+	readonly maxLayerEntries?: number;
 }
 
+const MAX_LAYER_BYTES = 64 * 1024 ** 3;
+const MAX_LAYER_ENTRIES = 4_000_000;
+
 /**
- * Snapshots on overlayfs. Below `root` (absolute):
- *   layers/N       one unpacked layer; short names, because 127 of them must fit into one page of mount options
- *   index/N.json   its chainID and size; a layer without this file was never committed
+ * Snapshots on overlayfs. Below `root` (absolute) lie the layers (LayerStore), and
  *   active/ID/     upper, work, merged, and lower.json: layer numbers, topmost first
- *   trash/         deleted in the background, swept at open
+ * Whatever reads or writes a whole layer runs in Workers.
  */
 export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
-	private readonly committed = new Map<string, Layer>();
+	private readonly store: LayerStore;
 	private readonly extracting = new Map<string, Promise<{ size: number }>>();
-	private readonly client = new UnpackClient();
-	private readonly erasing = new Set<Promise<unknown>>();
-	private next = 1;
+	private readonly workers = new LayerWorkers();
+	private readonly limits: UnpackLimits;
 
-	constructor(private readonly root: string) {
-		for (const name of ["layers", "index", "active", "trash"])
-			fs.mkdirSync(join(root, name), { recursive: true, mode: 0o711 });
-		this.open();
-	}
-
-	has(chainId: string): boolean {
-		return this.committed.has(chainId);
-	}
-
-	extract(request: ExtractRequest): Promise<{ size: number }> {
-		const known = this.committed.get(request.chainId);
-		if (known) return Promise.resolve({ size: known.size });
-		const running = this.extracting.get(request.chainId);
-		if (running) return running;
-		const work = this.unpack(request).finally(() => this.extracting.delete(request.chainId));
-		this.extracting.set(request.chainId, work);
-		return work;
-	}
-
-	async ingest(_request: IngestRequest): Promise<{ chainId: string; diffId: string; size: number }> {
-		throw pending();
-	}
-
-	assemble(_chainId: string, _compression: "none" | "gzip"): AssembledLayer {
-		throw pending();
-	}
-
-	tarSize(_chainId: string): number {
-		throw pending();
-	}
-
-	async verify(_chainId: string): Promise<void> {
-		throw pending();
-	}
-
-	async changes(_id: string): Promise<{ path: string; kind: "modified" | "added" | "deleted" }[]> {
-		throw pending();
-	}
-
-	archiveChanges(_id: string): AsyncIterable<Uint8Array> {
-		throw pending();
-	}
-
-	archiveRoot(_id: string): AsyncIterable<Uint8Array> {
-		throw pending();
-	}
-
-	describe(id: string): SnapshotPaths {
-		const directory = this.directoryOf(id);
-		const lower = this.lowerOf(id).map((number) => join(this.root, "layers", String(number)));
-		return {
-			...(lower.length > 0 && { LowerDir: lower.join(":") }),
-			UpperDir: join(directory, "upper"),
-			WorkDir: join(directory, "work"),
-			MergedDir: join(directory, "merged"),
+	constructor(
+		private readonly root: string,
+		options: OverlayOptions = {},
+	) {
+		fs.mkdirSync(join(root, "active"), { recursive: true, mode: 0o711 });
+		this.store = new LayerStore(root);
+		this.limits = {
+			bytes: options.maxLayerBytes ?? MAX_LAYER_BYTES,
+			entries: options.maxLayerEntries ?? MAX_LAYER_ENTRIES,
 		};
 	}
 
-	layerPath(chainId: string): string {
-		return join(this.root, "layers", String(this.layer(chainId).number));
+	has(chainId: string): boolean {
+		return this.store.find(chainId) !== undefined;
+	}
+
+	async extract(request: ExtractRequest): Promise<{ size: number }> {
+		for (;;) {
+			const known = this.store.find(request.chainId);
+			const running = this.extracting.get(request.chainId);
+			if (!known && !running) break;
+			// Who waits for another's work does its own when that fails: the other's source may be what was bad.
+			const shared = known ?? (await running?.catch(() => undefined));
+			if (!shared) continue;
+			release(request.source);
+			return { size: shared.size };
+		}
+		const work = this.unpack(request, request.diffId).finally(() => this.extracting.delete(request.chainId));
+		this.extracting.set(request.chainId, work);
+		return await work;
+	}
+
+	async ingest(request: IngestRequest): Promise<{ chainId: string; diffId: string; size: number }> {
+		return await this.unpack(request);
+	}
+
+	assemble(chainId: string, compression: "none" | "gzip"): AssembledLayer {
+		const stream = this.workers.stream({ do: "assemble", request: this.recipe(this.store.get(chainId)), compression });
+		return {
+			body: asInternal(stream.pieces, `cannot put layer ${chainId} together`),
+			summary: async () => {
+				const { summary } = await stream.result;
+				if (!summary) throw new EngineError("internal", `layer ${chainId} was not put together`);
+				return summary;
+			},
+		};
+	}
+
+	tarSize(chainId: string): number {
+		const layer = this.store.get(chainId);
+		if (layer.tarSize === undefined) throw noRecipe(layer);
+		return layer.tarSize;
+	}
+
+	async verify(chainId: string): Promise<void> {
+		try {
+			await this.workers.call({ do: "verify", request: this.recipe(this.store.get(chainId)) });
+		} catch (cause) {
+			throw internal(`layer ${chainId} is not as it was unpacked`, cause);
+		}
 	}
 
 	size(chainId: string): number {
-		return this.layer(chainId).size;
+		return this.store.get(chainId).size;
 	}
 
 	async removeLayer(chainId: string): Promise<void> {
-		const layer = this.committed.get(chainId);
-		if (!layer) return;
-		fs.rmSync(join(this.root, "index", `${layer.number}.json`), { force: true });
-		this.committed.delete(chainId);
-		this.discard(join(this.root, "layers", String(layer.number)));
+		const layer = this.store.find(chainId);
+		if (layer) this.store.remove(layer);
 	}
 
 	layers(): string[] {
-		return [...this.committed.keys()];
+		return this.store.chainIds();
+	}
+
+	layerPath(chainId: string): string {
+		return this.store.directoryOf(this.store.get(chainId));
 	}
 
 	async prepare(id: string, chainIds: readonly string[]): Promise<void> {
-		const lower = chainIds.map((chainId) => this.layer(chainId).number).reverse();
+		const lower = chainIds.map((chainId) => this.store.get(chainId).number).reverse();
 		const directory = this.directoryOf(id);
 		fs.mkdirSync(directory, { mode: 0o711 });
 		try {
 			for (const name of ["upper", "work", "merged"]) fs.mkdirSync(join(directory, name), { mode: 0o755 });
 			const top = lower[0];
-			if (top !== undefined) copyOwner(join(this.root, "layers", String(top)), join(directory, "upper"));
+			if (top !== undefined) copyOwner(this.store.directoryOf({ number: top }), join(directory, "upper"));
 			fs.writeFileSync(join(directory, "lower.json"), JSON.stringify(lower));
 		} catch (error) {
 			fs.rmSync(directory, { recursive: true, force: true });
@@ -146,6 +157,16 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
 		return join(this.directoryOf(id), "merged");
 	}
 
+	describe(id: string): SnapshotPaths {
+		const { upper, lower } = this.directoriesOf(id);
+		return {
+			...(lower.length > 0 && { LowerDir: lower.join(":") }),
+			UpperDir: upper,
+			WorkDir: join(this.directoryOf(id), "work"),
+			MergedDir: this.rootOf(id),
+		};
+	}
+
 	unmount(id: string): void {
 		unmount(this.rootOf(id));
 	}
@@ -154,7 +175,7 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
 		const directory = this.directoryOf(id);
 		if (!fs.existsSync(directory)) return;
 		while (unmount(join(directory, "merged"))) {}
-		this.discard(directory);
+		this.store.discard(directory);
 	}
 
 	active(): string[] {
@@ -170,73 +191,70 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
 		return text.split("\n").reduce((sum, line) => sum + Number(line), 0);
 	}
 
-	/** Ends the worker and waits for deletions under way. */
+	async changes(id: string): Promise<{ path: string; kind: "modified" | "added" | "deleted" }[]> {
+		const { changes } = await this.workers.call({ do: "changes", snapshot: this.directoriesOf(id) });
+		return [...(changes ?? [])];
+	}
+
+	archiveChanges(id: string): AsyncIterable<Uint8Array> {
+		return this.archive("archive-changes", id);
+	}
+
+	archiveRoot(id: string): AsyncIterable<Uint8Array> {
+		return this.archive("archive-root", id);
+	}
+
+	/** Ends the workers and waits for deletions under way. */
 	async [Symbol.asyncDispose](): Promise<void> {
-		this.client[Symbol.dispose]();
-		await Promise.all(this.erasing);
+		this.workers[Symbol.dispose]();
+		await this.store.settled();
 	}
 
-	private async unpack(request: ExtractRequest): Promise<{ size: number }> {
-		const number = this.next++;
-		const directory = join(this.root, "layers", String(number));
-		fs.mkdirSync(directory, { mode: 0o755 });
+	private archive(what: "archive-changes" | "archive-root", id: string): AsyncIterable<Uint8Array> {
+		const stream: LayerStream = this.workers.stream({ do: what, snapshot: this.directoriesOf(id) });
+		return asInternal(stream.pieces, `cannot archive the files of ${id}`);
+	}
+
+	private async unpack(
+		request: IngestRequest & { readonly chainId?: string; readonly onProgress?: (bytes: number) => void },
+		diffId?: string,
+	): Promise<{ chainId: string; diffId: string; size: number }> {
+		const draft = this.store.draft();
 		try {
-			if (!("path" in request.source)) throw pending();
-			const { size } = await this.client.unpack({ ...request.source, diffId: request.diffId, directory });
-			this.commit({ chainId: request.chainId, number, size });
-			return { size };
+			const { source } = request;
+			const { body, ...rest } = "body" in source ? source : { ...source, body: undefined };
+			const { directory, recipe } = draft;
+			const task = {
+				do: "unpack",
+				request: { ...rest, diffId, directory, recipe, limits: this.limits },
+				streamed: body !== undefined,
+			} as const;
+			const { unpacked } = await this.workers.call(task, body, request.onProgress);
+			if (!unpacked) throw new Error("the worker gave no result");
+			const chainId = request.chainId ?? chainIdOf(request.parentChainId, unpacked.diffId);
+			return await this.commit(chainId, unpacked, draft);
 		} catch (cause) {
-			await rm(directory, { recursive: true, force: true });
-			const full = /ENOSPC|no space left/i.test(messageOf(cause));
-			const text = full ? `no space left on device: ${messageOf(cause)}` : messageOf(cause);
-			throw new EngineError(full ? "internal" : "invalid", `cannot unpack layer ${request.diffId}: ${text}`, { cause });
+			await this.store.abandon(draft);
+			throw asUnpackError(diffId, cause);
 		}
 	}
 
-	private commit(layer: Layer): void {
-		const path = join(this.root, "index", `${layer.number}.json`);
-		fs.writeFileSync(`${path}.tmp`, JSON.stringify(layer));
-		fs.renameSync(`${path}.tmp`, path);
-		this.committed.set(layer.chainId, layer);
+	private async commit(chainId: string, unpacked: Unpacked, draft: Parameters<LayerStore["abandon"]>[0]) {
+		const { diffId, size } = unpacked;
+		// An ingested layer may turn out to be one that is here already.
+		if (this.has(chainId)) await this.store.abandon(draft);
+		else this.store.commit({ chainId, number: draft.number, ...unpacked });
+		return { chainId, diffId, size };
 	}
 
-	/** Reads the index and sweeps what a crash left. */
-	private open(): void {
-		for (const name of fs.readdirSync(join(this.root, "index"))) {
-			const path = join(this.root, "index", name);
-			if (!name.endsWith(".json")) {
-				fs.rmSync(path, { force: true });
-				continue;
-			}
-			const layer = JSON.parse(fs.readFileSync(path, "utf8")) as Layer;
-			this.committed.set(layer.chainId, layer);
-			this.next = Math.max(this.next, layer.number + 1);
-		}
-		const whole = new Set([...this.committed.values()].map((layer) => String(layer.number)));
-		for (const name of fs.readdirSync(join(this.root, "layers"))) {
-			if (!whole.has(name)) this.discard(join(this.root, "layers", name));
-		}
-		for (const name of fs.readdirSync(join(this.root, "trash"))) this.erase(join(this.root, "trash", name));
+	private recipe(layer: Layer) {
+		if (layer.diffId === undefined) throw noRecipe(layer);
+		return { directory: this.store.directoryOf(layer), recipe: this.store.recipeOf(layer), diffId: layer.diffId };
 	}
 
-	private discard(path: string): void {
-		const trash = join(this.root, "trash", `${process.pid}-${this.next++}-${Date.now()}`);
-		fs.renameSync(path, trash);
-		this.erase(trash);
-	}
-
-	private erase(path: string): void {
-		// What cannot be deleted is swept at the next open.
-		const work = rm(path, { recursive: true, force: true })
-			.catch(() => undefined)
-			.finally(() => this.erasing.delete(work));
-		this.erasing.add(work);
-	}
-
-	private layer(chainId: string): Layer {
-		const layer = this.committed.get(chainId);
-		if (!layer) throw new EngineError("internal", `layer ${chainId} is missing`);
-		return layer;
+	private directoriesOf(id: string): SnapshotDirectories {
+		const lower = this.lowerOf(id).map((number) => this.store.directoryOf({ number }));
+		return { upper: join(this.directoryOf(id), "upper"), lower };
 	}
 
 	private lowerOf(id: string): number[] {
@@ -249,8 +267,43 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
 	}
 }
 
-function pending(): EngineError {
-	return new EngineError("not-implemented", "this layer store cannot do that yet");
+/** What the source itself threw in the engine's words stays as it is. */
+function asUnpackError(diffId: string | undefined, cause: unknown): EngineError {
+	if (cause instanceof EngineError) return cause;
+	const full = /ENOSPC|no space left/i.test(messageOf(cause));
+	const text = full ? `no space left on device: ${messageOf(cause)}` : messageOf(cause);
+	const what = diffId === undefined ? "cannot unpack layer" : `cannot unpack layer ${diffId}`;
+	return new EngineError(full ? "internal" : "invalid", `${what}: ${text}`, { cause });
+}
+
+function chainIdOf(parent: string | undefined, diffId: string): string {
+	return (parent === undefined ? diffId : chainIds([parent, diffId])[1]) ?? diffId;
+}
+
+/** A source that is not needed is told so: a registry's answer would stay open. */
+function release(source: LayerSource): void {
+	if (!("body" in source)) return;
+	source.body[Symbol.asyncIterator]()
+		.return?.()
+		?.catch(() => undefined);
+}
+
+async function* asInternal(pieces: AsyncIterable<Uint8Array>, what: string): AsyncGenerator<Uint8Array> {
+	try {
+		yield* pieces;
+	} catch (cause) {
+		throw internal(what, cause);
+	}
+}
+
+function internal(what: string, cause: unknown): EngineError {
+	return new EngineError("internal", `${what}: ${messageOf(cause)}`, { cause });
+}
+
+function noRecipe(layer: Layer): EngineError {
+	const why =
+		"an earlier version unpacked it and kept no recipe for its tar: remove the image and pull or load it again";
+	return new EngineError("internal", `layer ${layer.chainId} cannot be put together: ${why}`);
 }
 
 /** The container's root directory has the owner and mode that the topmost layer gives it. */

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import tar from "tar-stream";
 import { getXattr } from "../../../sys/linux/xattr.ts";
+import { assembleLayer } from "./assemble.ts";
 import { unpackLayer } from "./unpack.ts";
 
 let base = "";
@@ -13,6 +14,7 @@ beforeEach(() => {
 	base = fs.mkdtempSync(join(tmpdir(), "unpack-"));
 	layer = join(base, "layer");
 	fs.mkdirSync(layer);
+	fs.mkdirSync(join(base, "recipe"));
 	fs.mkdirSync(join(base, "outside"));
 	fs.writeFileSync(join(base, "outside/victim"), "whole");
 });
@@ -32,7 +34,16 @@ async function unpackBytes(stored: Uint8Array, plain: Uint8Array): Promise<{ siz
 	const path = join(base, "layer.tar");
 	fs.writeFileSync(path, stored);
 	const diffId = `sha256:${new Bun.CryptoHasher("sha256").update(plain).digest("hex")}`;
-	return await unpackLayer({ path, diffId, directory: layer });
+	fs.rmSync(join(base, "recipe"), { recursive: true });
+	fs.mkdirSync(join(base, "recipe"));
+	const limits = { bytes: 1e9, entries: 1e6 };
+	const recipe = join(base, "recipe");
+	const { size, tarSize } = await unpackLayer({ path, diffId, directory: layer, recipe, limits });
+	expect(tarSize).toBe(plain.length);
+	// Whatever the tar held, it comes back byte for byte.
+	const again = Buffer.concat([...assembleLayer({ directory: layer, recipe, diffId })]);
+	expect(again.equals(plain)).toBe(true);
+	return { size };
 }
 
 const untouched = () => {

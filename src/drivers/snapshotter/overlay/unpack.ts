@@ -1,167 +1,183 @@
 import { createHash } from "node:crypto";
-import { closeSync, createReadStream, openSync, readSync, writeSync } from "node:fs";
-import type { Duplex } from "node:stream";
+import * as fs from "node:fs";
+import { Readable, type Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { createGunzip, createZstdDecompress } from "node:zlib";
-import tar from "tar-stream";
-import { type LayerEntry, LayerWriter } from "./layer-writer.ts";
+import { LayerWriter } from "./layer-writer.ts";
+import { SkeletonWriter } from "./skeleton.ts";
+import { type LayerEntry, TarReader, type TarSink } from "./tar-reader.ts";
 
 export interface UnpackRequest {
-	readonly path: string;
+	/** The file to read; left out when the bytes come as a stream. */
+	readonly path?: string;
 	readonly offset?: number;
 	readonly length?: number;
-	/** What the sha256 of the uncompressed tar must be. */
-	readonly diffId: string;
+	/** What sha256 and length of the (compressed) bytes must be. */
+	readonly digest?: string;
+	readonly size?: number;
+	/** What the sha256 of the uncompressed tar must be; left out when nobody knows yet. */
+	readonly diffId?: string;
 	/** An existing empty directory that becomes the layer. */
 	readonly directory: string;
+	/** An existing empty directory for what it takes to put the tar together again. */
+	readonly recipe: string;
+	readonly limits: UnpackLimits;
 }
 
-type PaxHeader = tar.Header & { pax?: Record<string, string> | null };
-
-interface RawExtract {
-	_header: { type: string | null };
-	_decodeLongHeader(bytes: Buffer): void;
+/** Bounds against decompression bombs. */
+export interface UnpackLimits {
+	/** Bytes of the uncompressed tar. */
+	readonly bytes: number;
+	readonly entries: number;
 }
 
-/** Unpacks one layer into an empty directory; returns the bytes of its regular files. Throws when it is damaged or not the layer announced. */
-export async function unpackLayer(request: UnpackRequest): Promise<{ size: number }> {
-	const hash = createHash("sha256");
-	const extract = tar.extract({ allowUnknownFormat: true } as object);
-	const xattrs = captureXattrs(extract as unknown as RawExtract);
-	const start = request.offset ?? 0;
-	const end = request.length === undefined ? undefined : start + request.length - 1;
-	const source = createReadStream(request.path, { start, end, highWaterMark: 256 * 1024 });
-	const hashed = async function* (chunks: AsyncIterable<Buffer>) {
-		for await (const chunk of chunks) {
-			hash.update(chunk);
-			yield chunk;
-		}
-	};
-	const decoder = decoderOf(request.path, start);
-	const sink = extract as unknown as NodeJS.WritableStream;
-	const pumped = decoder ? pipeline(source, decoder, hashed, sink) : pipeline(source, hashed, sink);
-	const written = writeEntries(extract, request.directory, xattrs).catch((error: unknown) => {
-		extract.destroy(error instanceof Error ? error : new Error(String(error)));
-		throw error;
-	});
-	const [size, pumping] = await Promise.allSettled([written, pumped]);
-	if (size.status === "rejected") throw size.reason;
-	if (pumping.status === "rejected") throw pumping.reason;
-	const diffId = `sha256:${hash.digest("hex")}`;
-	if (diffId !== request.diffId) throw new Error(`layer has diffID ${diffId}, expected ${request.diffId}`);
-	return { size: size.value };
+export interface Unpacked {
+	readonly diffId: string;
+	/** Bytes of the regular files. */
+	readonly size: number;
+	/** Bytes of the uncompressed tar. */
+	readonly tarSize: number;
 }
 
-async function writeEntries(
-	extract: ReturnType<typeof tar.extract>,
-	directory: string,
-	xattrs: () => ReadonlyMap<string, Uint8Array>,
-): Promise<number> {
-	using writer = new LayerWriter(directory);
-	let size = 0;
-	for await (const stream of extract) {
-		const entry = entryOf(stream.header as PaxHeader, xattrs());
-		const file = writer.begin(entry);
-		if (file) {
-			try {
-				for await (const chunk of stream) size += writeAll(file.fd, chunk as Uint8Array);
-			} catch (error) {
-				closeSync(file.fd);
-				throw error;
-			}
-			writer.finish(file, entry);
-		} else {
-			stream.resume();
-		}
-	}
-	writer.complete();
-	return size;
-}
-
-function writeAll(fd: number, chunk: Uint8Array): number {
-	let done = 0;
-	while (done < chunk.length) done += writeSync(fd, chunk, done);
-	return done;
-}
-
-function entryOf(header: PaxHeader, xattrs: ReadonlyMap<string, Uint8Array>): LayerEntry {
-	const type = header.type === "contiguous-file" ? "file" : header.type;
-	const allowed = ["file", "directory", "symlink", "link", "fifo", "character-device", "block-device"];
-	if (!type || !allowed.includes(type))
-		throw new Error(`tar entry ${JSON.stringify(header.name)} has an unsupported type`);
-	if (Object.keys(header.pax ?? {}).some((key) => key.startsWith("GNU.sparse."))) {
-		throw new Error(`tar entry ${JSON.stringify(header.name)} is sparse, which is not supported`);
-	}
-	const mtime = Number(header.pax?.mtime ?? Number.NaN);
-	return {
-		name: header.name,
-		type: type as LayerEntry["type"],
-		mode: header.mode ?? 0,
-		uid: Number(header.pax?.uid ?? header.uid ?? 0),
-		gid: Number(header.pax?.gid ?? header.gid ?? 0),
-		mtime: Number.isFinite(mtime) ? new Date(mtime * 1000) : (header.mtime ?? new Date(0)),
-		linkname: header.linkname ?? "",
-		devmajor: header.devmajor ?? 0,
-		devminor: header.devminor ?? 0,
-		xattrs,
-	};
-}
+/** Big pieces: the streams' cost is per piece, and one is 2 ms of gunzip. */
+const PIECE = 1024 * 1024;
+const MAGIC = 6;
 
 /**
- * tar-stream decodes pax values as UTF-8, which ruins binary ones such as security.capability: this keeps the raw bytes of the header that
- * stands before each entry. The returned function hands them out once.
+ * Unpacks one layer into an empty directory in one pass: check of the compressed bytes, decompression (on another thread), hash, tar, files, recipe.
+ * Throws when it is damaged, too large, or not the layer announced; what was written until then stays.
  */
-function captureXattrs(extract: RawExtract): () => ReadonlyMap<string, Uint8Array> {
-	let raw = new Map<string, Uint8Array>();
-	const decode = extract._decodeLongHeader.bind(extract);
-	extract._decodeLongHeader = (bytes) => {
-		if (extract._header.type === "pax-header") raw = paxXattrs(bytes);
-		decode(bytes);
+export async function unpackLayer(request: UnpackRequest, body?: AsyncIterable<Uint8Array>): Promise<Unpacked> {
+	const bytes = checked(body ?? readPieces(request), request);
+	const { head, rest } = await peek(bytes);
+	const decoder = decoderFor(head);
+	const hash = createHash("sha256");
+	using layer = new LayerSink(request);
+	const tar = new TarReader(layer);
+	let tarSize = 0;
+	const sink = async (pieces: AsyncIterable<Buffer>) => {
+		for await (const piece of pieces) {
+			tarSize += piece.length;
+			if (tarSize > request.limits.bytes)
+				throw new Error(
+					`the layer is larger than ${request.limits.bytes} bytes unpacked, which is the limit (maxLayerBytes)`,
+				);
+			hash.update(piece);
+			tar.push(piece);
+		}
 	};
-	return () => {
-		const taken = raw;
-		raw = new Map();
-		return taken;
-	};
+	if (decoder) await pipeline(Readable.from(rest), decoder, sink);
+	else await sink(rest);
+	tar.end();
+	layer.complete();
+	const diffId = `sha256:${hash.digest("hex")}`;
+	if (request.diffId !== undefined && diffId !== request.diffId)
+		throw new Error(`layer has diffID ${diffId}, expected ${request.diffId}`);
+	return { diffId, size: layer.size, tarSize };
 }
 
-const XATTR = "SCHILY.xattr.";
+/** Tar entries to files, and to the recipe. */
+class LayerSink implements TarSink, Disposable {
+	size = 0;
+	private entries = 0;
+	private readonly skeleton: SkeletonWriter;
+	private readonly attic: number;
+	private readonly writer: LayerWriter;
+	private open: { file: { fd: number; path: string }; entry: LayerEntry } | undefined;
 
-/** The SCHILY.xattr.* records of a pax header: `<length> <key>=<value>\n` each, the length counting itself. */
-export function paxXattrs(bytes: Uint8Array): Map<string, Uint8Array> {
-	const found = new Map<string, Uint8Array>();
-	let rest = Buffer.from(bytes);
-	while (rest.length > 0) {
-		const space = rest.indexOf(32);
-		const length = Number(rest.subarray(0, Math.max(space, 0)).toString());
-		if (space < 0 || !Number.isInteger(length) || length <= space + 1) break;
-		const record = rest.subarray(space + 1, length - 1);
-		const equals = record.indexOf(61);
-		const key = record.subarray(0, Math.max(equals, 0)).toString();
-		if (key.startsWith(XATTR)) found.set(key.slice(XATTR.length), record.subarray(equals + 1));
-		rest = rest.subarray(length);
+	constructor(private readonly request: UnpackRequest) {
+		this.attic = fs.openSync(request.recipe, "r");
+		this.skeleton = new SkeletonWriter(request.recipe);
+		this.writer = new LayerWriter(request.directory, { fd: this.attic, move: (path) => this.skeleton.move(path) });
 	}
-	return found;
+
+	raw(bytes: Uint8Array): void {
+		this.skeleton.raw(bytes);
+	}
+
+	begin(entry: LayerEntry): boolean {
+		const { entries } = this.request.limits;
+		if (++this.entries > entries) throw new Error(`the layer has more than ${entries} entries, which is the limit`);
+		const file = this.writer.begin(entry);
+		if (!file) return false;
+		this.open = { file, entry };
+		if (entry.size > 0) this.skeleton.file(file.path, entry.size);
+		return true;
+	}
+
+	payload(bytes: Uint8Array): void {
+		const fd = this.open?.file.fd ?? -1;
+		let done = 0;
+		while (done < bytes.length) done += fs.writeSync(fd, bytes, done);
+		this.size += done;
+	}
+
+	finish(): void {
+		if (!this.open) return;
+		const { file, entry } = this.open;
+		this.open = undefined;
+		this.writer.finish(file, entry);
+	}
+
+	complete(): void {
+		this.writer.complete();
+		this.skeleton.complete();
+	}
+
+	[Symbol.dispose](): void {
+		if (this.open) fs.closeSync(this.open.file.fd);
+		this.writer[Symbol.dispose]();
+		this.skeleton[Symbol.dispose]();
+		fs.closeSync(this.attic);
+	}
 }
 
-function decoderOf(path: string, offset: number): Duplex | undefined {
-	const magic = Buffer.alloc(6);
-	const fd = openSync(path, "r");
-	try {
-		readSync(fd, magic, 0, 6, offset);
-	} finally {
-		closeSync(fd);
+function readPieces(request: UnpackRequest): AsyncIterable<Buffer> {
+	const start = request.offset ?? 0;
+	const end = request.length === undefined ? undefined : start + request.length - 1;
+	if (request.path === undefined) throw new Error("a layer needs a file or a stream");
+	if (request.length === 0) return Readable.from([]);
+	return fs.createReadStream(request.path, { start, end, highWaterMark: PIECE });
+}
+
+/** The same bytes; throws before their end is told when digest or size are others. */
+async function* checked(pieces: AsyncIterable<Uint8Array>, request: UnpackRequest): AsyncGenerator<Buffer> {
+	const hash = request.digest === undefined ? undefined : createHash("sha256");
+	let size = 0;
+	for await (const piece of pieces) {
+		size += piece.length;
+		if (request.size !== undefined && size > request.size)
+			throw new Error(`the blob is larger than the ${request.size} bytes announced`);
+		hash?.update(piece);
+		yield Buffer.from(piece.buffer, piece.byteOffset, piece.byteLength);
 	}
-	return decoderFor(magic);
+	if (request.size !== undefined && size !== request.size)
+		throw new Error(`the blob has ${size} bytes, expected ${request.size}`);
+	const digest = hash && `sha256:${hash.digest("hex")}`;
+	if (digest !== request.digest) throw new Error(`the blob has digest ${digest}, expected ${request.digest}`);
+}
+
+/** The first bytes, and all of them again. */
+async function peek(pieces: AsyncGenerator<Buffer>): Promise<{ head: Buffer; rest: AsyncGenerator<Buffer> }> {
+	let head: Buffer = Buffer.alloc(0);
+	while (head.length < MAGIC) {
+		const next = await pieces.next();
+		if (next.done) break;
+		head = head.length === 0 ? next.value : Buffer.concat([head, next.value]);
+	}
+	const rest = async function* () {
+		if (head.length > 0) yield head;
+		yield* pieces;
+	};
+	return { head, rest: rest() };
 }
 
 /** The decompressor that these first bytes ask for; undefined for plain data. Throws for formats that are not read. */
-function decoderFor(magic: Buffer): Duplex | undefined {
-	if (magic.readUInt16BE(0) === 0x1f8b) return createGunzip();
-	if (magic.readUInt32LE(0) === 0xfd2fb528) return createZstdDecompress();
-	if (magic.toString("latin1").startsWith("\xfd7zXZ"))
-		throw new Error("xz compression is not supported: allowed are gzip, zstd and none");
-	if (magic.toString("latin1").startsWith("BZh"))
-		throw new Error("bzip2 compression is not supported: allowed are gzip, zstd and none");
+function decoderFor(head: Buffer): Transform | undefined {
+	const magic = head.toString("latin1", 0, MAGIC);
+	if (magic.startsWith("\x1f\x8b")) return createGunzip({ chunkSize: PIECE });
+	if (magic.startsWith("\x28\xb5\x2f\xfd")) return createZstdDecompress({ chunkSize: PIECE });
+	const refused = magic.startsWith("\xfd7zXZ") ? "xz" : magic.startsWith("BZh") ? "bzip2" : undefined;
+	if (refused) throw new Error(`${refused} compression is not supported: allowed are gzip, zstd and none`);
 	return undefined;
 }
