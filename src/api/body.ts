@@ -11,6 +11,7 @@ type Shape<F extends Record<string, Decode<unknown>>> = { [K in keyof F]: Return
 /** Reads and decodes the body. An empty one is an error in docker's words. */
 export async function readJson<T>(request: Request, decode: Decode<T>, root: string): Promise<T> {
 	const text = await readText(request);
+	checkContentType(request, text);
 	if (text.trim() === "") throw invalid("invalid JSON: got EOF while reading request body");
 	return decode(parseJson(text), root);
 }
@@ -18,7 +19,16 @@ export async function readJson<T>(request: Request, decode: Decode<T>, root: str
 /** As readJson, but an empty body decodes as an empty object: old clients send none. */
 export async function readOptionalJson<T>(request: Request, decode: Decode<T>, root: string): Promise<T> {
 	const text = await readText(request);
+	checkContentType(request, text);
 	return decode(text.trim() === "" ? {} : parseJson(text), root);
+}
+
+/** docker takes nothing but what says that it is JSON. */
+function checkContentType(request: Request, text: string): void {
+	const type = request.headers.get("content-type") ?? "";
+	if (text === "" || /^application\/json *(;|$)/i.test(type)) return;
+	if (type === "") throw invalid("malformed Content-Type header (): mime: no media type");
+	throw invalid(`unsupported Content-Type header (${type}): must be 'application/json'`);
 }
 
 export function parseJson(text: string): unknown {

@@ -23,7 +23,16 @@ export function statusOf(error: unknown): number {
 export function errorResponse(error: unknown): Response {
 	const status = statusOf(error);
 	if (status === 304) return new Response(null, { status });
+	// Clients of before 1.24 read plain text.
+	if (isTooOld(error)) {
+		const headers = { "content-type": "text/plain; charset=utf-8", "x-content-type-options": "nosniff" };
+		return new Response(`${messageOf(error)}\n`, { status, headers });
+	}
 	return Response.json({ message: messageOf(error) }, { status });
+}
+
+function isTooOld(error: unknown): boolean {
+	return error instanceof EngineError && /^client version \S+ is too old\./.test(error.message);
 }
 
 /** What dockerd answers to an unknown path and to a known path with another method alike. */

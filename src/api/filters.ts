@@ -25,13 +25,13 @@ export class Filters {
 }
 
 /** Reads `filters` in both of docker's forms, {"k":["v"]} and {"k":{"v":true}}; a name outside `allowed` is refused. */
-export function filtersOf(query: URLSearchParams, allowed: readonly string[]): Filters {
+export function filtersOf(query: URLSearchParams, allowed: readonly string[] | "any"): Filters {
 	const text = query.get("filters");
 	const values = new Map<string, string[]>();
 	if (!text) return new Filters(values);
 	const parsed = parse(text);
 	for (const [name, value] of Object.entries(parsed)) {
-		if (!allowed.includes(name)) throw invalid(`invalid filter '${name}'`);
+		if (allowed !== "any" && !allowed.includes(name)) throw invalid(`invalid filter '${name}'`);
 		values.set(name, valuesOf(name, value));
 	}
 	return new Filters(values);
@@ -64,7 +64,7 @@ export function boolFilter(filters: Filters, name: string): boolean | undefined 
 	const values = filters.get(name).map((value) => {
 		if (["1", "true"].includes(value.toLowerCase())) return true;
 		if (["0", "false"].includes(value.toLowerCase())) return false;
-		throw invalid(`invalid filter '${name}=${value}'`);
+		throw invalid(`invalid filter '${name}=[${value}]'`);
 	});
 	return values.length === 0 ? undefined : values.includes(true);
 }
@@ -76,12 +76,12 @@ export function matchesLabel(labels: Readonly<Record<string, string>>, wanted: s
 	return Object.hasOwn(labels, wanted.slice(0, at)) && labels[wanted.slice(0, at)] === wanted.slice(at + 1);
 }
 
-/** Docker's regular-expression match with its fall-backs: equal, regex, and a name with or without its slash. */
+/** Docker's match: equal or a regular expression; what is none matches nothing. */
 export function matchesPattern(value: string, pattern: string): boolean {
 	if (value === pattern) return true;
 	try {
 		return new RegExp(pattern).test(value);
 	} catch {
-		throw invalid(`invalid filter: not a regular expression: ${pattern}`);
+		return false;
 	}
 }

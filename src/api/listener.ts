@@ -105,6 +105,10 @@ export class Listener {
 		try {
 			const { minor, rest } = splitVersion(message.url ?? "/");
 			const method = message.method ?? "GET";
+			// docker knows OPTIONS of every path, and HEAD of these two alone.
+			if (method === "OPTIONS") return await sendResponse(reply, new Response(null, { status: 200 }), this.fixed);
+			if (method === "HEAD" && !/^\/_ping$|\/archive(\?|$)/.test(rest))
+				throw new EngineError("not-found", "page not found");
 			if (rest === "/_ping" && (method === "GET" || method === "HEAD")) return this.ping(reply, method);
 			if (method === "GET" && /^\/containers\/json(\?|$)/.test(rest)) return await this.containerList(rest, reply);
 			const target = hijackTarget(method, rest);

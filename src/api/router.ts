@@ -35,7 +35,7 @@ export type Route = AnyElysia;
 /** All routes but those that take a socket over; a function from request to reply that never throws. */
 export function createRouter(services: ApiServices, list: ContainerList): (request: Request) => Promise<Response> {
 	const { containers, execs, sandboxes, facts, log } = services;
-	const app = new Elysia().onError(({ code, error, request }) => {
+	const app = new Elysia({ strictPath: true }).onError(({ code, error, request }) => {
 		if (code === "NOT_FOUND") return pageNotFound();
 		if (!(error instanceof EngineError)) {
 			log.error("request failed", { method: request.method, url: request.url, error, stack: stackOf(error) });

@@ -5,10 +5,10 @@ export const MIN_API_VERSION = "1.24";
 
 /** Splits `/v1.44/containers/json` into version 44 and the rest; without a prefix the newest counts. Throws docker's texts. */
 export function splitVersion(path: string): { minor: number; rest: string } {
-	const match = /^\/v(\d{1,4})\.(\d{1,4})(?=\/|$|\?)/.exec(path);
+	const match = /^\/v(\d{1,4})(?:\.(\d{1,4}))?(?=\/|$|\?)/.exec(path);
 	if (!match) return { minor: 51, rest: path };
-	const version = `${match[1]}.${match[2]}`;
-	const rank = Number(match[1]) * 10_000 + Number(match[2]);
+	const version = match[2] === undefined ? `${match[1]}` : `${match[1]}.${match[2]}`;
+	const rank = Number(match[1]) * 10_000 + Number(match[2] ?? 0);
 	if (rank > 10_051) {
 		throw invalid(`client version ${version} is too new. Maximum supported API version is ${API_VERSION}`);
 	}

@@ -1,6 +1,8 @@
 import { createHash } from "node:crypto";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statfsSync } from "node:fs";
 import { arch, cpus, hostname, machine, release, totalmem } from "node:os";
+import { basename } from "node:path";
+import { installedInit } from "../engine/containers/init.ts";
 import type { SystemFacts } from "../engine/system.ts";
 
 /** Reads what the machine is. `build` and `runtime` come from the caller, who knows them. */
@@ -34,6 +36,9 @@ export function gatherSystemFacts(build: {
 		dataRoot: build.dataRoot,
 		insecureRegistries: build.insecureRegistries,
 		storageDriver: "overlay2",
+		backingFilesystem: filesystemName(statfsSync(build.dataRoot).type),
+		initBinary: basename(installedInit() ?? ""),
+		openFiles: () => readdirSync("/proc/self/fd").length,
 		ipv4Forwarding: () => readText("/proc/sys/net/ipv4/ip_forward").trim() === "1",
 	};
 }
@@ -45,6 +50,22 @@ export function parseOsRelease(text: string): Record<string, string> {
 		return match ? [[match[1], match[2] ?? match[3] ?? match[4] ?? ""]] : [];
 	});
 	return Object.fromEntries(entries);
+}
+
+/** Magic numbers of statfs(2); ext2 to ext4 share one. */
+const FILESYSTEMS: Record<number, string> = {
+	61267: "extfs",
+	1481003842: "xfs",
+	2435016766: "btrfs",
+	16914836: "tmpfs",
+	2035054128: "overlayfs",
+	801189825: "zfs",
+	4076150800: "f2fs",
+};
+
+/** docker's name of a file system by its magic number. */
+export function filesystemName(magic: number): string {
+	return FILESYSTEMS[magic >>> 0] ?? "<unknown>";
 }
 
 function securityOptions(): string[] {

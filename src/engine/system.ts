@@ -26,6 +26,12 @@ export interface SystemFacts {
 	readonly dataRoot: string;
 	readonly insecureRegistries: readonly string[];
 	readonly storageDriver: string;
+	/** Of the data root, by docker's names: extfs, xfs, btrfs, overlayfs, tmpfs. */
+	readonly backingFilesystem: string;
+	/** Name of the static init that --init runs; "" without one. */
+	readonly initBinary: string;
+	/** File descriptors of the daemon now. */
+	openFiles(): number;
 	/** Whether IPv4 is forwarded now. */
 	ipv4Forwarding(): boolean;
 }

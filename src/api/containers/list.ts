@@ -24,7 +24,7 @@ const FILTERS = [
 	"status",
 	"volume",
 ];
-const STATUSES = ["created", "restarting", "running", "removing", "paused", "exited", "dead"];
+const STATUSES = ["created", "running", "paused", "restarting", "removing", "exited", "dead"];
 const HEALTHS = ["none", "starting", "healthy", "unhealthy"];
 
 /** `GET /containers/json`, drawn once per query, change and second: nothing in it moves faster. */
@@ -52,8 +52,8 @@ export class ContainerList {
 	private async rows(query: URLSearchParams, now: number) {
 		const filters = filtersOf(query, FILTERS);
 		const limit = intOf(query, "limit") ?? 0;
-		const all = boolOf(query, "all") || limit > 0 || filters.has("status") || filters.has("exited");
-		const chosen = this.select(filters, all || filters.has("before") || filters.has("since"));
+		const all = boolOf(query, "all") || limit > 0 || filters.has("status");
+		const chosen = this.select(filters, all);
 		const cut = limit > 0 ? chosen.slice(0, limit) : chosen;
 		const rows = cut.map((record) => summaryView(record, now, this.imageName(record)));
 		if (!boolOf(query, "size")) return rows;
@@ -111,17 +111,25 @@ export class ContainerList {
 
 function check(filters: Filters): void {
 	for (const status of filters.get("status")) {
-		if (!STATUSES.includes(status)) throw invalid(`invalid filter 'status=${status}'`);
+		if (!STATUSES.includes(status)) throw notOneOf("status", "state", status, STATUSES);
 	}
 	for (const health of filters.get("health")) {
-		if (!HEALTHS.includes(health)) throw invalid(`invalid filter 'health=${health}'`);
+		if (!HEALTHS.includes(health)) throw notOneOf("health", "health", health, HEALTHS);
 	}
 	for (const code of filters.get("exited")) {
-		if (!/^-?\d+$/.test(code)) throw invalid(`invalid filter 'exited=${code}'`);
+		if (!/^-?\d+$/.test(code)) {
+			throw invalid(`invalid filter 'exited=${code}': strconv.Atoi: parsing ${JSON.stringify(code)}: invalid syntax`);
+		}
 	}
 	for (const port of [...filters.get("expose"), ...filters.get("publish")]) {
 		if (!/^\d{1,5}(-\d{1,5})?(\/(tcp|udp|sctp))?$/.test(port)) throw invalid(`invalid port: ${port}`);
 	}
+}
+
+function notOneOf(filter: string, noun: string, value: string, allowed: readonly string[]) {
+	return invalid(
+		`invalid filter '${filter}=${value}': invalid value for ${noun} (${value}): must be one of ${allowed.join(", ")}`,
+	);
 }
 
 function matches(record: ContainerRecord, filters: Filters): boolean {
@@ -133,7 +141,6 @@ function matches(record: ContainerRecord, filters: Filters): boolean {
 		filters.any("status", (status) => state.status === status) &&
 		filters.any("exited", (code) => state.status === "exited" && state.exitCode === Number(code)) &&
 		filters.any("health", (health) => health === "none") &&
-		filters.any("isolation", (isolation) => isolation === "default") &&
 		filters.any("network", (network) => onNetwork(record, network)) &&
 		filters.any("volume", (volume) => mountsAt(record, volume)) &&
 		filters.any("publish", (port) => publishes(record, port)) &&

@@ -43,7 +43,8 @@ export function containerRoutes(
 		})
 		.post(
 			"/containers/:id/start",
-			async ({ params }) => {
+			async ({ request, params }) => {
+				refuseStartOptions(request);
 				await containers.start(params.id);
 				return noContent();
 			},
@@ -133,6 +134,14 @@ async function createRequest(request: Request): Promise<CreateRequest> {
 		name: query.get("name") || undefined,
 		platform: query.get("platform") || undefined,
 	};
+}
+
+/** A HostConfig at start went away with API 1.24; a body of up to 7 bytes (null, {}) is what some clients send. */
+function refuseStartOptions({ headers, url }: Request): void {
+	if (headers.has("transfer-encoding") || Number(headers.get("content-length") ?? 0) > 7) {
+		throw invalid("starting container with non-empty request body was deprecated since API v1.22 and removed in v1.24");
+	}
+	if (new URL(url).searchParams.get("checkpoint")) throw invalid("checkpoint is only supported in experimental mode");
 }
 
 function stopOptions(request: Request): { signal?: string; timeout?: number } {

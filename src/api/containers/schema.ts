@@ -293,6 +293,3 @@ export const decodeCreate: Decode<{ config: ContainerConfig; hostConfig: HostCon
 	}
 	return { config, hostConfig };
 };
-
-/** Bodies of `POST /containers/{id}/start`: a HostConfig there went away with API 1.24. */
-export const decodeEmpty = emptyObject;

@@ -1,21 +1,57 @@
 import { Elysia } from "elysia";
 import type { NetworkRecord, Sandboxes } from "../../engine/sandboxes/contract.ts";
 import { EngineError } from "../../shared/errors.ts";
+import { invalid } from "../errors.ts";
 import { boolFilter, type Filters, filtersOf, matchesLabel, matchesPattern } from "../filters.ts";
 import { queryOf } from "../query.ts";
 import { networkView } from "./view.ts";
 
 const FILTERS = ["dangling", "driver", "id", "label", "name", "scope", "type"];
 
-/** The networks noun: reading the predefined ones. */
+const RAW = { parse: "none" } as const;
+
+/** The networks noun: reading the predefined ones, which cannot be removed. */
 export function networkRoutes(sandboxes: Sandboxes) {
 	return new Elysia()
 		.get("/networks", ({ request }) => {
 			const filters = filtersOf(queryOf(request), FILTERS);
+			checkFilters(filters);
 			const found = sandboxes.networks().filter((network) => matches(network, filters));
 			return Response.json(found.map((network) => networkView(network, false)));
 		})
-		.get("/networks/:id", ({ params }) => Response.json(networkView(find(sandboxes.networks(), params.id), true)));
+		.get("/networks/:id", ({ request, params }) => {
+			const query = queryOf(request);
+			checkVerbose(query.get("verbose"));
+			const scope = query.get("scope") || "local";
+			return Response.json(networkView(find(scope === "local" ? sandboxes.networks() : [], params.id), true));
+		})
+		.post("/networks/prune", () => Response.json({ NetworksDeleted: null }), RAW)
+		.delete(
+			"/networks/:id",
+			({ params }) => {
+				const { name } = find(sandboxes.networks(), params.id);
+				throw new EngineError("forbidden", `${name} is a pre-defined network and cannot be removed`);
+			},
+			RAW,
+		);
+}
+
+/** Go's booleans: this one query value is read by strconv. */
+function checkVerbose(text: string | null): void {
+	if (!text || /^(1|0|t|f|true|false)$/i.test(text)) return;
+	throw invalid(
+		`invalid value for verbose: ${text}: strconv.ParseBool: parsing ${JSON.stringify(text)}: invalid syntax`,
+	);
+}
+
+function checkFilters(filters: Filters): void {
+	for (const type of filters.get("type")) {
+		if (type !== "builtin" && type !== "custom") throw invalid(`invalid filter: 'type'='${type}'`);
+	}
+	for (const value of filters.get("dangling")) {
+		if (/^(1|0|true|false)$/i.test(value)) continue;
+		throw invalid('invalid value for filter \'dangling\', must be "true" (or "1"), or "false" (or "0")');
+	}
 }
 
 function find(networks: readonly NetworkRecord[], ref: string): NetworkRecord {

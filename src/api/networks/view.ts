@@ -20,8 +20,21 @@ export function networkView(network: NetworkRecord, withContainers: boolean) {
 		ConfigFrom: { Network: "" },
 		ConfigOnly: false,
 		Containers: withContainers ? Object.fromEntries(network.endpoints.map(endpointView)) : {},
-		Options: network.bridge ? { "com.docker.network.bridge.name": network.bridge } : {},
+		Options: network.bridge ? bridgeOptions(network.bridge) : {},
 		Labels: {},
+	};
+}
+
+/** What the one bridge there is does, by docker's names for it: containers reach each other and the outside, ports are published on all addresses. */
+function bridgeOptions(name: string) {
+	const option = "com.docker.network.bridge";
+	return {
+		[`${option}.default_bridge`]: "true",
+		[`${option}.enable_icc`]: "true",
+		[`${option}.enable_ip_masquerade`]: "true",
+		[`${option}.host_binding_ipv4`]: "0.0.0.0",
+		[`${option}.name`]: name,
+		"com.docker.network.driver.mtu": "1500",
 	};
 }
 

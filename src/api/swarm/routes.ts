@@ -1,25 +1,54 @@
 import { Elysia } from "elysia";
 import { EngineError } from "../../shared/errors.ts";
+import { filtersOf } from "../filters.ts";
+import { queryOf } from "../query.ts";
 
+const RAW = { parse: "none" } as const;
 const NOUNS = ["swarm", "nodes", "services", "tasks", "secrets", "configs"];
 const TEXT =
 	'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm and try again.';
 
 /** Swarm and plugins, answered as by an engine that has neither. */
 export function swarmRoutes() {
-	const app = new Elysia().get("/plugins", () => Response.json([]));
+	const app = new Elysia();
 	const refuse = () => {
 		throw new EngineError("unavailable", TEXT);
 	};
 	for (const noun of NOUNS) {
 		app.get(`/${noun}`, refuse);
-		if (noun !== "swarm") app.get(`/${noun}/:id`, refuse).delete(`/${noun}/:id`, refuse);
-		if (noun !== "swarm") app.post(`/${noun}/create`, refuse).post(`/${noun}/:id/update`, refuse);
+		if (noun === "swarm") continue;
+		app.get(`/${noun}/:id`, refuse).delete(`/${noun}/:id`, refuse, RAW);
+		app.post(`/${noun}/create`, refuse, RAW).post(`/${noun}/:id/update`, refuse, RAW);
 	}
 	return app
-		.post("/swarm/leave", refuse)
-		.post("/swarm/update", refuse)
+		.post(
+			"/swarm/leave",
+			() => {
+				throw new EngineError("unavailable", "This node is not part of a swarm");
+			},
+			RAW,
+		)
+		.post("/swarm/update", refuse, RAW)
+		.post("/swarm/unlock", refuse, RAW)
 		.get("/swarm/unlockkey", refuse)
 		.get("/services/:id/logs", refuse)
-		.get("/tasks/:id/logs", refuse);
+		.get("/tasks/:id/logs", refuse)
+		.use(pluginRoutes());
+}
+
+function pluginRoutes() {
+	const missing = ({ params }: { params: { name: string } }) => {
+		throw new EngineError("not-found", `plugin ${JSON.stringify(params.name)} not found`);
+	};
+	const app = new Elysia()
+		.get("/plugins", ({ request }) => {
+			filtersOf(queryOf(request), ["enabled", "capability"]);
+			return Response.json([]);
+		})
+		.get("/plugins/:name/json", missing)
+		.delete("/plugins/:name", missing, RAW);
+	for (const action of ["enable", "disable", "upgrade", "push", "set"]) {
+		app.post(`/plugins/:name/${action}`, missing, RAW);
+	}
+	return app;
 }

@@ -8,25 +8,9 @@ import { invalid } from "../errors.ts";
 import { type Filters, filtersOf, matchesLabel } from "../filters.ts";
 import { queryOf, timeOf } from "../query.ts";
 import { streamResponse } from "../stream.ts";
+import { versionOf } from "../version.ts";
 import { diskUsage } from "./disk-usage.ts";
 import { eventLine, infoView, versionView } from "./view.ts";
-
-const FILTERS = [
-	"config",
-	"container",
-	"daemon",
-	"event",
-	"image",
-	"label",
-	"network",
-	"node",
-	"plugin",
-	"scope",
-	"secret",
-	"service",
-	"type",
-	"volume",
-];
 
 /** What is about the engine as a whole. `/_ping` is answered by the listener. */
 export function systemRoutes(of: {
@@ -38,14 +22,15 @@ export function systemRoutes(of: {
 }) {
 	return new Elysia()
 		.get("/version", () => Response.json(versionView(of.facts)))
-		.get("/info", () => Response.json(infoView(of.facts, of.containers, of.images)))
+		.get("/info", ({ request }) => Response.json(infoView(of.facts, of.containers, of.images, versionOf(request))))
 		.get("/events", ({ request }) => eventsReply(of.events, request))
 		.get("/system/df", async ({ request }) => Response.json(await diskUsage(of.images, of.list, queryOf(request))));
 }
 
 function eventsReply(events: Events, request: Request): Response {
 	const query = queryOf(request);
-	const filters = filtersOf(query, FILTERS);
+	// docker refuses no filter here, and one that it does not know selects nothing away.
+	const filters = filtersOf(query, "any");
 	const range = { since: timeOf(query, "since"), until: timeOf(query, "until") };
 	if (range.since !== undefined && range.until !== undefined && range.until < range.since) {
 		throw invalid(`\`since\` time (${query.get("since")}) cannot be after \`until\` time (${query.get("until")})`);

@@ -31,8 +31,8 @@ export function versionView(facts: SystemFacts) {
 	};
 }
 
-/** `GET /info`. */
-export function infoView(facts: SystemFacts, containers: Containers, images: Images) {
+/** `GET /info`. `minor` is the client's API version: fields come and go with it. */
+export function infoView(facts: SystemFacts, containers: Containers, images: Images, minor: number) {
 	const records = containers.list();
 	const count = (status: string) => records.filter((record) => record.state.status === status).length;
 	const [running, paused] = [count("running") + count("restarting"), count("paused")];
@@ -44,7 +44,11 @@ export function infoView(facts: SystemFacts, containers: Containers, images: Ima
 		ContainersStopped: records.length - running - paused,
 		Images: images.list().length,
 		Driver: facts.storageDriver,
-		DriverStatus: [["Backing Filesystem", "overlayfs"]],
+		DriverStatus: [
+			["Backing Filesystem", facts.backingFilesystem],
+			["Supports d_type", "true"],
+			["userxattr", "false"],
+		],
 		Plugins: {
 			Volume: ["local"],
 			Network: ["bridge", "host", "null"],
@@ -54,7 +58,7 @@ export function infoView(facts: SystemFacts, containers: Containers, images: Ima
 		...limitsView(),
 		...machineView(facts),
 		IndexServerAddress: "https://index.docker.io/v1/",
-		RegistryConfig: registryView(facts),
+		RegistryConfig: registryView(facts, minor),
 		GenericResources: null,
 		HttpProxy: "",
 		HttpsProxy: "",
@@ -67,13 +71,22 @@ export function infoView(facts: SystemFacts, containers: Containers, images: Ima
 		Swarm: SWARM,
 		LiveRestoreEnabled: true,
 		Isolation: "",
-		InitBinary: "",
+		InitBinary: facts.initBinary,
 		ContainerdCommit: { ID: "" },
-		RuncCommit: { ID: facts.runtime.version },
+		RuncCommit: { ID: facts.runtime.version, ...(minor < 49 && { Expected: facts.runtime.version }) },
 		InitCommit: { ID: "" },
-		SecurityOptions: facts.securityOptions,
+		SecurityOptions: minor < 25 ? facts.securityOptions.map(optionName) : facts.securityOptions,
+		CDISpecDirs: [],
+		...(minor >= 49 && { FirewallBackend: { Driver: "nftables" } }),
+		// docker says false to all who still ask
+		...(minor < 50 && { BridgeNfIptables: false, BridgeNfIp6tables: false }),
 		Warnings: null,
 	};
+}
+
+/** `name=seccomp,profile=builtin` was `seccomp` before 1.25. */
+function optionName(option: string): string {
+	return /^name=([^,]*)/.exec(option)?.[1] ?? option;
 }
 
 const SWARM = {
@@ -102,7 +115,7 @@ function machineView(facts: SystemFacts) {
 	return {
 		IPv4Forwarding: facts.ipv4Forwarding(),
 		Debug: false,
-		NFd: 0,
+		NFd: facts.openFiles(),
 		NGoroutines: 0,
 		SystemTime: nowNano(),
 		LoggingDriver: "json-file",
@@ -121,7 +134,7 @@ function machineView(facts: SystemFacts) {
 	};
 }
 
-function registryView(facts: SystemFacts) {
+function registryView(facts: SystemFacts, minor: number) {
 	const index = (name: string, secure: boolean) => ({
 		Name: name,
 		Mirrors: [],
@@ -133,6 +146,7 @@ function registryView(facts: SystemFacts) {
 		InsecureRegistryCIDRs: ["::1/128", "127.0.0.0/8"],
 		IndexConfigs: Object.fromEntries([["docker.io", index("docker.io", true)] as const, ...insecure]),
 		Mirrors: null,
+		...(minor < 47 && { AllowNondistributableArtifactsCIDRs: null, AllowNondistributableArtifactsHostnames: null }),
 	};
 }
 

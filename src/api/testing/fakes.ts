@@ -172,7 +172,14 @@ export function fakeImages(): Images {
 		usage: () => ({ sharedSizes: new Map(), layersSize: 0 }),
 		manifests: () => [],
 		userCount: () => 0,
+		describe: async (name) => {
+			throw missing(name);
+		},
+		search: async () => [],
+		login: async () => ({ status: "Login Succeeded", identityToken: "" }),
+		async *save() {},
 		async *pull() {},
+		async *push() {},
 		async *load() {},
 		importTar: async () => "sha256:0",
 		tag: () => {},
@@ -226,5 +233,8 @@ export const FAKE_FACTS: SystemFacts = {
 	dataRoot: "/data",
 	insecureRegistries: [],
 	storageDriver: "overlay2",
+	backingFilesystem: "extfs",
+	initBinary: "docker-init",
+	openFiles: () => 9,
 	ipv4Forwarding: () => true,
 };

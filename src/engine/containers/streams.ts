@@ -114,6 +114,7 @@ function empty(): Duplex {
 export async function resize(context: Context, ref: string, rows: number, columns: number): Promise<void> {
 	const record = find(context, ref);
 	if (!isRunning(record.state)) throw notRunning(record.id);
-	await context.runtime.resize(record.id, rows, columns);
+	// Without a terminal there is nothing to do, and docker says so to nobody.
+	if (record.config.Tty) await context.runtime.resize(record.id, rows, columns);
 	publish(context, record, "resize", { height: String(rows), width: String(columns) });
 }
