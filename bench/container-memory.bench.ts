@@ -3,6 +3,8 @@ import { act, createContainer, removeBenchContainers, withConnection } from "./l
 import { ancestors, enginePids, pssOf } from "./lib/memory.ts";
 
 const COUNT = 20;
+/** An engine may give back what a busy time took: Foredeck in the first quiet second, Go within a few. */
+const SETTLE_MS = 4_000;
 
 /** What each running container adds beside its own processes: growth of the engine, shims, monitors, proxies. */
 export const bench: Bench = {
@@ -13,6 +15,7 @@ export const bench: Bench = {
 	bar: 0.6,
 	async measure(engine) {
 		if (engine.pids.length === 0) throw new Error("the engine's process is not known: give --pids NAME=PID,...");
+		await Bun.sleep(SETTLE_MS);
 		const before = pssOf(enginePids(engine));
 		const own = new Set<number>();
 		await withConnection(engine, async (connection) => {
@@ -23,7 +26,7 @@ export const bench: Bench = {
 				own.add(State.Pid);
 			}
 		});
-		await Bun.sleep(500);
+		await Bun.sleep(SETTLE_MS);
 		const pids = new Set([...enginePids(engine), ...[...own].flatMap(ancestors)]);
 		for (const pid of own) pids.delete(pid);
 		const after = pssOf(pids);
