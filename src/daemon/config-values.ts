@@ -73,6 +73,24 @@ export function parseRegistry(text: string, label: string): string {
 	throw bad(label, text, "must be HOST or HOST:PORT");
 }
 
+/** A mirror's base: scheme and host, no credentials, path or query. */
+export function parseMirror(text: string, label: string): string {
+	const url = URL.canParse(text) ? new URL(text) : undefined;
+	const plain = url && (url.protocol === "https:" || url.protocol === "http:") && url.username === "";
+	if (plain && url.pathname === "/" && url.search === "" && url.hash === "") return text.replace(/\/$/, "");
+	throw bad(label, text, "must be http:// or https:// and HOST[:PORT], nothing behind it");
+}
+
+const SIZE_UNITS: Record<string, number> = { "": 1, k: 1024, m: 1024 ** 2, g: 1024 ** 3, t: 1024 ** 4 };
+
+/** Bytes of `1048576`, `512m`, `64g`. */
+export function parseSize(text: string, label: string): number {
+	const [, digits, unit = ""] = /^(\d{1,15})([kmgt]?)b?$/i.exec(text) ?? [];
+	const bytes = Number(digits) * (SIZE_UNITS[unit.toLowerCase()] ?? 1);
+	if (digits !== undefined && bytes > 0 && Number.isSafeInteger(bytes)) return bytes;
+	throw bad(label, text, "must be a number above 0 with k, m, g or t, such as 64g");
+}
+
 /** `a.b.c.d:port`, `host:port` or `[v6]:port`; the parts that cannot be read are undefined. */
 function splitAddress(text: string): { address?: string; port?: number } {
 	const match = /^(?:\[([0-9a-fA-F:]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(text);

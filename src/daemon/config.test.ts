@@ -24,6 +24,9 @@ describe("resolveConfig", () => {
 			domain: "fd.local",
 			dns: { address: "127.0.0.153", port: 53 },
 			insecureRegistries: [],
+			registryMirrors: [],
+			registryCertificates: "/etc/docker/certs.d",
+			maxLayerBytes: 64 * 1024 ** 3,
 		});
 		expect(entries.every((entry) => entry.source === "default")).toBe(true);
 	});
@@ -55,6 +58,22 @@ describe("resolveConfig", () => {
 
 	test("the instance in the file moves the default roots", () => {
 		expect(withFile({ instance: "lab" }).options.dataRoot).toBe("/var/lib/foredeck-lab");
+	});
+
+	test("a mirror is a bare URL, a size has a unit; anything else is refused by name", () => {
+		const argv = ["--registry-mirror", "https://mirror.test/", "--max-layer-size", "512m"];
+		const { options } = resolveConfig(argv, noFile);
+		expect([options.registryMirrors, options.maxLayerBytes]).toEqual([["https://mirror.test"], 512 * 1024 ** 2]);
+		for (const [flag, value] of [
+			["registry-mirror", "mirror.test"],
+			["registry-mirror", "https://user:secret@mirror.test"],
+			["registry-mirror", "https://mirror.test/path"],
+			["max-layer-size", "0"],
+			["max-layer-size", "many"],
+			["registry-certs", "relative"],
+		] as const) {
+			expect(() => resolveConfig([`--${flag}`, value], noFile)).toThrow(`bad --${flag}`);
+		}
 	});
 
 	test("an IPv6 resolver address is read with its brackets", () => {

@@ -8,8 +8,10 @@ import {
 	parseHost,
 	parseInstance,
 	parseLogLevel,
+	parseMirror,
 	parsePath,
 	parseRegistry,
+	parseSize,
 } from "./config-values.ts";
 import type { DaemonOptions } from "./options.ts";
 import { defaultDataRoot, defaultHost, defaultRunRoot } from "./paths.ts";
@@ -30,7 +32,10 @@ export type SettingName =
 	| "log-level"
 	| "domain"
 	| "dns"
-	| "insecure-registry";
+	| "insecure-registry"
+	| "registry-mirror"
+	| "registry-certs"
+	| "max-layer-size";
 
 export const FLAGS: readonly Flag[] = [
 	{ name: "data-root", value: "DIR", repeatable: false, help: "images, containers, database" },
@@ -46,6 +51,14 @@ export const FLAGS: readonly Flag[] = [
 		repeatable: true,
 		help: "registry spoken to without verified TLS",
 	},
+	{ name: "registry-mirror", value: "URL", repeatable: true, help: "asked for images of docker.io before it is" },
+	{
+		name: "registry-certs",
+		value: "DIR",
+		repeatable: false,
+		help: "HOST[:PORT]/*.crt: a registry's CA; *.cert and *.key: ours for it",
+	},
+	{ name: "max-layer-size", value: "SIZE", repeatable: false, help: "an unpacked layer's limit, such as 64g" },
 ];
 
 /** One line of `foredeck config print`. `source` is `default`, `flag` or `file PATH`. */
@@ -104,6 +117,9 @@ function assemble(find: (name: SettingName) => Given | undefined): ResolvedConfi
 		domain: one("domain", "fd.local", parseDomain),
 		dns: one("dns", "127.0.0.153:53", parseDns),
 		insecureRegistries: many("insecure-registry", [], parseRegistry),
+		registryMirrors: many("registry-mirror", [], parseMirror),
+		registryCertificates: one("registry-certs", "/etc/docker/certs.d", parsePath),
+		maxLayerBytes: one("max-layer-size", "64g", parseSize),
 	};
 	if (options.hosts.length === 0) throw new UsageError("bad host: the list is empty, at least one address is needed");
 	if (options.dataRoot === options.runRoot) {

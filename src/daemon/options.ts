@@ -13,4 +13,10 @@ export interface DaemonOptions {
 	/** host resolver, 127.0.0.153:53 */
 	readonly dns: { readonly address: string; readonly port: number };
 	readonly insecureRegistries: readonly string[];
+	/** https://mirror.example[:port], asked before docker.io */
+	readonly registryMirrors: readonly string[];
+	/** /etc/docker/certs.d: private CAs and client certificates by registry */
+	readonly registryCertificates: string;
+	/** bytes that one layer's tar may have, uncompressed */
+	readonly maxLayerBytes: number;
 }

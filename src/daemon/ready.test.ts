@@ -17,6 +17,9 @@ const options: DaemonOptions = {
 	domain: "fd.local",
 	dns: { address: "127.0.0.9", port: 5300 },
 	insecureRegistries: [],
+	registryMirrors: [],
+	registryCertificates: "/none",
+	maxLayerBytes: 1,
 };
 
 const MSG_DONTWAIT = 0x40;

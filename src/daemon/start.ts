@@ -4,6 +4,7 @@ import { createApi } from "../api/api.ts";
 import { imageRoutes } from "../api/images/routes.ts";
 import { createContent } from "../drivers/content/spool.ts";
 import { createJsonFileLogReader } from "../drivers/log/json-file/reader.ts";
+import { createRegistry } from "../drivers/registry/registry.ts";
 import { createRuntimeDriver, enterEngineMountNamespace, stopSupervisor } from "../drivers/runtime/create.ts";
 import { seccompAnnotation } from "../drivers/runtime/seccomp/annotation.ts";
 import { OverlaySnapshotter } from "../drivers/snapshotter/overlay/overlay.ts";
@@ -68,10 +69,16 @@ async function buildEngine(options: DaemonOptions, log: Logger) {
 	const store = createContainerStore<ContainerRecord>(database);
 	const runtimeFound = findRuntime();
 	const events = createEventBus();
-	const snapshotter = new OverlaySnapshotter(join(dataRoot, "overlay"));
+	const snapshotter = new OverlaySnapshotter(join(dataRoot, "overlay"), { maxLayerBytes: options.maxLayerBytes });
 	const images = createImages({
 		store: new ImageStore(database),
 		distribution: new DistributionStore(database),
+		registry: createRegistry({
+			insecure: options.insecureRegistries,
+			mirrors: options.registryMirrors,
+			certificates: options.registryCertificates,
+			userAgent: `foredeck/${VERSION}`,
+		}),
 		snapshotter,
 		content: createContent(join(dataRoot, "spool")),
 		events,

@@ -18,20 +18,47 @@ export interface Platform {
 }
 
 export interface Manifest {
+	/** As the document names itself; "" when it does not. */
+	readonly mediaType: string;
 	readonly config: Descriptor;
 	readonly layers: readonly Descriptor[];
 }
 
 export interface Index {
+	readonly mediaType: string;
 	readonly manifests: readonly Descriptor[];
 }
 
-/** A manifest or an index, told apart by its fields (mediaType is optional in OCI). Throws "invalid". */
+/**
+ * A manifest or an index, told apart by its fields (mediaType is optional in OCI). One that could be read as either is refused: two readers
+ * would see two images (CVE-2021-41190). Throws "invalid".
+ */
 export function parseManifestOrIndex(json: string, name: string): Manifest | Index {
 	const value = parseObject(json, name);
-	if (Array.isArray(value.manifests)) return { manifests: value.manifests.map((one) => parseDescriptor(one, name)) };
+	const mediaType = typeof value.mediaType === "string" ? value.mediaType : "";
+	const isIndex = Array.isArray(value.manifests);
+	if (isIndex && (value.layers !== undefined || value.config !== undefined)) {
+		throw new EngineError("invalid", `invalid manifest ${name}: has both manifests and layers`);
+	}
+	if (mediaType !== "" && isIndexType(mediaType) !== isIndex) {
+		throw new EngineError("invalid", `invalid manifest ${name}: its content is not a ${mediaType}`);
+	}
+	if (Array.isArray(value.manifests)) {
+		return { mediaType, manifests: value.manifests.map((one) => parseDescriptor(one, name)) };
+	}
 	if (!Array.isArray(value.layers)) throw new EngineError("invalid", `invalid manifest ${name}: no layers`);
-	return { config: parseDescriptor(value.config, name), layers: value.layers.map((one) => parseDescriptor(one, name)) };
+	return {
+		mediaType,
+		config: parseDescriptor(value.config, name),
+		layers: value.layers.map((one) => parseDescriptor(one, name)),
+	};
+}
+
+export function isIndexType(mediaType: string): boolean {
+	return (
+		mediaType === "application/vnd.oci.image.index.v1+json" ||
+		mediaType === "application/vnd.docker.distribution.manifest.list.v2+json"
+	);
 }
 
 /** One of docker-archive's manifest.json entries. */
@@ -79,7 +106,7 @@ function parseDescriptor(value: unknown, name: string): Descriptor {
 	return {
 		mediaType: typeof fields.mediaType === "string" ? fields.mediaType : "",
 		digest,
-		size: typeof size === "number" ? size : 0,
+		size: typeof size === "number" && Number.isSafeInteger(size) && size >= 0 ? size : 0,
 		annotations: stringMap(fields.annotations),
 		platform: platformOf(fields.platform),
 	};

@@ -53,6 +53,13 @@ export class ImageStore {
 		this.database.transaction(() => this.refer(reference, imageId, now))();
 	}
 
+	/** Adds a name with a digest: that is no tagging, so the time stays. */
+	addDigest(reference: string, imageId: string): void {
+		this.database
+			.query("INSERT OR REPLACE INTO image_references (reference, image_id) VALUES (?, ?)")
+			.run(reference, imageId);
+	}
+
 	untag(reference: string): void {
 		this.database.query("DELETE FROM image_references WHERE reference = ?").run(reference);
 	}

@@ -1,10 +1,11 @@
 import { Elysia } from "elysia";
 import type { Images } from "../../engine/images/contract.ts";
-import { EngineError, messageOf } from "../../shared/errors.ts";
+import { EngineError } from "../../shared/errors.ts";
 import { invalid } from "../errors.ts";
 import { boolOf, queryOf } from "../query.ts";
-import { streamResponse } from "../stream.ts";
 import { listReply, pruneReply } from "./list.ts";
+import { distributionReply, pullReply, pushReply, saveReply, searchReply } from "./registry.ts";
+import { platformOf, streamLines } from "./stream-lines.ts";
 import { imageInspect, manifestSummaries } from "./view.ts";
 
 /** The images noun. `:name` is one URL-encoded segment. Bodies are read as streams and never parsed. */
@@ -28,6 +29,11 @@ export function imageRoutes(images: Images) {
 			},
 			{ parse: "none" },
 		)
+		.post("/images/:name/push", ({ params, request }) => pushReply(images, nameOf(params), request), { parse: "none" })
+		.get("/images/:name/get", ({ params, request }) => saveReply(images, [nameOf(params)], request))
+		.get("/images/get", ({ request }) => saveReply(images, namesOf(request), request))
+		.get("/images/search", ({ request }) => searchReply(images, request))
+		.get("/distribution/:name/json", ({ params, request }) => distributionReply(images, nameOf(params), request))
 		.delete("/images/:name", async ({ params, request }) => {
 			const query = queryOf(request);
 			const options = { force: boolOf(query, "force"), noPrune: boolOf(query, "noprune") };
@@ -41,6 +47,14 @@ function nameOf(params: { name: string }): string {
 	} catch {
 		throw invalid(`invalid image name ${params.name}: not URL-encoded`);
 	}
+}
+
+/** Repeated, or one list with commas as old clients send it. */
+function namesOf(request: Request): string[] {
+	return queryOf(request)
+		.getAll("names")
+		.flatMap((names) => names.split(","))
+		.filter((name) => name !== "");
 }
 
 function inspect(images: Images, name: string, request: Request): Response {
@@ -66,25 +80,9 @@ async function load(images: Images, request: Request): Promise<Response> {
 	return await streamLines(lines);
 }
 
-/** Newer clients send `platform` as JSON, older ones as `os/arch`. */
-function platformOf(text: string | null): string | undefined {
-	if (!text?.startsWith("{")) return text || undefined;
-	try {
-		const { os, architecture, variant } = JSON.parse(text) as Record<string, unknown>;
-		return [os, architecture, variant].filter((part) => typeof part === "string" && part !== "").join("/");
-	} catch {
-		throw invalid(`invalid platform ${text}`);
-	}
-}
-
 async function create(images: Images, request: Request): Promise<Response> {
 	const query = queryOf(request);
-	if (query.get("fromImage")) {
-		throw new EngineError(
-			"unsupported",
-			"pulling from a registry is not supported yet: load the image with docker load",
-		);
-	}
+	if (query.get("fromImage")) return await pullReply(images, request);
 	if (query.get("fromSrc") !== "-") {
 		throw new EngineError(
 			"unsupported",
@@ -103,23 +101,4 @@ async function create(images: Images, request: Request): Promise<Response> {
 
 async function* bodyOf(request: Request): AsyncIterable<Uint8Array> {
 	if (request.body) yield* request.body;
-}
-
-/** What fails before the first line has a status of its own; after it, docker's `errorDetail` line. */
-async function streamLines(lines: AsyncIterable<Record<string, unknown>>): Promise<Response> {
-	const iterator = lines[Symbol.asyncIterator]();
-	const first = await iterator.next();
-	const encoder = new TextEncoder();
-	const chunks = async function* () {
-		try {
-			for (let next = first; !next.done; next = await iterator.next())
-				yield encoder.encode(`${JSON.stringify(next.value)}\r\n`);
-		} catch (error) {
-			const message = messageOf(error);
-			yield encoder.encode(`${JSON.stringify({ errorDetail: { message }, error: message })}\r\n`);
-		} finally {
-			await iterator.return?.();
-		}
-	};
-	return streamResponse(chunks(), "application/json");
 }

@@ -3,9 +3,11 @@ import type { Containers } from "../../engine/containers/contract.ts";
 import type { EngineEvent, Events } from "../../engine/events.ts";
 import type { Images } from "../../engine/images/contract.ts";
 import type { SystemFacts } from "../../engine/system.ts";
+import { readJson } from "../body.ts";
 import type { ContainerList } from "../containers/list.ts";
 import { invalid } from "../errors.ts";
 import { type Filters, filtersOf, matchesLabel } from "../filters.ts";
+import { authOf } from "../images/registry.ts";
 import { queryOf, timeOf } from "../query.ts";
 import { streamResponse } from "../stream.ts";
 import { versionOf } from "../version.ts";
@@ -24,7 +26,14 @@ export function systemRoutes(of: {
 		.get("/version", () => Response.json(versionView(of.facts)))
 		.get("/info", ({ request }) => Response.json(infoView(of.facts, of.containers, of.images, versionOf(request))))
 		.get("/events", ({ request }) => eventsReply(of.events, request))
+		.post("/auth", ({ request }) => login(of.images, request), { parse: "none" })
 		.get("/system/df", async ({ request }) => Response.json(await diskUsage(of.images, of.list, queryOf(request))));
+}
+
+/** `docker login`. What it carries is neither kept nor shown. */
+async function login(images: Images, request: Request): Promise<Response> {
+	const { status, identityToken } = await images.login(await readJson(request, authOf, "AuthConfig"), request.signal);
+	return Response.json({ IdentityToken: identityToken, Status: status });
 }
 
 function eventsReply(events: Events, request: Request): Response {

@@ -1,4 +1,5 @@
 import type { Content } from "../../drivers/content/driver.ts";
+import type { Registry } from "../../drivers/registry/driver.ts";
 import type { Snapshotter } from "../../drivers/snapshotter/driver.ts";
 import { chainIds } from "../../oci/digest.ts";
 import { parseImageConfig } from "../../oci/image-config.ts";
@@ -9,6 +10,8 @@ import type { Events } from "../events.ts";
 import type { Catalog } from "./catalog.ts";
 import type { ImageUsers } from "./contract.ts";
 import type { Layers } from "./layers.ts";
+import type { LayerState } from "./progress.ts";
+import type { Slots, Transfers } from "./transfers.ts";
 
 /** What the images noun is built from. */
 export interface ImagesParts {
@@ -16,6 +19,7 @@ export interface ImagesParts {
 	readonly distribution: DistributionStore;
 	readonly snapshotter: Snapshotter;
 	readonly content: Content;
+	readonly registry: Registry;
 	readonly events: Pick<Events, "publish">;
 	readonly users: ImageUsers;
 	/** chainIDs that containers stand on. */
@@ -26,6 +30,10 @@ export interface ImagesParts {
 export interface Context extends ImagesParts {
 	readonly catalog: Catalog;
 	readonly layers: Layers;
+	/** Layers on their way here, by chainID. */
+	readonly transfers: Transfers<LayerState>;
+	/** For the layers of all pulls together. */
+	readonly slots: Slots;
 }
 
 /** Puts the image into the store, once all of its layers are there, and moves these names to it. */
@@ -40,12 +48,14 @@ export function saveImage(
 	context.catalog.refresh();
 }
 
-/** One event of an image, with its labels as docker has it. */
+/** One event of an image, with its labels as docker has it. `id` is a name where a registry is concerned: `imageId` says then whose labels. */
 export function publish(
 	context: Pick<Context, "events" | "catalog">,
 	action: string,
 	id: string,
 	attributes: Record<string, string>,
+	imageId = id,
 ): void {
-	context.events.publish("image", action, id, { ...context.catalog.get(id)?.config.config?.Labels, ...attributes });
+	const labels = context.catalog.get(imageId)?.config.config?.Labels;
+	context.events.publish("image", action, id, { ...labels, ...attributes });
 }

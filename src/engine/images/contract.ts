@@ -1,4 +1,6 @@
+import type { Credentials } from "../../drivers/registry/driver.ts";
 import type { ImageConfig } from "../../oci/image.ts";
+import type { Descriptor, Platform } from "../../oci/manifest.ts";
 
 /** One stored image. Sizes in bytes, unpacked, as docker counts. */
 export interface ImageRecord {
@@ -19,6 +21,39 @@ export interface ImageRecord {
 	readonly created: string;
 }
 
+export interface PullOptions {
+	/** A tag or a digest; wins over the one in the name. */
+	readonly tag?: string;
+	/** `linux/arm64`; the host's when not given. */
+	readonly platform?: string;
+	readonly credentials?: Credentials;
+	readonly signal?: AbortSignal;
+}
+
+export interface PushOptions {
+	/** All tags of the repository when not given. */
+	readonly tag?: string;
+	readonly platform?: string;
+	readonly credentials?: Credentials;
+	readonly signal?: AbortSignal;
+}
+
+export interface SearchOptions {
+	/** 1 to 100 */
+	readonly limit: number;
+	readonly filters: { readonly stars?: number; readonly official?: boolean; readonly automated?: boolean };
+	readonly credentials?: Credentials;
+	readonly signal?: AbortSignal;
+}
+
+export interface FoundRepository {
+	readonly name: string;
+	readonly description: string;
+	readonly starCount: number;
+	readonly isOfficial: boolean;
+	readonly isAutomated: boolean;
+}
+
 /** What api and engine/containers ask of the images noun. */
 export interface Images {
 	/** By name[:tag], name@digest, id or id prefix with or without `sha256:`. "not-found" `No such image: REF` (tag written out). */
@@ -31,6 +66,23 @@ export interface Images {
 		body: AsyncIterable<Uint8Array>,
 		options: { quiet: boolean; platform?: string },
 	): AsyncIterable<Record<string, unknown>>;
+	/**
+	 * Pulls one tag or digest, or all tags when none is given; yields docker's progress lines. What fails before the first line throws at the
+	 * first read. Layers of an interrupted pull are kept for the next.
+	 */
+	pull(name: string, options: PullOptions): AsyncIterable<Record<string, unknown>>;
+	/** Pushes one tag or all of the repository; yields docker's progress lines. */
+	push(name: string, options: PushOptions): AsyncIterable<Record<string, unknown>>;
+	/** What a registry has under the name, and for which platforms. */
+	describe(
+		name: string,
+		options: { credentials?: Credentials; signal?: AbortSignal },
+	): Promise<{ descriptor: Descriptor; platforms: readonly Platform[] }>;
+	search(term: string, options: SearchOptions): Promise<FoundRepository[]>;
+	/** `docker login`: tries the credentials on their registry. */
+	login(credentials: Credentials, signal?: AbortSignal): Promise<{ status: string; identityToken: string }>;
+	/** `docker save`: an archive of these images that every engine loads. Throws at once when one is not there. */
+	save(refs: readonly string[], options: { platform?: string }): AsyncIterable<Uint8Array>;
 	/** `docker import`: one layer from a tar; `changes` are Dockerfile instructions. Returns the new image's id. */
 	importTar(
 		body: AsyncIterable<Uint8Array>,

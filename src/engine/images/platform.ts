@@ -12,13 +12,16 @@ export function samePlatform(one: Platform, wanted: Platform): boolean {
 	return wanted.variant === undefined || variantOf(one) === variantOf(wanted);
 }
 
-/** Throws "not-found" in docker's words. */
+/** docker's words when the image is of another platform; undefined when it fits. */
+export function platformMismatch(image: ImageRecord, ref: string, wanted: Platform): string | undefined {
+	if (samePlatform(image.config, wanted)) return undefined;
+	return `image with reference ${ref} was found but its platform (${platformText(image.config)}) does not match the specified platform (${platformText(wanted)})`;
+}
+
+/** Throws "not-found" unless the image is of this platform. */
 export function requirePlatform(image: ImageRecord, ref: string, wanted: Platform): void {
-	if (samePlatform(image.config, wanted)) return;
-	throw new EngineError(
-		"not-found",
-		`image with reference ${ref} was found but its platform (${platformText(image.config)}) does not match the specified platform (${platformText(wanted)})`,
-	);
+	const mismatch = platformMismatch(image, ref, wanted);
+	if (mismatch !== undefined) throw new EngineError("not-found", mismatch);
 }
 
 function variantOf({ architecture, variant }: Platform): string {

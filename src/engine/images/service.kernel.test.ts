@@ -10,6 +10,7 @@ import { DistributionStore, distributionSchema } from "../../store/distribution.
 import { ImageStore, imagesSchema } from "../../store/images.ts";
 import { mount, unmount } from "../../sys/linux/mount.ts";
 import { createImages, type ImagesEngine } from "./service.ts";
+import { FakeRegistry } from "./testing/fake-registry.ts";
 
 let root = "";
 let users: { id: string; running: boolean }[] = [];
@@ -32,6 +33,7 @@ function open(data = join(root, "data")) {
 		store: new ImageStore(database),
 		distribution: new DistributionStore(database),
 		snapshotter,
+		registry: new FakeRegistry(),
 		content: createContent(join(data, "spool")),
 		events: { publish: (_type, action, _id, { name }) => void events.push(`${action} ${name}`) },
 		users: () => users,
@@ -48,7 +50,7 @@ async function archive(): Promise<string> {
 
 async function load(images: ImagesEngine, path: string): Promise<unknown[]> {
 	const body = Bun.file(path).stream() as unknown as AsyncIterable<Uint8Array>;
-	return await Array.fromAsync(images.load(body, { quiet: false }));
+	return await Array.fromAsync(images.load(body, { quiet: true }));
 }
 
 test("an image loads, twice over; runs on an overlay; and goes with its layers", async () => {

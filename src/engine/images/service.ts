@@ -10,8 +10,16 @@ import { Layers } from "./layers.ts";
 import { loadImages } from "./load.ts";
 import { requirePlatform } from "./platform.ts";
 import { pruneImages } from "./prune.ts";
+import { pullImages } from "./pull.ts";
+import { pushImages } from "./push.ts";
+import { describeImage, searchImages } from "./registry-queries.ts";
 import { removeImage } from "./remove.ts";
+import { saveImages } from "./save.ts";
+import { Slots, Transfers } from "./transfers.ts";
 import { imagesUsage } from "./usage.ts";
+
+/** Layers that are fetched or sent at a time, by all clients together: one registry that stalls leaves room for others. */
+const TRANSFERS_AT_ONCE = 12;
 
 export interface ImagesEngine extends Images {
 	/** Deletes layers that nothing needs. Call once at start, when containers are known. */
@@ -26,7 +34,13 @@ export function createImages(parts: ImagesParts): ImagesEngine {
 		store: parts.distribution,
 		needed: () => [...catalog.list().flatMap((image) => image.chain), ...parts.chainsInUse()],
 	});
-	const context: Context = { ...parts, catalog, layers };
+	const context: Context = {
+		...parts,
+		catalog,
+		layers,
+		transfers: new Transfers(),
+		slots: new Slots(TRANSFERS_AT_ONCE),
+	};
 	return {
 		get revision() {
 			return catalog.revision;
@@ -36,6 +50,12 @@ export function createImages(parts: ImagesParts): ImagesEngine {
 		requirePlatform: (ref, platform) => requirePlatform(catalog.resolve(ref), ref, parsePlatform(platform)),
 		list: () => catalog.list(),
 		load: (body, options) => loadImages(context, body, options),
+		pull: (name, options) => pullImages(context, name, options),
+		push: (name, options) => pushImages(context, name, options),
+		describe: (name, options) => describeImage(context, name, options),
+		search: (term, options) => searchImages(context, term, options),
+		login: (credentials, signal) => parts.registry.login(credentials, signal),
+		save: (refs, options) => saveImages(context, refs, options),
 		importTar: (body, options) => importTar(context, body, options),
 		tag: (ref, repo, tag) => tagImage(context, ref, repo, tag),
 		remove: (ref, options) => removeImage(context, ref, options),

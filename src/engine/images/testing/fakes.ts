@@ -8,6 +8,7 @@ import { DistributionStore, distributionSchema } from "../../../store/distributi
 import { ImageStore, imagesSchema } from "../../../store/images.ts";
 import type { ImagesParts } from "../context.ts";
 import { createImages } from "../service.ts";
+import { FakeRegistry } from "./fake-registry.ts";
 
 /** Layers as byte strings in memory: what goes in comes out. */
 export class FakeSnapshotter implements Snapshotter {
@@ -61,6 +62,8 @@ export class FakeSnapshotter implements Snapshotter {
 	usage = async () => 0;
 	changes = async () => [];
 	archiveChanges = () => chunks(new TextEncoder().encode("changes"));
+	describe = () => ({ UpperDir: "/u", WorkDir: "/w", MergedDir: "/m" });
+	layerPath = () => "/l";
 	archiveRoot = () => chunks(new TextEncoder().encode("root"));
 
 	private bytesOf(chainId: string): Uint8Array {
@@ -75,7 +78,7 @@ async function* chunks(bytes: Uint8Array, size = 4): AsyncIterable<Uint8Array> {
 }
 
 async function readSource(source: LayerSource, onProgress?: (bytes: number) => void): Promise<Uint8Array> {
-	if (!("body" in source)) return await Bun.file(source.path).bytes();
+	if (!("body" in source)) return Buffer.from(source.path.slice("data:;base64,".length), "base64");
 	const parts: Uint8Array[] = [];
 	let size = 0;
 	for await (const part of source.body) {
@@ -97,7 +100,11 @@ export function fakeContent(files: Record<string, string | Uint8Array> = {}): Co
 		return typeof content === "string" ? new TextEncoder().encode(content) : content;
 	};
 	const archive: Archive = {
-		file: (name) => (name in files ? { path: name, size: bytesOf(name).length } : undefined),
+		file: (name) => {
+			if (!(name in files)) return undefined;
+			const bytes = bytesOf(name);
+			return { path: `data:;base64,${Buffer.from(bytes).toString("base64")}`, size: bytes.length };
+		},
 		read: async (name) => bytesOf(name),
 		async [Symbol.asyncDispose]() {},
 	};
@@ -121,6 +128,7 @@ export function createTestImages(parts: Partial<ImagesParts> = {}) {
 		distribution,
 		snapshotter,
 		content: fakeContent(),
+		registry: new FakeRegistry(),
 		events: { publish: (_type, action, id, attributes) => void events.push({ action, id, attributes }) },
 		users: () => [],
 		chainsInUse: () => [],

@@ -1,0 +1,43 @@
+import type { RegistryOptions } from "../../drivers/registry/driver.ts";
+import { parseImageConfig } from "../../oci/image-config.ts";
+import { type Descriptor, isIndexType, type Platform, parseManifestOrIndex } from "../../oci/manifest.ts";
+import { parseTagged } from "../../oci/reference.ts";
+import { EngineError } from "../../shared/errors.ts";
+import type { Context } from "./context.ts";
+import type { FoundRepository, SearchOptions } from "./contract.ts";
+import { fetchConfig } from "./pull.ts";
+
+/** Contract: Images.describe. */
+export async function describeImage(
+	context: Context,
+	name: string,
+	options: RegistryOptions,
+): Promise<{ descriptor: Descriptor; platforms: readonly Platform[] }> {
+	const reference = parseTagged(name);
+	const top = await context.registry.manifest(reference, options);
+	const descriptor = { mediaType: top.mediaType, digest: top.digest, size: top.bytes.length };
+	const value = parseManifestOrIndex(new TextDecoder().decode(top.bytes), name);
+	if ("manifests" in value || isIndexType(top.mediaType)) {
+		const entries = "manifests" in value ? value.manifests : [];
+		return { descriptor, platforms: entries.flatMap(({ platform }) => platform ?? []) };
+	}
+	const { os, architecture, variant } = parseImageConfig(
+		await fetchConfig(context.registry, reference, value.config, options),
+	);
+	return { descriptor, platforms: [{ os, architecture, ...(variant ? { variant } : {}) }] };
+}
+
+/** Contract: Images.search. `term` may begin with a registry's host, as docker has it. */
+export async function searchImages(context: Context, term: string, asked: SearchOptions): Promise<FoundRepository[]> {
+	if (term.trim() === "") throw new EngineError("invalid", "invalid search term: it is empty");
+	if (term.includes("://"))
+		throw new EngineError("invalid", `invalid search term ${term}: must not begin with a scheme`);
+	const found = await context.registry.search(term, asked.limit, asked);
+	const { stars = 0, official, automated } = asked.filters;
+	return found.filter(
+		(one) =>
+			one.starCount >= stars &&
+			(official === undefined || one.isOfficial === official) &&
+			(automated === undefined || one.isAutomated === automated),
+	);
+}
