@@ -29,9 +29,10 @@ export function spawnProcess(options: SpawnOptions): number {
 	const actions = Buffer.alloc(FILE_ACTIONS_SIZE);
 	const attr = Buffer.alloc(ATTR_SIZE);
 	const none = Buffer.alloc(SIGSET_SIZE);
-	// Signals 1 to 31 but SIGKILL and SIGSTOP, whose disposition cannot be set.
+	// Signals 1 to 64 but SIGKILL and SIGSTOP, whose disposition cannot be set. Named here, 32 and 33 are not left ignored by glibc, whose own they are.
 	const all = Buffer.alloc(SIGSET_SIZE);
-	all.writeUInt32LE(0x7fff_ffff - (1 << 8) - (1 << 18));
+	all.fill(0xff, 0, 8);
+	all.writeUInt32LE(0xffff_ffff - (1 << 8) - (1 << 18));
 	libc.posix_spawn_file_actions_init(ptr(actions));
 	libc.posix_spawnattr_init(ptr(attr));
 	try {
