@@ -1,4 +1,4 @@
-import type { IncomingMessage } from "node:http";
+import { type IncomingMessage, STATUS_CODES } from "node:http";
 import type { Duplex } from "node:stream";
 import { WebSocketServer } from "ws";
 import type { AttachRequest, Containers, Execs } from "../engine/containers/contract.ts";
@@ -8,7 +8,7 @@ import { DetachScanner, parseDetachKeys } from "./detach-keys.ts";
 import { invalid, statusOf } from "./errors.ts";
 import { decodeExecStart } from "./exec/schema.ts";
 import { boolOf } from "./query.ts";
-import { streamType } from "./stream.ts";
+import { RAW_STREAM, streamType } from "./stream.ts";
 
 /** A container's streams and what tells the engine that this client left. */
 export interface Session {
@@ -94,15 +94,16 @@ export async function readUpgradeBody(request: IncomingMessage): Promise<string>
 
 /** The answer that turns the socket into the stream; `upgrade` false gives docker's plain 200 form. */
 export function hijackHead(session: Session, minor: number, upgrade: boolean): string {
+	if (!upgrade) return `HTTP/1.1 200 OK\r\nContent-Type: ${RAW_STREAM}\r\n\r\n`;
 	const type = streamType(session.tty, minor);
-	if (!upgrade) return `HTTP/1.1 200 OK\r\nContent-Type: ${type}\r\n\r\n`;
 	return `HTTP/1.1 101 UPGRADED\r\nContent-Type: ${type}\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n`;
 }
 
 /** An error written on a raw socket. */
 export function rawError(error: unknown): string {
 	const body = `${JSON.stringify({ message: messageOf(error) })}\n`;
-	const head = `HTTP/1.1 ${statusOf(error)} Error\r\nContent-Type: application/json\r\n`;
+	const status = statusOf(error);
+	const head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? "Error"}\r\nContent-Type: application/json\r\n`;
 	return `${head}Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`;
 }
 

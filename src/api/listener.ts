@@ -19,9 +19,12 @@ import {
 import { sendResponse, toRequest } from "./reply.ts";
 import { parseHost, prepareSocket, restrictSocket, type TlsFiles } from "./sockets.ts";
 import { streamType } from "./stream.ts";
+import { takeSocket } from "./take-socket.ts";
 import { API_VERSION, encodeNames, rememberVersion, splitVersion } from "./version.ts";
 
 const MAX_HEADER_BYTES = 64 * 1024;
+/** A request's head must be whole by then, as dockerd has it; a connection may idle between requests, and bodies and replies may last. */
+const HEADERS_WITHIN_MS = 5 * 60_000;
 
 export interface ListenerParts {
 	readonly route: (request: Request) => Promise<Response>;
@@ -34,7 +37,9 @@ export interface ListenerParts {
 
 /** HTTP on unix and TCP sockets: version prefix, the headers every reply carries, hijacked sockets; the rest goes to the router. */
 export class Listener {
-	private readonly servers: { server: Server; sockets: Set<Duplex> }[] = [];
+	private readonly servers: Server[] = [];
+	/** Sockets that have left HTTP. */
+	private readonly taken = new Set<Duplex>();
 	private readonly fixed: Record<string, string>;
 
 	constructor(private readonly parts: ListenerParts) {
@@ -66,11 +71,10 @@ export class Listener {
 
 	/** Stops listening and ends every connection; containers do not notice. */
 	async close(): Promise<void> {
-		for (const { server, sockets } of this.servers.splice(0)) {
-			server.close();
-			for (const socket of sockets) socket.destroy();
-			server.closeAllConnections();
-		}
+		const servers = this.servers.splice(0);
+		for (const server of servers) server.close();
+		for (const socket of this.taken) socket.destroy();
+		for (const server of servers) server.closeAllConnections();
 	}
 
 	private createServer(tls: TlsFiles | undefined): Server {
@@ -78,20 +82,23 @@ export class Listener {
 		const server = tls
 			? createTlsServer({ ...options, ...tls, requestCert: true, rejectUnauthorized: true })
 			: createServer(options);
-		const sockets = new Set<Duplex>();
 		server.requestTimeout = 0;
-		server.headersTimeout = 0;
+		server.headersTimeout = HEADERS_WITHIN_MS;
 		server.keepAliveTimeout = 0;
 		server.timeout = 0;
 		server.on("request", (request, reply) => this.serve(request, reply));
 		server.on("upgrade", (request, socket, head) => {
-			sockets.add(socket);
-			socket.once("close", () => sockets.delete(socket));
-			socket.on("error", () => socket.destroy());
+			this.keep(socket);
 			void this.upgrade(request, socket, head);
 		});
-		this.servers.push({ server, sockets });
+		this.servers.push(server);
 		return server;
+	}
+
+	private keep(socket: Duplex): void {
+		this.taken.add(socket);
+		socket.once("close", () => this.taken.delete(socket));
+		socket.on("error", () => socket.destroy());
 	}
 
 	private serve(message: IncomingMessage, reply: ServerResponse): void {
@@ -154,7 +161,7 @@ export class Listener {
 		return this.parts.sessions.attach(target.id, new URLSearchParams(at < 0 ? "" : path.slice(at + 1)));
 	}
 
-	/** Without Upgrade only output can flow: what comes in after the body is the next request. */
+	/** Without Upgrade: the 200 form of old clients. Where the socket cannot be taken only output flows. */
 	private async plainHijack(
 		target: HijackTarget,
 		message: IncomingMessage,
@@ -168,6 +175,12 @@ export class Listener {
 			reply.writeHead(200, { ...this.fixed, "Content-Length": "0" });
 			reply.end();
 			return;
+		}
+		const socket = takeSocket(message, reply);
+		if (socket) {
+			this.keep(socket);
+			socket.write(hijackHead(session, minor, false));
+			return void (await joinStreams(socket, session));
 		}
 		reply.writeHead(200, { ...this.fixed, "Content-Type": streamType(session.tty, minor) });
 		reply.flushHeaders();
@@ -183,6 +196,7 @@ export class Listener {
 			const { minor, rest } = splitVersion(message.url ?? "/");
 			const target = hijackTarget(message.method ?? "GET", rest);
 			if (!target) return await this.refuseUpgrade(message, socket, minor, rest);
+			if (message.headers.expect?.toLowerCase() === "100-continue") socket.write("HTTP/1.1 100 Continue\r\n\r\n");
 			const session = await this.open(target, rest, () => readUpgradeBody(message));
 			if (!session) return void socket.end("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
 			if (target.kind === "websocket") return joinWebSocket(message, socket, head, session);

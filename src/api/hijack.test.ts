@@ -1,0 +1,125 @@
+import { afterEach, beforeEach, expect, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { connect } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Duplex } from "node:stream";
+import { silentLogger } from "../shared/log.ts";
+import { createApi } from "./api.ts";
+import type { Listener } from "./listener.ts";
+import {
+	FAKE_FACTS,
+	FakeContainers,
+	fakeEvents,
+	fakeExecs,
+	fakeImages,
+	fakeRecord,
+	fakeSandboxes,
+} from "./testing/fakes.ts";
+
+const RUNNING = { status: "running", pid: 7, startedAt: new Date().toISOString() } as const;
+const UPGRADE = "HTTP/1.1\r\nHost: d\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n";
+
+let dir: string;
+let path: string;
+let api: Listener;
+let containers: FakeContainers;
+
+beforeEach(async () => {
+	dir = mkdtempSync(join(tmpdir(), `fd-hijack-${process.pid}-`));
+	path = join(dir, "s.sock");
+	containers = new FakeContainers();
+	api = createApi({
+		containers,
+		execs: fakeExecs(),
+		images: fakeImages(),
+		sandboxes: fakeSandboxes(),
+		events: fakeEvents([]),
+		facts: FAKE_FACTS,
+		log: silentLogger,
+		extra: [],
+	});
+	await api.listen([`unix://${path}`]);
+});
+
+afterEach(async () => {
+	await api.close();
+	rmSync(dir, { recursive: true });
+});
+
+/** Sends bytes as they are. */
+function raw(request: string) {
+	const socket = connect({ path, allowHalfOpen: true });
+	let text = "";
+	let ended = false;
+	socket.on("data", (chunk) => {
+		text += chunk.toString("latin1");
+	});
+	socket.on("end", () => {
+		ended = true;
+	});
+	socket.write(request);
+	const until = async (done: () => boolean) => {
+		for (let i = 0; i < 1000 && !done(); i++) await Bun.sleep(2);
+		return text;
+	};
+	return { socket, has: (part: string) => until(() => text.includes(part)), end: () => until(() => ended) };
+}
+
+test("plain attach, without Upgrade: both ways flow and input half-closes, on a connection used before", async () => {
+	containers.add(fakeRecord("web", RUNNING));
+	const client = raw("GET /_ping HTTP/1.1\r\nHost: d\r\n\r\n");
+	await client.has("OK");
+	client.socket.write(
+		"POST /containers/web/attach?stdin=1&stdout=1&stream=1 HTTP/1.1\r\nHost: d\r\nContent-Length: 0\r\n\r\n",
+	);
+	await client.has("HTTP/1.1 200 OK\r\nContent-Type: application/vnd.docker.raw-stream\r\n\r\n");
+	client.socket.write("hello");
+	await client.has("hello");
+	client.socket.end("last");
+	expect(await client.end()).toEndWith("last");
+});
+
+test("plain exec start: the body is read, what follows is input; an error is an ordinary reply", async () => {
+	const start = "POST /exec/e1/start HTTP/1.1\r\nHost: d\r\nContent-Type: application/json\r\n";
+	const client = raw(`${start}Content-Length: 16\r\n\r\n{"Detach":false}`);
+	await client.has("raw-stream\r\n\r\n");
+	client.socket.end("typed");
+	expect(await client.end()).toEndWith("raw-stream\r\n\r\ntyped");
+	const refused = raw(`${start}Content-Length: 1\r\n\r\n{`);
+	expect(await refused.has("invalid JSON")).toContain("HTTP/1.1 400 Bad Request");
+	refused.socket.destroy();
+});
+
+test("an upgrade that waits for 100 Continue gets it", async () => {
+	const client = raw(
+		`POST /exec/e1/start ${UPGRADE}Content-Type: application/json\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n`,
+	);
+	await client.has("HTTP/1.1 100 Continue\r\n\r\n");
+	client.socket.end("{}");
+	expect(await client.has("101 UPGRADED")).toContain("101 UPGRADED");
+	client.socket.destroy();
+});
+
+test("a client that still sends when the output ends gets all of it, and no reset", async () => {
+	containers.add(fakeRecord("web", RUNNING));
+	const stream = new Duplex({ read: () => {}, write: () => {} });
+	containers.stream = () => stream;
+	const socket = connect({ path, allowHalfOpen: true });
+	let got = "";
+	const ended = new Promise<string>((resolve) => {
+		socket.on("data", (chunk) => {
+			got += chunk;
+		});
+		socket.on("end", () => resolve("end")).on("error", (error) => resolve(error.message));
+	});
+	socket.write(`POST /containers/web/attach?stdin=1&stdout=1&stream=1 ${UPGRADE}\r\n`);
+	while (!got.includes("\r\n\r\n")) await Bun.sleep(1);
+	for (let i = 0; i < 8; i++) socket.write(Buffer.alloc(1024 * 1024));
+	await Bun.sleep(20);
+	stream.push("the last words");
+	stream.push(null);
+	expect(await ended).toBe("end");
+	expect(got).toEndWith("the last words");
+	socket.destroy();
+});
