@@ -87,7 +87,13 @@ async function addressOf(url: URL): Promise<string> {
 	return isIP(address) === 6 ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
-/** Whether what listens there answers HTTP in the clear. Sends nothing of the real request. */
+/** The head of a TLS handshake that no server can accept; the line ends are for servers that read HTTP by lines. */
+const BAD_HELLO = Uint8Array.from([0x16, 3, 1, 0, 5, 1, 0, 0, 1, 0, 0x0a, 0x0a]);
+
+/**
+ * Whether what listens there answers TLS in plain HTTP: a TLS server sends an alert. (Asked in HTTP, many a TLS server says in HTTP
+ * that it is none.) Sends nothing of the real request.
+ */
 function speaksPlainHttp(url: URL): Promise<boolean> {
 	return new Promise((resolve) => {
 		const socket = connect(portOf(url), url.hostname.replace(/^\[|\]$/g, ""));
@@ -96,7 +102,7 @@ function speaksPlainHttp(url: URL): Promise<boolean> {
 			resolve(yes);
 		};
 		socket.setTimeout(PROBE_MS, () => answer(false));
-		socket.on("connect", () => socket.write(`HEAD / HTTP/1.0\r\nHost: ${url.host}\r\n\r\n`));
+		socket.on("connect", () => socket.write(BAD_HELLO));
 		socket.on("data", (data: Buffer) => answer(data.toString("latin1").startsWith("HTTP/")));
 		socket.on("error", () => answer(false));
 		socket.on("close", () => answer(false));

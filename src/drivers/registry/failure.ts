@@ -90,8 +90,9 @@ function entriesText(entries: readonly RegistryErrorEntry[]): string {
 
 function entriesOf(status: number, body: string): RegistryErrorEntry[] {
 	const parsed = parseEntries(status, body);
-	if (parsed.length > 0 || status !== 401) return parsed;
-	return [{ code: "UNAUTHORIZED", message: "authentication required" }];
+	if (parsed.length > 0) return parsed;
+	if (status === 401) return [{ code: "UNAUTHORIZED", message: "authentication required" }];
+	return status === 429 ? [{ code: "TOOMANYREQUESTS", message: "too many requests" }] : [];
 }
 
 function parseEntries(status: number, body: string): RegistryErrorEntry[] {

@@ -64,11 +64,12 @@ export function createTransport(settings: {
 	const exchange = async (origin: Origin, outgoing: Outgoing): Promise<Answer> => {
 		outgoing.signal?.throwIfAborted();
 		const watchdog = createWatchdog(timing.answerMs, outgoing.signal);
+		const source: { failed?: unknown } = {};
 		try {
 			const response = await fetch(outgoing.url, {
 				method: outgoing.method,
 				headers: { "User-Agent": settings.userAgent, "Accept-Encoding": "identity", ...outgoing.headers },
-				body: bodyOf(outgoing.body, watchdog),
+				body: bodyOf(outgoing.body, watchdog, source),
 				redirect: "manual",
 				signal: watchdog.signal,
 				decompress: false,
@@ -81,6 +82,7 @@ export function createTransport(settings: {
 		} catch (error) {
 			watchdog.stop();
 			outgoing.signal?.throwIfAborted();
+			if ("failed" in source) throw source.failed;
 			if (watchdog.fired) throw timedOut(outgoing);
 			if (error instanceof RegistryFailure) throw error;
 			// an insecure registry is tried over HTTP next, which says more
@@ -133,17 +135,21 @@ function timedOut({ method, url }: Outgoing): RegistryFailure {
 }
 
 /** Every chunk that is taken is a sign of life; while the source has none ready, it is not the registry that is waited for. */
-function bodyOf(body: Outgoing["body"], watchdog: Watchdog): Bun.BodyInit | undefined {
+function bodyOf(body: Outgoing["body"], watchdog: Watchdog, failure: { failed?: unknown }): Bun.BodyInit | undefined {
 	if (body === undefined || typeof body === "string" || body instanceof Uint8Array) return body;
 	const source = body[Symbol.asyncIterator]();
 	return new ReadableStream<Uint8Array>(
 		{
 			async pull(controller) {
 				watchdog.pause();
-				const { done, value } = await source.next();
+				const next = await source.next().catch((error: unknown) => {
+					// the exchange fails with it; what the caller gets to see is the source's own error
+					failure.failed = error;
+					throw error;
+				});
 				watchdog.touch();
-				if (done) controller.close();
-				else controller.enqueue(value);
+				if (next.done) controller.close();
+				else controller.enqueue(next.value);
 			},
 			async cancel() {
 				await source.return?.();
