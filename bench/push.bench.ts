@@ -3,7 +3,7 @@ import { bigImage } from "./lib/image-content.ts";
 
 export const bench = pushBench({
 	title: "push of 200 MB in 6 layers",
-	name: "push",
+	name: "upload",
 	goal: 1.0,
 	make: () => bigImage(6, 200e6),
 });
