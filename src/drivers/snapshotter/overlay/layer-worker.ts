@@ -47,7 +47,7 @@ class Job {
 		}
 	}
 
-	/** Sends pieces as fast as they are taken; returns digest and size of them all. */
+	/** Sends pieces, whose buffers are given away, as fast as they are taken; returns digest and size of them all. */
 	async give(pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<{ digest: string; size: number }> {
 		const hash = createHash("sha256");
 		let size = 0;
@@ -64,21 +64,24 @@ class Job {
 
 	/** Lets messages of other jobs in, and this job's abort: for long work that sends nothing. */
 	async breathe(): Promise<void> {
-		await new Promise((resolve) => setImmediate(resolve));
+		await new Promise((resolve) => setTimeout(resolve, 0));
 		if (this.aborted) throw new Error("given up");
 	}
 
 	send(message: FromWorker extends infer M ? (M extends unknown ? Omit<M, "job"> : never) : never): void {
 		const piece = "piece" in message ? (message.piece as Uint8Array<ArrayBuffer>) : undefined;
-		// zlib hands out slices of a pool: only a buffer of its own may be transferred
-		const whole = piece !== undefined && piece.byteLength * 2 > piece.buffer.byteLength;
-		self.postMessage({ job: this.id, ...message }, whole ? [piece.buffer] : []);
+		self.postMessage({ job: this.id, ...message }, piece ? [piece.buffer] : []);
 	}
 
 	private async news(): Promise<void> {
 		this.wake = Promise.withResolvers<void>();
 		await this.wake.promise;
 	}
+}
+
+/** zlib goes on using the buffers that its pieces lie in. */
+async function* copies(pieces: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+	for await (const piece of pieces) yield new Uint8Array(piece);
 }
 
 const jobs = new Map<number, Job>();
@@ -111,7 +114,7 @@ async function run(task: LayerTask, job: Job): Promise<LayerResult> {
 			const gzip = createGzip({ level: GZIP_LEVEL, chunkSize: PIECE / 4 });
 			source.on("error", (error) => gzip.destroy(error));
 			try {
-				return { summary: await job.give(source.pipe(gzip)) };
+				return { summary: await job.give(copies(source.pipe(gzip))) };
 			} finally {
 				source.destroy();
 				gzip.destroy();

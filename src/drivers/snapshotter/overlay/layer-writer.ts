@@ -101,6 +101,9 @@ export class LayerWriter implements Disposable {
 			return undefined;
 		}
 		const made = this.tryMake(parent, base, entry);
+		// GNU tar calls a file with several names a link to itself when it is named twice.
+		if (made === "exists" && entry.type === "link" && cleanName(entry.linkname) === cleanName(entry.name))
+			return undefined;
 		if (made === "exists") {
 			this.clear(parent, base, path);
 			const again = this.tryMake(parent, base, entry);

@@ -81,6 +81,11 @@ export class TarReader {
 		while (at < chunk.length) at = this.step(chunk, at);
 	}
 
+	/** Whether the two zero blocks that end a tar were read; some writers leave them out. */
+	get hasEndMark(): boolean {
+		return this.zeroBlocks === 2;
+	}
+
 	/** Call after the last chunk. Throws when the tar is cut. */
 	end(): void {
 		const between = this.state === "trailer" || (this.state === "header" && this.filled === 0 && !this.extension);

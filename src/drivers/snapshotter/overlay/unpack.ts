@@ -69,6 +69,9 @@ export async function unpackLayer(request: UnpackRequest, body?: AsyncIterable<U
 	if (decoder) await pipeline(Readable.from(rest), decoder, sink);
 	else await sink(rest);
 	tar.end();
+	// A zstd stream that is cut ends without an error.
+	const isProven = request.digest !== undefined || request.diffId !== undefined || !decoder;
+	if (!isProven && !tar.hasEndMark) throw new Error("unexpected end of the tar: it has no end mark");
 	layer.complete();
 	const diffId = `sha256:${hash.digest("hex")}`;
 	if (request.diffId !== undefined && diffId !== request.diffId)

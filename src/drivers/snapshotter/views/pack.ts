@@ -14,7 +14,7 @@ export interface PackRequest {
 	readonly name?: string;
 	/** The name that the packed thing has in the tar. "" for a root: its entries begin with a slash. */
 	readonly rename: string;
-	/** Directories below it (relative, byte for byte) whose content is left out. */
+	/** Directories below it (relative paths) whose content is left out. */
 	readonly without: readonly string[];
 }
 
@@ -75,9 +75,8 @@ export function tarArguments({ name, rename, without }: Omit<PackRequest, "direc
 		// S: not in what symlinks point at
 		`--transform=${name === undefined ? `s|^\\.|${to}|S` : "s|^\\./||S"}`,
 		"--anchored",
-		"--no-wildcards",
-		"--no-wildcards-match-slash",
-		...without.map((path) => `--exclude=./${path}`),
+		"--wildcards",
+		...without.map((path) => (path === "." ? "--exclude=./*" : `--exclude=./${path.replace(/[\\*?[\]]/g, "\\$&")}/*`)),
 		"--",
 		name === undefined ? "." : `./${name}`,
 	];
