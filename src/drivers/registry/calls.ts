@@ -16,6 +16,7 @@ export interface Call {
 	readonly scopes: readonly string[];
 	readonly headers?: Readonly<Record<string, string>>;
 	readonly body?: Outgoing["body"];
+	readonly slow?: boolean;
 	/** Statuses that are no failure. */
 	readonly accept: readonly number[];
 	readonly credentials?: Credentials;
@@ -33,13 +34,8 @@ export function createSend(transport: Transport, tokens: Tokens, timing: Timing)
 		const headers: Record<string, string> = { ...call.headers };
 		// an upload may be sent to another host: as docker, only the registry itself gets to see the token
 		if (authorization && url.origin === endpoint.url.origin) headers.Authorization = authorization.value;
-		const answer = await transport.send(endpoint, {
-			method: call.method,
-			url,
-			headers,
-			body: call.body,
-			signal: call.signal,
-		});
+		const { method, body, signal, slow } = call;
+		const answer = await transport.send(endpoint, { method, url, headers, body, signal, slow });
 		return { answer, mayBeStale: authorization === undefined || authorization.cached };
 	};
 

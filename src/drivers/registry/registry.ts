@@ -12,7 +12,7 @@ import { createTokens } from "./tokens.ts";
 import { createTransport } from "./transport.ts";
 import { createInsecureHosts } from "./trust.ts";
 import { headBlob, mount, putManifest, uploadBlob } from "./uploads.ts";
-import { plainError, pullError } from "./words.ts";
+import { plainError, pullError, pushError } from "./words.ts";
 
 /** The registry client. Throws "invalid" for a bad mirror or insecure network. `timing` is for tests. */
 export function createRegistry(settings: RegistrySettings, timing: Timing = realTiming): Registry {
@@ -51,7 +51,7 @@ export function createRegistry(settings: RegistrySettings, timing: Timing = real
 		try {
 			return await endpoints.onEach(domain, "push", signal, work);
 		} catch (error) {
-			throw plainError(error, signal);
+			throw pushError(error, signal);
 		}
 	};
 

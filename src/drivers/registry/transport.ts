@@ -10,6 +10,8 @@ export interface Outgoing {
 	readonly headers: Readonly<Record<string, string>>;
 	readonly body?: Uint8Array | string | AsyncIterable<Uint8Array>;
 	readonly signal?: AbortSignal;
+	/** The registry has much to do before it can answer. */
+	readonly slow?: boolean;
 }
 
 /** An answer whose body may still be on its way. Who has it must read it to its end or `watchdog.end()` it. */
@@ -37,6 +39,7 @@ export interface Transport {
 }
 
 const REDIRECT_LIMIT = 10;
+const SLOW_FACTOR = 15;
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 
 /**
@@ -63,7 +66,7 @@ export function createTransport(settings: {
 
 	const exchange = async (origin: Origin, outgoing: Outgoing): Promise<Answer> => {
 		outgoing.signal?.throwIfAborted();
-		const watchdog = createWatchdog(timing.answerMs, outgoing.signal);
+		const watchdog = createWatchdog(timing.answerMs * (outgoing.slow ? SLOW_FACTOR : 1), outgoing.signal);
 		const source: { failed?: unknown } = {};
 		try {
 			const response = await fetch(outgoing.url, {

@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { createServer } from "node:net";
 import { digestOf } from "../../oci/digest.ts";
 import { clientOf, failureText, refOf } from "./testing/client.ts";
 import { type FakeServer, fakeTiming, type Handler, sendJson, startFake } from "./testing/fake-registry.ts";
@@ -176,5 +177,61 @@ test("search reads the v1 route of the host in the term; a registry without it s
 	await using none = await startFake(() => undefined);
 	expect(await failureText(clientOf().search(`${none.domain}/x`, 10, {}))).toBe(
 		`not-found: registry ${none.domain} cannot be searched: /v1/search answered 404 Not Found`,
+	);
+});
+
+test("a registry that refuses in the middle of the body, or takes none of it, ends the upload; so does the caller", async () => {
+	const refusal = JSON.stringify({ errors: [{ code: "DENIED", message: "quota exceeded" }] });
+	let mode: "refuse" | "stall" = "refuse";
+	// node:http would read the body to its end: here it is not read
+	const server = createServer((socket) => {
+		socket.on("error", () => {});
+		socket.once("data", (head: Buffer) => {
+			const [method = ""] = head.toString("latin1").split(" ");
+			if (method === "GET") socket.end("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}");
+			else if (method === "POST")
+				socket.end("HTTP/1.1 202 Accepted\r\nLocation: /up\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+			else if (method !== "PATCH") socket.end("HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n");
+			else if (mode === "stall") socket.pause();
+			else
+				socket.write(
+					`HTTP/1.1 403 Forbidden\r\nContent-Type: application/json\r\nContent-Length: ${refusal.length}\r\n\r\n${refusal}`,
+				);
+		});
+	});
+	await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+	const address = server.address();
+	const domain = `127.0.0.1:${typeof address === "object" ? address?.port : ""}`;
+	let produced = 0;
+	async function* endless() {
+		for (; produced < 2000; produced++) {
+			await Bun.sleep(0);
+			yield new Uint8Array(64 * 1024);
+		}
+	}
+	const push = (signal?: AbortSignal) =>
+		failureText(
+			clientOf(fakeTiming({ answerMs: 300 })).pushBlob(refOf(domain), endless(), async () => DIGEST, { signal }),
+		);
+	try {
+		expect(await push()).toMatch(/^(forbidden: denied: quota exceeded|internal: .*connection reset by peer)$/);
+		expect(produced).toBeLessThan(2000);
+		[mode, produced] = ["stall", 0];
+		expect(await push()).toContain("Client.Timeout exceeded");
+		expect(produced).toBeLessThan(500);
+		const controller = new AbortController();
+		setTimeout(() => controller.abort(), 100);
+		expect(await push(controller.signal)).toBe("cancelled: context canceled");
+	} finally {
+		server.close();
+	}
+});
+
+test("missing credentials are told without the exchange, as dockerd does when pushing", async () => {
+	await using server = await startFake((request, response) =>
+		request.url === "/v2/" ? sendJson(response, 401, {}, { "www-authenticate": 'Basic realm="x"' }) : undefined,
+	);
+	expect(await failureText(clientOf().hasBlob(refOf(server.domain), DIGEST, {}))).toBe(
+		"internal: no basic auth credentials",
 	);
 });

@@ -99,6 +99,8 @@ async function finish(
 		path: url,
 		scopes: [pushScope(repository)],
 		body: new Uint8Array(),
+		// some registries copy or hash gigabytes before they answer
+		slow: true,
 		accept: [201, 204],
 	};
 	try {

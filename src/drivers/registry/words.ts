@@ -31,6 +31,12 @@ export function pullError(error: unknown, reference: Reference, signal?: AbortSi
 	}
 }
 
+/** What a client reads when a push fails: authentication's own words, without the exchange they failed (dockerd unwraps them there). */
+export function pushError(error: unknown, signal?: AbortSignal): unknown {
+	const own = error instanceof RegistryFailure && error.cause instanceof RegistryFailure ? error.cause : error;
+	return plainError(own, signal);
+}
+
 /** The failure as it is, with the code that dockerd's status has: what it cannot name is "internal". */
 export function plainError(error: unknown, signal?: AbortSignal): unknown {
 	if (signal?.aborted) return new EngineError("cancelled", "context canceled", { cause: error });
