@@ -4,7 +4,6 @@ import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Elysia } from "elysia";
-import WebSocket from "ws";
 import { silentLogger } from "../shared/log.ts";
 import { createApi } from "./api.ts";
 import type { Listener } from "./listener.ts";
@@ -317,16 +316,6 @@ test("exec start hijacks after its body; errors come as HTTP", async () => {
 	missing.socket.destroy();
 	expect((await post("/exec/e1/start", { Detach: true })).status).toBe(200);
 	expect(await (await call("/exec/e1/json")).json()).toMatchObject({ ExitCode: 3, Running: false });
-});
-
-test("a WebSocket attaches", async () => {
-	containers.add(fakeRecord("web", RUNNING));
-	const client = new WebSocket(`ws+unix://${path}:/containers/web/attach/ws?stream=1&stdin=1&stdout=1`);
-	await new Promise((resolve, reject) => client.once("open", resolve).once("error", reject));
-	const reply = new Promise<string>((resolve) => client.once("message", (data) => resolve(String(data))));
-	client.send("over ws");
-	expect(await reply).toBe("over ws");
-	client.terminate();
 });
 
 test("pipelined requests are answered in order", async () => {

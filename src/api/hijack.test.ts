@@ -4,7 +4,9 @@ import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Duplex } from "node:stream";
+import WebSocket from "ws";
 import { silentLogger } from "../shared/log.ts";
+import { frame, STDERR, STDOUT } from "../shared/stdcopy.ts";
 import { createApi } from "./api.ts";
 import type { Listener } from "./listener.ts";
 import {
@@ -122,4 +124,52 @@ test("a client that still sends when the output ends gets all of it, and no rese
 	expect(await ended).toBe("end");
 	expect(got).toEndWith("the last words");
 	socket.destroy();
+});
+
+async function webSocket(query: string) {
+	containers.add(fakeRecord("web", RUNNING));
+	const client = new WebSocket(`ws+unix://${path}:/v1.51/containers/web/attach/ws?${query}`);
+	const messages: { text: string; binary: boolean }[] = [];
+	client.on("message", (data, binary) => messages.push({ text: String(data), binary }));
+	const closed = new Promise<number>((resolve) => client.on("close", resolve));
+	await new Promise((resolve, reject) => client.once("open", resolve).once("error", reject));
+	const until = async (count: number) => {
+		for (let i = 0; i < 1000 && messages.length < count; i++) await Bun.sleep(2);
+		return messages;
+	};
+	return { client, until, closed };
+}
+
+test("a WebSocket attaches: binary messages without docker's frames, closed with 1000 at the end of output", async () => {
+	const got: string[] = [];
+	const stream = new Duplex({
+		read: () => {},
+		write: (chunk, _encoding, done) => {
+			got.push(String(chunk));
+			done();
+		},
+	});
+	containers.stream = () => stream;
+	const { client, until, closed } = await webSocket("stream=1&stdin=1&stdout=1&stderr=1");
+	client.send("typed");
+	const frames = Buffer.concat([frame(STDOUT, Buffer.from("out")), frame(STDERR, Buffer.from("err"))]);
+	stream.push(frames.subarray(0, 5));
+	stream.push(frames.subarray(5));
+	expect(await until(2)).toEqual([
+		{ text: "out", binary: true },
+		{ text: "err", binary: true },
+	]);
+	stream.push(null);
+	expect(await closed).toBe(1000);
+	expect(got).toEqual(["typed"]);
+});
+
+test("a WebSocket on a terminal detaches by its keys", async () => {
+	containers.tty = true;
+	const { client, until, closed } = await webSocket("stream=1&stdin=1&stdout=1&detachKeys=ctrl-a");
+	client.send("x");
+	expect(await until(1)).toEqual([{ text: "x", binary: true }]);
+	client.send(Buffer.of(1));
+	expect(await closed).toBe(1000);
+	expect(containers.detachedCount).toBe(1);
 });

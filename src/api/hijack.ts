@@ -1,6 +1,5 @@
 import { type IncomingMessage, STATUS_CODES } from "node:http";
 import type { Duplex } from "node:stream";
-import { WebSocketServer } from "ws";
 import type { AttachRequest, Containers, Execs } from "../engine/containers/contract.ts";
 import { messageOf } from "../shared/errors.ts";
 import { parseJson } from "./body.ts";
@@ -172,28 +171,4 @@ export function joinStreams(socket: Duplex, session: Session, head?: Uint8Array)
 	// A stream may come paused, so that nothing is lost before its listeners are there.
 	stream.resume();
 	return promise;
-}
-
-/** Attaches a WebSocket: binary messages either way, no framing. */
-export function joinWebSocket(request: IncomingMessage, socket: Duplex, head: Buffer, session: Session): void {
-	const server = new WebSocketServer({ noServer: true });
-	server.handleUpgrade(request, socket, head, (client) => {
-		const { stream } = session;
-		client.on(
-			"message",
-			(data) => session.stdin && stream.write(Buffer.isBuffer(data) ? data : Buffer.from(data as ArrayBuffer)),
-		);
-		client.on("close", () => {
-			session.detached();
-			stream.destroy();
-		});
-		client.on("error", () => client.terminate());
-		stream.on("data", (chunk: Uint8Array) => {
-			stream.pause();
-			client.send(chunk, { binary: true }, () => stream.resume());
-		});
-		stream.on("end", () => client.close(1000));
-		stream.on("error", () => client.close(1011));
-		stream.resume();
-	});
 }

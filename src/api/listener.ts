@@ -10,7 +10,6 @@ import {
 	hijackHead,
 	hijackTarget,
 	joinStreams,
-	joinWebSocket,
 	rawError,
 	readUpgradeBody,
 	type Session,
@@ -21,6 +20,7 @@ import { parseHost, prepareSocket, restrictSocket, type TlsFiles } from "./socke
 import { streamType } from "./stream.ts";
 import { takeSocket } from "./take-socket.ts";
 import { API_VERSION, encodeNames, rememberVersion, splitVersion } from "./version.ts";
+import { joinWebSocket } from "./websocket.ts";
 
 const MAX_HEADER_BYTES = 64 * 1024;
 /** A request's head must be whole by then, as dockerd has it; a connection may idle between requests, and bodies and replies may last. */
