@@ -61,6 +61,8 @@ export class BridgeDriver implements NetworkDriver {
 				setHairpin(endpoint.link),
 			);
 			withNetnsFd(netnsFd, path, () => {
+				// As docker: a network without IPv6 has no link-local addresses either; interfaces that the container makes itself may.
+				disableIpv6("eth0");
 				using inside = new RouteSocket();
 				inside.request(
 					setUp(ETH0_INDEX),
@@ -149,6 +151,16 @@ export class BridgeDriver implements NetworkDriver {
 		if (readFileSync(`/proc/sys/${path}`, "utf8").trim() === value) return;
 		writeSysctl(path, value);
 		this.log.info("host sysctl set", { sysctl: path.replaceAll("/", "."), value });
+	}
+}
+
+/** In the calling thread's namespace. */
+function disableIpv6(link: string): void {
+	try {
+		writeSysctl(`net/ipv6/conf/${link}/disable_ipv6`, "1");
+	} catch (error) {
+		// A kernel started without IPv6 has no such file.
+		if (!(error instanceof Error && "code" in error && error.code === "ENOENT")) throw error;
 	}
 }
 

@@ -19,8 +19,6 @@ export function createNamespaceDriver(): NamespaceDriver {
 			createNetns(path, () => {
 				using socket = new RouteSocket();
 				socket.request(setUp(LOOPBACK_INDEX));
-				// As docker without IPv6: interfaces to come have none; lo, which is there already, keeps ::1.
-				writeSysctl("net.ipv6.conf.default.disable_ipv6", "1");
 				// As docker: a process without capabilities may take port 80 and ping, in a network of its own.
 				writeSysctl("net.ipv4.ip_unprivileged_port_start", "0");
 				writeSysctl("net.ipv4.ping_group_range", "0 2147483647");

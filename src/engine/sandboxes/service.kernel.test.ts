@@ -89,6 +89,15 @@ test("a published UDP port answers from loopback and outside", async () => {
 	await leaveAll("a");
 });
 
+test("a sandbox on the bridge has IPv6 on lo alone, and on interfaces that it makes itself", async () => {
+	const a = await joinBridge("a");
+	const disabled = (link: string) => readFileSync(`/proc/sys/net/ipv6/conf/${link}/disable_ipv6`, "utf8").trim();
+	expect(withNetns(a.path, () => ["all", "default", "lo", "eth0"].map(disabled))).toEqual(["0", "0", "0", "1"]);
+	const addresses = withNetns(a.path, () => readFileSync("/proc/thread-self/net/if_inet6", "utf8").trim().split("\n"));
+	expect(addresses).toEqual([expect.stringMatching(/^0{31}1 .* lo$/)]);
+	await leaveAll("a");
+});
+
 test("publishing one port does not open the others to the outside", async () => {
 	const a = await joinBridge("a", [port(80, 8081)]);
 	using _ = serveTcp(a.path, 81, "hidden");
