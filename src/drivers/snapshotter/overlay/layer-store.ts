@@ -76,14 +76,11 @@ export class LayerStore {
 	/** What the draft holds is on disk already. Durable once this returns. */
 	commit(layer: Layer): void {
 		const path = join(this.root, "index", `${layer.number}.json`);
-		const fd = fs.openSync(`${path}.tmp`, "w", 0o600);
-		try {
-			fs.writeSync(fd, JSON.stringify(layer));
-			fs.fsyncSync(fd);
-		} finally {
-			fs.closeSync(fd);
-		}
+		fs.writeFileSync(`${path}.tmp`, JSON.stringify(layer), { mode: 0o600, flush: true });
 		fs.renameSync(`${path}.tmp`, path);
+		const index = fs.openSync(join(this.root, "index"), "r");
+		fs.fsyncSync(index);
+		fs.closeSync(index);
 		this.drafts.delete(layer.number);
 		this.committed.set(layer.chainId, layer);
 	}

@@ -1,0 +1,56 @@
+import { afterEach, beforeEach, expect, test } from "bun:test";
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import * as fs from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { OverlaySnapshotter } from "./overlay.ts";
+
+let base = "";
+beforeEach(() => {
+	base = fs.mkdtempSync(join(tmpdir(), "crash-"));
+});
+afterEach(() => fs.rmSync(base, { recursive: true }));
+
+const count = (kind: string) => fs.readdirSync(join(base, "store", kind)).length;
+
+/** A process that commits one layer, then unpacks another that never ends. */
+const VICTIM = `
+	import { OverlaySnapshotter } from ${JSON.stringify(join(import.meta.dirname, "overlay.ts"))};
+	import * as fs from "node:fs";
+	const snapshots = new OverlaySnapshotter(process.argv[2]);
+	await snapshots.ingest({ source: { path: process.argv[3] } });
+	const bytes = fs.readFileSync(process.argv[4]);
+	async function* slow() {
+		for (let at = 0; at < bytes.length - 100_000; at += 600_000) {
+			yield bytes.subarray(at, at + 600_000);
+			await Bun.sleep(3);
+		}
+		await Bun.sleep(60_000);
+	}
+	await snapshots.ingest({ source: { body: slow() } });
+`;
+
+test("kill -9 in the middle of unpacking leaves whole layers and nothing else", async () => {
+	const make =
+		"mkdir t && cd t && for i in $(seq 600); do head -c 20000 /dev/urandom >$i; done; tar -cf ../big.tar . && tar -cf ../one.tar 1 2";
+	execFileSync("sh", ["-ec", make], { cwd: base });
+	fs.writeFileSync(join(base, "victim.ts"), VICTIM);
+	for (const delay of [0, 15, 40, 90]) {
+		const args = [join(base, "victim.ts"), join(base, "store"), join(base, "one.tar"), join(base, "big.tar")];
+		const victim = spawn(process.execPath, args, { stdio: "inherit" });
+		const exited = once(victim, "exit");
+		while (!fs.existsSync(join(base, "store/layers")) || count("index") !== 1 || count("layers") !== 2)
+			await Bun.sleep(2);
+		await Bun.sleep(delay);
+		victim.kill("SIGKILL");
+		await exited;
+		const snapshots = new OverlaySnapshotter(join(base, "store"));
+		await snapshots[Symbol.asyncDispose]();
+		expect([count("layers"), count("recipes"), count("index"), count("trash")]).toEqual([1, 1, 1, 0]);
+		const [chainId = ""] = snapshots.layers();
+		await snapshots.verify(chainId);
+		await snapshots.removeLayer(chainId);
+		await snapshots[Symbol.asyncDispose]();
+	}
+}, 30_000);
