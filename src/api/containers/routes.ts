@@ -6,6 +6,9 @@ import { invalid } from "../errors.ts";
 import { boolOf, intOf, queryOf, sizeOf, tailOf, timeOf } from "../query.ts";
 import { streamResponse, streamType } from "../stream.ts";
 import { versionOf } from "../version.ts";
+import { archiveRoutes } from "./archive.ts";
+import { commitReply } from "./commit.ts";
+import { changesReply, exportReply } from "./export.ts";
 import type { ContainerList } from "./list.ts";
 import { decodeCreate } from "./schema.ts";
 import { inspectView } from "./view.ts";
@@ -22,6 +25,10 @@ export function containerRoutes(
 	place: { dataRoot: string; driver: string },
 ) {
 	return new Elysia()
+		.use(archiveRoutes(containers))
+		.post("/commit", ({ request }) => commitReply(containers, request), RAW)
+		.get("/containers/:id/export", ({ params }) => exportReply(containers, params.id))
+		.get("/containers/:id/changes", ({ params }) => changesReply(containers, params.id))
 		.get("/containers/json", async ({ request }) => {
 			const body = await list.draw(queryOf(request).toString());
 			return new Response(new Uint8Array(body), { headers: { "content-type": "application/json" } });

@@ -1,5 +1,5 @@
 import { Duplex } from "node:stream";
-import type { Containers, CreateRequest, Execs } from "../../engine/containers/contract.ts";
+import type { CommitOptions, Containers, CreateRequest, Execs } from "../../engine/containers/contract.ts";
 import type { ContainerRecord, ContainerState } from "../../engine/containers/record.ts";
 import type { EngineEvent, Events } from "../../engine/events.ts";
 import type { Images } from "../../engine/images/contract.ts";
@@ -50,6 +50,10 @@ export function echoStream(prefix = ""): Duplex {
 	});
 	if (prefix) stream.push(prefix);
 	return stream;
+}
+
+async function* chunksOf(texts: readonly string[]): AsyncGenerator<Uint8Array> {
+	for (const text of texts) yield Buffer.from(text);
 }
 
 /** Containers in memory: enough of the contract's behaviour for the HTTP side of it. */
@@ -138,6 +142,26 @@ export class FakeContainers implements Containers {
 		return { ID: id, UpperDir: `/data/${id}` };
 	}
 
+	async statPath(ref: string, path: string) {
+		this.calls.push(["statPath", ref, path]);
+		return { name: "x", size: 3, mode: 0o104755, mtimeNs: 1_000_000_000n, linkTarget: "" };
+	}
+	async archive(ref: string, path: string) {
+		return { stat: await this.statPath(ref, path), body: chunksOf(["tar"]) };
+	}
+	async extract(ref: string, path: string, body: AsyncIterable<Uint8Array>, options: object) {
+		this.calls.push(["extract", ref, path, options, Buffer.concat(await Array.fromAsync(body)).toString()]);
+	}
+	async commit(ref: string, options: CommitOptions) {
+		this.calls.push(["commit", this.inspect(ref).name, options]);
+		return { id: "sha256:0" };
+	}
+	async *exportRoot(ref: string) {
+		yield new TextEncoder().encode(this.inspect(ref).name);
+	}
+	async changes() {
+		return [{ path: "/new", kind: "added" as const }];
+	}
 	async sizes() {
 		return { rw: 1, rootFs: 2 };
 	}
@@ -177,6 +201,7 @@ export function fakeImages(): Images {
 		},
 		search: async () => [],
 		login: async () => ({ status: "Login Succeeded", identityToken: "" }),
+		commit: async () => ({ id: "sha256:0" }),
 		async *save() {},
 		async *pull() {},
 		async *push() {},

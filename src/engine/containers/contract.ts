@@ -1,4 +1,6 @@
 import type { Duplex } from "node:stream";
+import type { ImageRunConfig } from "../../oci/image.ts";
+import type { ExtractOptions, PathStat } from "./archive.ts";
 import type { ContainerConfig, HostConfig } from "./config.ts";
 import type { ContainerRecord } from "./record.ts";
 
@@ -40,10 +42,34 @@ export interface Containers {
 	resize(ref: string, rows: number, columns: number): Promise<void>;
 	/** `ps` run on the host over the container's pids. */
 	top(ref: string, psArgs: string): Promise<{ Titles: string[]; Processes: string[][] }>;
+	/** What is at the path inside the container, links not followed. "not-found" `Could not find the file PATH in container REF`. */
+	statPath(ref: string, path: string): Promise<PathStat>;
+	/** A tar of what is at the path. The body is read to its end or left by `return()`; `signal` leaves it too. */
+	archive(ref: string, path: string, signal: AbortSignal): Promise<{ stat: PathStat; body: AsyncIterable<Uint8Array> }>;
+	/** Unpacks a tar in any compression below a directory of the container. "invalid" when that is none or is read-only. */
+	extract(ref: string, path: string, body: AsyncIterable<Uint8Array>, options: ExtractOptions): Promise<void>;
 	/** Bytes of the writable layer and of the whole root. */
 	sizes(id: string): Promise<{ rw: number; rootFs: number }>;
+	/** Makes an image of the container's changes; paused meanwhile when it runs and `pause` says so. */
+	commit(ref: string, options: CommitOptions): Promise<{ id: string }>;
+	/** Its whole root as a tar. */
+	exportRoot(ref: string): AsyncIterable<Uint8Array>;
+	/** What it changed, sorted by path. */
+	changes(ref: string): Promise<{ path: string; kind: "modified" | "added" | "deleted" }[]>;
 	/** Directories of its root, by docker's names: inspect's GraphDriver.Data. */
 	rootPaths(id: string): Record<string, string>;
+}
+
+export interface CommitOptions {
+	readonly repo?: string;
+	readonly tag?: string;
+	readonly comment: string;
+	readonly author: string;
+	readonly pause: boolean;
+	/** Dockerfile instructions. */
+	readonly changes: readonly string[];
+	/** Wins over the container's, field by field. */
+	readonly config?: ImageRunConfig;
 }
 
 export interface CreateRequest {

@@ -1,11 +1,14 @@
 import type { ProcessExit } from "../../drivers/runtime/driver.ts";
 import { messageOf } from "../../shared/errors.ts";
 import { createLocks } from "../lock.ts";
+import { archive, extract, statPath } from "./archive.ts";
+import { commit } from "./commit.ts";
 import { type ContainerDeps, type Context, find } from "./context.ts";
 import type { Containers, Execs } from "./contract.ts";
 import { create } from "./create.ts";
 import { createExecs } from "./exec.ts";
 import { onContainerExit } from "./exit.ts";
+import { exportRoot } from "./export.ts";
 import { open } from "./open.ts";
 import { pause, rename, unpause } from "./pause.ts";
 import { remove } from "./remove.ts";
@@ -75,7 +78,13 @@ function containersOf(context: Context): Containers {
 		attach: (ref, request) => attach(context, ref, request),
 		resize: (ref, rows, columns) => resize(context, ref, rows, columns),
 		top: (ref, psArgs) => top(context, ref, psArgs),
+		commit: (ref, options) => commit(context, ref, options),
+		exportRoot: (ref) => exportRoot(context, ref),
+		changes: async (ref) => context.snapshotter.changes(find(context, ref).id),
 		rootPaths: (id) => ({ ID: id, ...context.snapshotter.describe(id) }),
+		statPath: (ref, path) => statPath(context, ref, path),
+		archive: (ref, path, signal) => archive(context, ref, path, signal),
+		extract: (ref, path, body, options) => extract(context, ref, path, body, options),
 		sizes: async (id) => {
 			const { imageChain } = find(context, id);
 			const rw = await context.snapshotter.usage(id);

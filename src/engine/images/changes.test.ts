@@ -21,3 +21,16 @@ test("other instructions are refused by name", () => {
 	for (const bad of ["RUN x", "CONSTRUCTOR x", "CMD", "EXPOSE http", "ENV x"])
 		expect(() => applyChanges({}, [bad])).toThrow();
 });
+
+test("an entrypoint takes the old command away; health checks and triggers are read", () => {
+	const base = { Cmd: ["old"], Env: ["A=1"] };
+	expect(applyChanges(base, ['ENTRYPOINT ["new"]'])).toEqual({ ...base, Entrypoint: ["new"], Cmd: undefined });
+	expect(applyChanges(base, ["CMD mine", "ENTRYPOINT x"]).Cmd).toEqual(["/bin/sh", "-c", "mine"]);
+	const check = applyChanges({}, ["ONBUILD RUN x", "HEALTHCHECK --interval=1m30s --retries=2 CMD curl -f x"]);
+	expect(check).toEqual({
+		OnBuild: ["RUN x"],
+		Healthcheck: { Test: ["CMD-SHELL", "curl -f x"], Interval: 90e9, Retries: 2 },
+	});
+	expect(applyChanges({}, ['HEALTHCHECK CMD ["a"]', "healthcheck none"]).Healthcheck).toEqual({ Test: ["NONE"] });
+	expect(() => applyChanges({}, ["HEALTHCHECK --often=1s CMD x"])).toThrow("invalid HEALTHCHECK flag --often=1s");
+});

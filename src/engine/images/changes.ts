@@ -5,7 +5,10 @@ type Draft = { -readonly [K in keyof ImageRunConfig]: ImageRunConfig[K] };
 
 /** Applies `docker import --change` instructions (Dockerfile syntax) to an image's run configuration. Throws "invalid". */
 export function applyChanges(base: ImageRunConfig, changes: readonly string[]): ImageRunConfig {
-	const draft: Draft = { ...base };
+	// As in a Dockerfile: an entrypoint takes the command that came with the old one away.
+	const words = changes.map((change) => /^\s*(\w+)/.exec(change)?.[1]?.toUpperCase());
+	const dropped = words.includes("ENTRYPOINT") && !words.includes("CMD");
+	const draft: Draft = { ...base, ...(dropped && { Cmd: undefined }) };
 	for (const change of changes) {
 		const match = /^\s*([A-Za-z]+)\s+([\s\S]+?)\s*$/.exec(change);
 		const [, word = "", rest = ""] = match ?? [];
@@ -57,7 +60,46 @@ const INSTRUCTIONS: Record<string, (draft: Draft, rest: string) => void> = {
 	STOPSIGNAL: (draft, rest) => {
 		draft.StopSignal = rest;
 	},
+	ONBUILD: (draft, rest) => {
+		draft.OnBuild = [...(draft.OnBuild ?? []), rest];
+	},
+	HEALTHCHECK: (draft, rest) => {
+		draft.Healthcheck = healthcheck(rest);
+	},
 };
+
+const HEALTH_FLAGS: Record<string, string> = {
+	interval: "Interval",
+	timeout: "Timeout",
+	"start-period": "StartPeriod",
+	"start-interval": "StartInterval",
+};
+
+/** `NONE`, or flags and `CMD command`. Times are nanoseconds in the image. */
+function healthcheck(rest: string): object {
+	if (rest.toUpperCase() === "NONE") return { Test: ["NONE"] };
+	const [, flags = "", line = ""] = /^((?:--\S+\s+)*)CMD\s+([\s\S]+)$/i.exec(rest) ?? [];
+	if (line === "")
+		throw new EngineError("invalid", `invalid HEALTHCHECK ${JSON.stringify(rest)}: allowed are NONE and CMD`);
+	const check: Record<string, unknown> = {};
+	for (const flag of flags.split(/\s+/).filter(Boolean)) {
+		const [, name = "", value = ""] = /^--([a-z-]+)=(.+)$/.exec(flag) ?? [];
+		const nanos = durationNanos(value);
+		if (name === "retries" && /^\d{1,6}$/.test(value)) check.Retries = Number(value);
+		else if (Object.hasOwn(HEALTH_FLAGS, name) && nanos !== undefined) check[HEALTH_FLAGS[name] ?? ""] = nanos;
+		else throw new EngineError("invalid", `invalid HEALTHCHECK flag ${flag}`);
+	}
+	const list = jsonList(line);
+	return { Test: list ? ["CMD", ...list] : ["CMD-SHELL", line], ...check };
+}
+
+const NANOS: Record<string, number> = { ms: 1e6, s: 1e9, m: 60e9, h: 3600e9 };
+
+function durationNanos(text: string): number | undefined {
+	if (!/^(\d+(\.\d+)?(ms|s|m|h))+$/.test(text)) return undefined;
+	const parts = [...text.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h)/g)];
+	return parts.reduce((sum, [, n, unit]) => sum + Number(n) * (NANOS[unit ?? ""] ?? 0), 0);
+}
 
 function command(rest: string): string[] {
 	return jsonList(rest) ?? ["/bin/sh", "-c", rest];

@@ -1,5 +1,5 @@
 import type { Credentials } from "../../drivers/registry/driver.ts";
-import type { ImageConfig } from "../../oci/image.ts";
+import type { ImageConfig, ImageRunConfig } from "../../oci/image.ts";
 import type { Descriptor, Platform } from "../../oci/manifest.ts";
 
 /** One stored image. Sizes in bytes, unpacked, as docker counts. */
@@ -36,6 +36,23 @@ export interface PushOptions {
 	readonly platform?: string;
 	readonly credentials?: Credentials;
 	readonly signal?: AbortSignal;
+}
+
+export interface CommitRequest {
+	/** Image id. */
+	readonly parent: string;
+	/** The new layer's tar. */
+	readonly layer: AsyncIterable<Uint8Array>;
+	readonly config: ImageRunConfig;
+	/** Dockerfile instructions over `config`. */
+	readonly changes: readonly string[];
+	readonly author: string;
+	readonly comment: string;
+	/** What made the layer, for the history. */
+	readonly command: string;
+	readonly containerId: string;
+	readonly repo?: string;
+	readonly tag?: string;
 }
 
 export interface SearchOptions {
@@ -83,6 +100,8 @@ export interface Images {
 	login(credentials: Credentials, signal?: AbortSignal): Promise<{ status: string; identityToken: string }>;
 	/** `docker save`: an archive of these images that every engine loads. Throws at once when one is not there. */
 	save(refs: readonly string[], options: { platform?: string }): AsyncIterable<Uint8Array>;
+	/** An image of the parent's layers and one more. */
+	commit(request: CommitRequest): Promise<{ id: string; name?: string }>;
 	/** `docker import`: one layer from a tar; `changes` are Dockerfile instructions. Returns the new image's id. */
 	importTar(
 		body: AsyncIterable<Uint8Array>,

@@ -1,6 +1,7 @@
 import { digestOf } from "../../oci/digest.ts";
 import { hostPlatform, parsePlatform } from "../../oci/manifest.ts";
 import { familiarString } from "../../oci/reference.ts";
+import { nowNano } from "../../shared/time.ts";
 import { taggedReference } from "./catalog.ts";
 import { applyChanges } from "./changes.ts";
 import { type Context, publish, saveImage } from "./context.ts";
@@ -15,16 +16,13 @@ export async function importTar(
 	const platform = options.platform ? parsePlatform(options.platform) : hostPlatform();
 	const run = applyChanges({}, options.changes);
 	const names = options.repo ? [familiarString(taggedReference(options.repo, options.tag))] : [];
-	await using layer = await context.content.spoolLayer(body);
-	const { diffId } = layer;
-	await using _hold = context.layers.hold([diffId]);
-	await context.snapshotter.extract({ chainId: diffId, diffId, source: { path: layer.path } });
-	const created = new Date().toISOString();
+	await using layer = await context.layers.ingest({ source: { body } });
+	const created = nowNano();
 	const configJson = JSON.stringify({
 		...platform,
 		created,
 		config: run,
-		rootfs: { type: "layers", diff_ids: [diffId] },
+		rootfs: { type: "layers", diff_ids: [layer.diffId] },
 		history: [{ created, comment: options.message ?? "" }],
 	});
 	const id = digestOf(configJson);

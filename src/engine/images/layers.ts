@@ -1,4 +1,4 @@
-import type { Snapshotter } from "../../drivers/snapshotter/driver.ts";
+import type { IngestRequest, Snapshotter } from "../../drivers/snapshotter/driver.ts";
 import type { DistributionStore } from "../../store/distribution.ts";
 
 /** How long the layers of an interrupted pull wait for the next one, in ms. */
@@ -18,6 +18,7 @@ export interface LayerParts {
  */
 export class Layers {
 	private readonly held = new Map<string, number>();
+	private ingesting = 0;
 	/** Leases of pulls under way: by lease, how many. */
 	private readonly pulling = new Map<string, number>();
 
@@ -48,14 +49,26 @@ export class Layers {
 		};
 	}
 
+	/** Takes in a layer whose name nobody knows yet, and holds it until disposed of. */
+	async ingest(request: IngestRequest): Promise<AsyncDisposable & { readonly diffId: string }> {
+		this.ingesting++;
+		try {
+			const { chainId, diffId } = await this.parts.snapshotter.ingest(request);
+			return { ...this.hold([chainId]), diffId };
+		} finally {
+			this.ingesting--;
+		}
+	}
+
 	/** Ends the leases of pulls that were interrupted: for a prune. */
 	dropIdleLeases(): void {
 		for (const lease of this.parts.store.leases()) if (!this.pulling.has(lease)) this.parts.store.endLease(lease);
 	}
 
-	/** Deletes what nothing needs, of all layers. */
-	sweep(): Promise<string[]> {
-		return this.release(this.parts.snapshotter.layers());
+	/** Deletes what nothing needs, of all layers; nothing while a layer comes in that nobody could hold yet. */
+	async sweep(): Promise<string[]> {
+		if (this.ingesting > 0) return [];
+		return await this.release(this.parts.snapshotter.layers());
 	}
 
 	/** Deletes those of `candidates` (base first) that nothing needs; returns them, topmost first. */
