@@ -23,14 +23,23 @@ export function parsePath(text: string, label: string): string {
 	return path;
 }
 
-/** unix:///path, or tcp:// on loopback: the API is root's, so TCP beyond it needs client certificates, which this release cannot check. */
-export function parseHost(text: string, label: string): string {
+/** "" is none. */
+export function parseOptionalPath(text: string, label: string): string | undefined {
+	return text === "" ? undefined : parsePath(text, label);
+}
+
+/** unix:///path or tcp://address:port. The API is root's, so TCP beyond loopback needs client certificates (`tls`). */
+export function parseHost(text: string, label: string, tls: boolean): string {
 	if (text.startsWith("unix://")) return parseUnixHost(text, label);
 	if (!text.startsWith("tcp://")) throw bad(label, text, "must be unix:///path or tcp://127.0.0.1:port");
 	const { address, port } = splitAddress(text.slice("tcp://".length));
 	if (port === undefined || address === undefined) throw bad(label, text, "must be tcp://address:port");
-	if (!isLoopback(address)) {
-		throw bad(label, text, "tcp beyond loopback is refused without TLS client certificates");
+	if (!tls && !isLoopback(address)) {
+		throw bad(
+			label,
+			text,
+			"tcp beyond loopback is refused without TLS client certificates (--tlscacert, --tlscert, --tlskey)",
+		);
 	}
 	return text;
 }

@@ -20,6 +20,7 @@ describe("resolveConfig", () => {
 			dataRoot: "/var/lib/foredeck",
 			runRoot: "/run/foredeck",
 			hosts: ["unix:///run/foredeck.sock"],
+			tls: undefined,
 			logLevel: "info",
 			domain: "fd.local",
 			dns: { address: "127.0.0.153", port: 53 },
@@ -54,6 +55,16 @@ describe("resolveConfig", () => {
 		);
 		expect(options.hosts).toEqual(["unix:///a.sock", "tcp://127.0.0.1:2375"]);
 		expect(options.insecureRegistries).toEqual(["r.test:5000", "[::1]:5000"]);
+	});
+
+	test("with all three TLS files tcp may listen beyond loopback; with some of them nothing starts", () => {
+		const tls = ["--tlscacert", "/t/ca.pem", "--tlscert", "/t/cert.pem"];
+		const { options, entries } = resolveConfig([...tls, "--tlskey", "/t/key.pem", "--host", "tcp://0.0.0.0:2376"]);
+		expect(options.tls).toEqual({ ca: "/t/ca.pem", cert: "/t/cert.pem", key: "/t/key.pem" });
+		expect(options.hosts).toEqual(["tcp://0.0.0.0:2376"]);
+		expect(entries.find(({ name }) => name === "tlskey")).toMatchObject({ value: "/t/key.pem", source: "flag" });
+		expect(() => resolveConfig(tls)).toThrow("--tlskey is missing");
+		expect(() => withFile({ tlskey: "/t/key.pem" })).toThrow("--tlscacert is missing");
 	});
 
 	test("the instance in the file moves the default roots", () => {

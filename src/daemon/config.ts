@@ -9,6 +9,7 @@ import {
 	parseInstance,
 	parseLogLevel,
 	parseMirror,
+	parseOptionalPath,
 	parsePath,
 	parseRegistry,
 	parseSize,
@@ -28,6 +29,9 @@ export type SettingName =
 	| "data-root"
 	| "run-root"
 	| "host"
+	| "tlscacert"
+	| "tlscert"
+	| "tlskey"
 	| "instance"
 	| "log-level"
 	| "domain"
@@ -40,7 +44,10 @@ export type SettingName =
 export const FLAGS: readonly Flag[] = [
 	{ name: "data-root", value: "DIR", repeatable: false, help: "images, containers, database" },
 	{ name: "run-root", value: "DIR", repeatable: false, help: "sockets and whatever a reboot may take" },
-	{ name: "host", value: "URL", repeatable: true, help: "where the API listens: unix:///path or tcp://loopback:port" },
+	{ name: "host", value: "URL", repeatable: true, help: "where the API listens: unix:///path or tcp://address:port" },
+	{ name: "tlscacert", value: "FILE", repeatable: false, help: "CA of clients' certificates; tcp is TLS then" },
+	{ name: "tlscert", value: "FILE", repeatable: false, help: "the API's certificate on tcp" },
+	{ name: "tlskey", value: "FILE", repeatable: false, help: "its key" },
 	{ name: "instance", value: "NAME", repeatable: false, help: "prefix of everything made in the kernel" },
 	{ name: "log-level", value: "LEVEL", repeatable: false, help: LOG_LEVELS.join(", ") },
 	{ name: "domain", value: "DOMAIN", repeatable: false, help: "containers answer as NAME.DOMAIN" },
@@ -108,11 +115,13 @@ function assemble(find: (name: SettingName) => Given | undefined): ResolvedConfi
 		return values;
 	};
 	const instance = one("instance", "fd", parseInstance);
+	const tls = tlsOf((name) => one(name, "", parseOptionalPath));
 	const options: DaemonOptions = {
 		instance,
 		dataRoot: one("data-root", defaultDataRoot(instance), parsePath),
 		runRoot: one("run-root", defaultRunRoot(instance), parsePath),
-		hosts: many("host", [defaultHost(instance)], parseHost),
+		hosts: many("host", [defaultHost(instance)], (text, label) => parseHost(text, label, tls !== undefined)),
+		tls,
 		logLevel: one<LogLevel>("log-level", "info", parseLogLevel),
 		domain: one("domain", "fd.local", parseDomain),
 		dns: one("dns", "127.0.0.153:53", parseDns),
@@ -126,6 +135,15 @@ function assemble(find: (name: SettingName) => Given | undefined): ResolvedConfi
 		throw new UsageError(`bad run-root ${options.runRoot}: must differ from data-root`);
 	}
 	return { options, entries };
+}
+
+/** All three files or none: without the CA nobody could be told from anybody. */
+function tlsOf(read: (name: "tlscacert" | "tlscert" | "tlskey") => string | undefined): DaemonOptions["tls"] {
+	const [ca, cert, key] = [read("tlscacert"), read("tlscert"), read("tlskey")];
+	if (ca !== undefined && cert !== undefined && key !== undefined) return { ca, cert, key };
+	if (ca === undefined && cert === undefined && key === undefined) return undefined;
+	const missing = Object.entries({ tlscacert: ca, tlscert: cert, tlskey: key }).find(([, path]) => path === undefined);
+	throw new UsageError(`--${missing?.[0]} is missing: --tlscacert, --tlscert and --tlskey go together`);
 }
 
 /** How an error names the setting: by the flag, or by the key and its file. */

@@ -6,6 +6,8 @@ export interface DaemonOptions {
 	readonly runRoot: string;
 	/** unix:///path or tcp://host:port */
 	readonly hosts: readonly string[];
+	/** Paths of PEM files: tcp hosts then speak TLS and ask for a certificate that `ca` has signed. */
+	readonly tls?: { readonly ca: string; readonly cert: string; readonly key: string };
 	readonly instance: string;
 	readonly logLevel: LogLevel;
 	/** fd.local */

@@ -32,6 +32,7 @@ import { lockDataRoot } from "./pidlock.ts";
 import { announceReady, announceStopping } from "./ready.ts";
 import { findRuntime } from "./runtime.ts";
 import { gatherSystemFacts } from "./system-facts.ts";
+import { readTlsFiles } from "./tls-files.ts";
 
 /**
  * Builds the engine, takes over what an earlier daemon left running, and serves until SIGTERM or SIGINT; containers run on after it.
@@ -120,16 +121,19 @@ async function buildEngine(options: DaemonOptions, log: Logger) {
 		readInRoot,
 		runPs,
 	});
-	const api = createApi({
-		containers: engine.containers,
-		execs: engine.execs,
-		images,
-		sandboxes: network.sandboxes,
-		events,
-		facts,
-		log,
-		extra: [imageRoutes(images) as never],
-	});
+	const api = createApi(
+		{
+			containers: engine.containers,
+			execs: engine.execs,
+			images,
+			sandboxes: network.sandboxes,
+			events,
+			facts,
+			log,
+			extra: [imageRoutes(images) as never],
+		},
+		readTlsFiles(options.tls),
+	);
 	return {
 		async open() {
 			await engine.open();
