@@ -21,8 +21,14 @@ let api: Listener;
 beforeAll(async () => {
 	dir = mkdtempSync(join(tmpdir(), `fd-replies-${process.pid}-`));
 	const containers = new FakeContainers();
+	const web = fakeRecord("web", { status: "running", pid: 7, startedAt: "2026-01-01T00:00:00Z" });
+	web.network = {
+		sandboxId: "s",
+		endpoints: [],
+		ports: [{ protocol: "tcp", containerPort: 80, hostIp: "0.0.0.0", hostPort: 8080 }],
+	};
 	containers.records.push(
-		fakeRecord("web", { status: "running", pid: 7, startedAt: "2026-01-01T00:00:00Z" }),
+		web,
 		fakeRecord("old", {
 			status: "exited",
 			exitCode: 3,
@@ -152,6 +158,10 @@ test("list filters: only `all` and a status show what does not run; bad values a
 	expect(await names({ status: ["exited"] })).toEqual(["/old"]);
 	expect(await names({ since: ["old"] })).not.toContain("/old");
 	expect(await names({ name: ["("] })).toEqual([]);
+	expect(await names({ publish: ["8080"] })).toEqual(["/web"]);
+	expect(await names({ publish: ["80"] })).toEqual([]);
+	expect(await names({ expose: ["79-80/tcp"] })).toEqual(["/web"]);
+	expect(await names({ expose: ["80/udp"] })).toEqual([]);
 	const message = async (filters: object) => (await ask("GET", filtered("/containers/json", filters))).message;
 	expect(await message({ status: ["x"] })).toBe(
 		"invalid filter 'status=x': invalid value for state (x): must be one of created, running, paused, restarting, removing, exited, dead",

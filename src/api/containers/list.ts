@@ -5,7 +5,7 @@ import { EngineError } from "../../shared/errors.ts";
 import { invalid } from "../errors.ts";
 import { boolFilter, type Filters, filtersOf, matchesLabel, matchesPattern } from "../filters.ts";
 import { boolOf, intOf } from "../query.ts";
-import { isUp, summaryView } from "./view.ts";
+import { isUp, portList, summaryView } from "./view.ts";
 
 const FILTERS = [
 	"ancestor",
@@ -143,8 +143,7 @@ function matches(record: ContainerRecord, filters: Filters): boolean {
 		filters.any("health", (health) => health === "none") &&
 		filters.any("network", (network) => onNetwork(record, network)) &&
 		filters.any("volume", (volume) => mountsAt(record, volume)) &&
-		filters.any("publish", (port) => publishes(record, port)) &&
-		filters.any("expose", (port) => exposes(record, port)) &&
+		hasPort(record, filters) &&
 		boolFilter(filters, "is-task") !== true
 	);
 }
@@ -167,16 +166,13 @@ function inRange(wanted: string, port: number, protocol: string): boolean {
 	return type === protocol && port >= from && port <= to;
 }
 
-function publishes(record: ContainerRecord, wanted: string): boolean {
-	return Object.keys(record.hostConfig.PortBindings ?? {}).some((key) => {
-		const [port = "", protocol = "tcp"] = key.split("/");
-		return inRange(wanted, Number(port), protocol);
-	});
-}
-
-function exposes(record: ContainerRecord, wanted: string): boolean {
-	return Object.keys(record.config.ExposedPorts ?? {}).some((key) => {
-		const [port = "", protocol = "tcp"] = key.split("/");
-		return inRange(wanted, Number(port), protocol);
-	});
+/** `publish` asks for the host's ports, `expose` for the container's; either will do, and only of what runs. */
+function hasPort(record: ContainerRecord, filters: Filters): boolean {
+	const [published, exposed] = [filters.get("publish"), filters.get("expose")];
+	if (published.length === 0 && exposed.length === 0) return true;
+	return portList(record).some(
+		({ PublicPort, PrivatePort, Type }) =>
+			published.some((wanted) => PublicPort !== undefined && inRange(wanted, PublicPort, Type)) ||
+			exposed.some((wanted) => inRange(wanted, PrivatePort, Type)),
+	);
 }

@@ -75,17 +75,6 @@ const CONFIG = {
 	Shell: none,
 };
 
-/** One of these words, refused by name otherwise; "" and absent give `fallback`. */
-function oneOf<const T extends string>(allowed: readonly T[], fallback: T): Decode<T> {
-	return (value, path) => {
-		const text = string()(value, path);
-		if (text === "") return fallback;
-		const found = allowed.find((one) => one === text);
-		if (found === undefined) throw refused(path, text);
-		return found;
-	};
-}
-
 /** A namespace mode: "host", or one of `words`; "" leaves it to the engine. "container:ID" is a mode, and not here yet. */
 const namespaceMode =
 	(noun: string, ...words: string[]): Decode<string> =>
@@ -155,7 +144,18 @@ const mount: Decode<MountRequest> = object({
 	TmpfsOptions: optional(object({ SizeBytes: optional(integer()), Mode: optional(fileMode), Options: none })),
 });
 
-const logConfig = object({ Type: oneOf(["json-file", "none"], "json-file"), Config: map(string()) });
+/** docker's own drivers, not here yet; any other name would be a plugin's. */
+const OTHER_LOGS = ["local", "syslog", "journald", "gelf", "fluentd", "awslogs", "splunk", "etwlogs", "gcplogs"];
+
+const logType: Decode<"json-file" | "none"> = (value, path) => {
+	const name = string()(value, path);
+	if (name === "" || name === "json-file") return "json-file";
+	if (name === "none") return name;
+	if (OTHER_LOGS.includes(name)) throw refused(path, name);
+	throw invalid(`error looking up logging plugin ${name}: plugin ${JSON.stringify(name)} not found`);
+};
+
+const logConfig = object({ Type: logType, Config: map(string()) });
 const portBindings = nullable(map(nullable(list(object({ HostIp: string(), HostPort: string() })))));
 const ulimit = object({ Name: string(), Hard: integer(), Soft: integer() });
 const device = object({ PathOnHost: string(), PathInContainer: string(), CgroupPermissions: string("rwm") });

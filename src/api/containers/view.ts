@@ -32,7 +32,10 @@ function commandText(record: ContainerRecord): string {
 	return [record.path, ...record.args].map((word) => (/\s/.test(word) ? `'${word}'` : word)).join(" ");
 }
 
-function portList(record: ContainerRecord): { IP?: string; PrivatePort: number; PublicPort?: number; Type: string }[] {
+/** What a running container publishes and exposes. */
+export function portList(
+	record: ContainerRecord,
+): { IP?: string; PrivatePort: number; PublicPort?: number; Type: string }[] {
 	const published = isUp(record.state) ? (record.network?.ports ?? []) : [];
 	const taken = new Set(published.map((port) => `${port.containerPort}/${port.protocol}`));
 	const exposed = isUp(record.state)

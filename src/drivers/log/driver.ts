@@ -14,6 +14,8 @@ export interface LogReadOptions {
 	readonly stderr: boolean;
 	readonly raw: boolean;
 	readonly timestamps: boolean;
+	/** A blank before each line, behind its time: where docker has the attributes that log options ask for, which json-file has none of here. */
+	readonly details?: boolean;
 	/** Nanoseconds since the epoch; inclusive. */
 	readonly since?: bigint;
 	readonly until?: bigint;

@@ -58,7 +58,8 @@ function validateNetwork(host: HostConfig): void {
 				`HostConfig.NetworkMode ${JSON.stringify(host.NetworkMode)} is not supported yet`,
 			);
 		}
-		throw new EngineError("not-found", `network ${host.NetworkMode} not found`);
+		// Not 404: the CLI takes that for a missing image, and pulls.
+		throw invalid(`failed to set up container networking: network ${host.NetworkMode} not found`);
 	}
 	for (const server of host.Dns ?? []) {
 		if (isIP(server) === 0) throw invalid(`invalid IP address: ${server}`);

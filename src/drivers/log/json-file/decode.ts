@@ -3,7 +3,7 @@ import { parseNano } from "../../../shared/time.ts";
 import type { LogReadOptions } from "../driver.ts";
 import type { LogStream } from "./stream.ts";
 
-type Wanted = Pick<LogReadOptions, "stdout" | "stderr" | "raw" | "timestamps" | "since" | "until">;
+type Wanted = Pick<LogReadOptions, "stdout" | "stderr" | "raw" | "timestamps" | "details" | "since" | "until">;
 
 interface Run {
 	readonly stream: LogStream;
@@ -49,7 +49,7 @@ function fastRun(text: string, at: number, wanted: Wanted): (Run & { readonly en
 	const end = runEnd(text, first + 1, tail);
 	// Whatever stands between two lines of one time is of that time too.
 	if (!inRange(time, wanted)) return { stream, text: "", end };
-	const prefix = wanted.timestamps ? `${time} ` : "";
+	const prefix = prefixOf(time, wanted);
 	const body = prefix + text.slice(at + HEAD.length, end - tail.length).replaceAll(tail + HEAD, prefix);
 	// A newline left over: lines of another kind stand between.
 	if (body.includes("\n")) return undefined;
@@ -87,8 +87,12 @@ function decodeLine(line: string, wanted: Wanted): Run | undefined {
 	const text = typeof entry.log === "string" ? entry.log : "";
 	return {
 		stream: entry.stream === "stderr" ? "stderr" : "stdout",
-		text: wanted.timestamps ? `${time} ${text}` : text,
+		text: prefixOf(time, wanted) + text,
 	};
+}
+
+function prefixOf(time: string, { timestamps, details }: Wanted): string {
+	return `${timestamps ? `${time} ` : ""}${details ? " " : ""}`;
 }
 
 function inRange(time: string, { since, until }: Wanted): boolean {

@@ -91,6 +91,9 @@ test("reader: streams, frames, tail, timestamps and time range", async () => {
 	expect(await text(path, { tail: 2 })).toBe("two\nthree\n");
 	expect(await text(path, { tail: 0 })).toBe("");
 	expect(await text(path, { raw: false, tail: 1 })).toBe("\u0001\0\0\0\0\0\0\u0006three\n");
+	const detailed = await text(path, { details: true });
+	expect(detailed.replaceAll(/^ /gm, "")).toBe(await text(path));
+	expect(detailed.split("\n").every((line) => line === "" || line.startsWith(" "))).toBe(true);
 	const stamps = (await text(path, { timestamps: true })).split("\n").map((line) => line.split(" ")[0] ?? "");
 	expect(stamps[1]).toMatch(/^\d{4}-\d\d-\d\dT.*Z$/);
 	const second = BigInt(Date.parse((stamps[1] ?? "").replace(/\.(\d{3})\d*Z/, ".$1Z"))) * 1_000_000n;
