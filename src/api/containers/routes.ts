@@ -191,6 +191,7 @@ function logsReply(containers: Containers, id: string, request: Request): Respon
 			stdout,
 			stderr,
 			timestamps: boolOf(query, "timestamps"),
+			details: boolOf(query, "details"),
 			follow: boolOf(query, "follow"),
 			since: timeOf(query, "since"),
 			until: timeOf(query, "until"),

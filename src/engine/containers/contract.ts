@@ -86,6 +86,7 @@ export interface LogsRequest {
 	readonly stdout: boolean;
 	readonly stderr: boolean;
 	readonly timestamps: boolean;
+	readonly details?: boolean;
 	readonly follow: boolean;
 	readonly since?: bigint;
 	readonly until?: bigint;
