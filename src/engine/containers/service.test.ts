@@ -91,12 +91,14 @@ test("start() joins, mounts, writes the files and runs; again it is not modified
 
 test.each([
 	["executable file `x` not found in $PATH", 127, 'exec: "run": executable file not found in $PATH'],
+	["cannot set up the console", 128, "error during container init: cannot set up the console"],
 	["open executable: Permission denied", 126, 'exec: "run": permission denied'],
 ])("start() of a command that cannot run (%s) undoes all and keeps the code", async (text, exitCode, message) => {
 	await using engine = await opened();
 	const id = await made(engine);
 	engine.runtime.failure = new EngineError("invalid", text);
-	await expect(engine.containers.start(id)).rejects.toThrow(message);
+	const code = exitCode === 128 ? "internal" : "invalid";
+	await expect(engine.containers.start(id)).rejects.toMatchObject({ code, message: expect.stringContaining(message) });
 	await settled();
 	expect(engine.containers.inspect(id).state).toMatchObject({ status: "created", exitCode });
 	expect([engine.sandboxes.joined.size, engine.snapshotter.mounted.size]).toEqual([0, 0]);

@@ -16,7 +16,8 @@ export function startFailure(
 	}
 	const { exitCode, text } = commandFailure(error.message, record.path);
 	const message = `failed to create task for container: failed to create shim task: OCI runtime create failed: unable to start container process: error during container init: ${text}`;
-	return { exitCode, error: new EngineError("invalid", message, { cause: error }) };
+	// A command that cannot run is the client's fault, all else the machine's: docker's 400 and 500.
+	return { exitCode, error: new EngineError(exitCode === 128 ? "internal" : "invalid", message, { cause: error }) };
 }
 
 /** The same for an exec. */
