@@ -1,4 +1,4 @@
-import { EngineError } from "../../shared/errors.ts";
+import { type Candidate, directCandidates, hubCandidates, parseMirror } from "./candidates.ts";
 import type { Challenge } from "./challenge.ts";
 import { RegistryFailure } from "./failure.ts";
 import type { Timing } from "./timing.ts";
@@ -27,62 +27,39 @@ export interface Endpoints {
 	): Promise<T>;
 }
 
-interface Candidate {
-	readonly url: URL;
-	/** Its directory in certs.d. */
-	readonly name: string;
-	readonly mirror: boolean;
-	readonly secure: boolean;
-}
-
-const DOCKER_HUB = "https://registry-1.docker.io";
 /** How long an endpoint is taken to be as it was found. */
 const LIFE_MS = 5 * 60_000;
 /** How long a mirror that failed is passed over. */
 const MIRROR_REST_MS = 30_000;
 
-/** Finds out how a registry is reached: HTTPS, then for insecure ones plain HTTP, as dockerd does. Throws "invalid" for a bad mirror. */
+/** Finds out how a registry is reached and remembers it for a while, as well as mirrors that are down. Throws "invalid" for a bad mirror. */
 export function createEndpoints(transport: Transport, mirrors: readonly string[], timing: Timing): Endpoints {
 	const mirrorUrls = mirrors.map(parseMirror);
 	const found = new Map<string, { endpoint: Endpoint; expires: number }>();
 	const resting = new Map<string, number>();
 
+	const knownAt = (candidate: Candidate): Endpoint | undefined => {
+		const entry = found.get(keyOf(candidate));
+		return entry && entry.expires > timing.now() ? entry.endpoint : undefined;
+	};
 	const candidatesOf = async (domain: string, purpose: Purpose): Promise<Candidate[]> => {
-		if (domain !== "docker.io") return await direct(domain);
-		const hub = { url: new URL(DOCKER_HUB), name: domain, mirror: false, secure: true };
-		if (purpose === "push") return [hub];
+		if (domain !== "docker.io") {
+			const all = await directCandidates(domain, transport.insecure);
+			const known = all.find(knownAt);
+			return known ? [known, ...all.filter((one) => one !== known)] : all;
+		}
 		const awake = mirrorUrls.filter((url) => (resting.get(url.origin) ?? 0) <= timing.now());
-		return [...awake.map((url) => mirrorOf(url, transport)), hub];
+		return hubCandidates(purpose === "pull" ? awake : [], transport.insecure);
 	};
-
-	const direct = async (domain: string): Promise<Candidate[]> => {
-		const insecure = await transport.insecure.resolvesInsecure(domain);
-		const https = { url: new URL(`https://${domain}`), name: domain, mirror: false, secure: !insecure };
-		if (!insecure) return [https];
-		const http = { ...https, url: new URL(`http://${domain}`) };
-		return found.has(http.url.origin) ? [http, https] : [https, http];
+	const forget = (candidate: Candidate) => {
+		found.delete(keyOf(candidate));
+		if (candidate.mirror) resting.set(candidate.url.origin, timing.now() + MIRROR_REST_MS);
 	};
-
 	const reach = async (candidate: Candidate, signal?: AbortSignal): Promise<Endpoint> => {
-		const key = candidate.url.origin;
-		const known = found.get(key);
-		if (known && known.expires > timing.now()) return known.endpoint;
-		found.delete(key);
-		const tls = await transport.tlsOf(candidate.name, candidate.secure);
-		const origin = { url: candidate.url, tls };
-		const { response, watchdog } = await transport.send(origin, {
-			method: "GET",
-			url: api(origin, ""),
-			headers: {},
-			signal,
-		});
-		watchdog.end();
-		const forget = () => {
-			found.delete(key);
-			if (candidate.mirror) resting.set(key, timing.now() + MIRROR_REST_MS);
-		};
-		const endpoint = { ...origin, mirror: candidate.mirror, challenges: challengesOf(response), forget };
-		found.set(key, { endpoint, expires: timing.now() + LIFE_MS });
+		const known = knownAt(candidate);
+		if (known) return known;
+		const endpoint = await ping(transport, candidate, () => forget(candidate), signal);
+		found.set(keyOf(candidate), { endpoint, expires: timing.now() + LIFE_MS });
 		return endpoint;
 	};
 
@@ -90,18 +67,16 @@ export function createEndpoints(transport: Transport, mirrors: readonly string[]
 		async onEach(domain, purpose, signal, work) {
 			let last: unknown;
 			for (const candidate of await candidatesOf(domain, purpose)) {
-				let endpoint: Endpoint | undefined;
+				let reached = false;
 				try {
-					endpoint = await reach(candidate, signal);
+					const endpoint = await reach(candidate, signal);
+					reached = true;
 					return await work(endpoint);
 				} catch (error) {
 					signal?.throwIfAborted();
+					if (isDown(error)) forget(candidate);
+					if (!candidate.mirror && (reached || !(error instanceof RegistryFailure))) throw error;
 					last = error;
-					const failure = error instanceof RegistryFailure ? error : undefined;
-					const down = failure !== undefined && (failure.transient || failure.status === undefined);
-					if (down && candidate.mirror) resting.set(candidate.url.origin, timing.now() + MIRROR_REST_MS);
-					if (down) endpoint?.forget();
-					if (!candidate.mirror && (endpoint !== undefined || !failure)) throw error;
 				}
 			}
 			throw last;
@@ -109,19 +84,34 @@ export function createEndpoints(transport: Transport, mirrors: readonly string[]
 	};
 }
 
+/** Mirrors are kept apart: the same address may be a registry of its own, which gets credentials. */
+function keyOf({ url, mirror }: Candidate): string {
+	return `${mirror ? "mirror " : ""}${url.origin}`;
+}
+
+function isDown(error: unknown): boolean {
+	return error instanceof RegistryFailure && (error.transient || error.status === undefined);
+}
+
+/** `GET /v2/`: any answer will do, a 401 says how to authenticate. Throws RegistryFailure. */
+async function ping(
+	transport: Transport,
+	candidate: Candidate,
+	forget: () => void,
+	signal: AbortSignal | undefined,
+): Promise<Endpoint> {
+	const origin = { url: candidate.url, tls: await transport.tlsOf(candidate.name, candidate.secure) };
+	const { response, watchdog } = await transport.send(origin, {
+		method: "GET",
+		url: api(origin, ""),
+		headers: {},
+		signal,
+	});
+	watchdog.end();
+	return { ...origin, mirror: candidate.mirror, challenges: challengesOf(response), forget };
+}
+
 /** An address below the registry's `/v2/`. */
 export function api(origin: Origin, path: string): URL {
 	return new URL(`/v2/${path}`, origin.url);
-}
-
-function mirrorOf(url: URL, transport: Transport): Candidate {
-	return { url, name: url.host, mirror: true, secure: !transport.insecure.isInsecure(url.host) };
-}
-
-function parseMirror(text: string): URL {
-	const url = URL.canParse(text) ? new URL(text) : undefined;
-	const plain =
-		url && url.pathname === "/" && url.search === "" && url.hash === "" && url.username === "" && url.password === "";
-	if (plain && (url.protocol === "https:" || url.protocol === "http:")) return url;
-	throw new EngineError("invalid", `invalid registry mirror ${JSON.stringify(text)}: allowed is http(s)://HOST[:PORT]`);
 }

@@ -106,6 +106,9 @@ async function wholeBody({ response, watchdog }: Answer, reference: Reference): 
 function checkedManifest(bytes: Uint8Array, headers: Headers, reference: Reference): FetchedManifest {
 	const declared = typeOf(headers);
 	if (declared === "text/html") throw lie(reference, "the registry answered a web page (text/html), not a manifest");
+	const fields = fieldsOf(bytes, reference);
+	// before the digest: that of schema 1 leaves the signatures out
+	if (SCHEMA1_TYPES.includes(declared) || fields.schemaVersion === 1) throw schema1(reference);
 	const digest = digestOf(bytes);
 	if (reference.digest !== undefined && reference.digest !== digest) {
 		throw new EngineError("internal", `manifest verification failed for digest ${reference.digest}`);
@@ -114,13 +117,12 @@ function checkedManifest(bytes: Uint8Array, headers: Headers, reference: Referen
 	if (promised?.startsWith("sha256:") && promised !== digest) {
 		throw lie(reference, `the registry names it ${promised}, its content is ${digest}`);
 	}
-	return { mediaType: mediaTypeOf(fieldsOf(bytes, reference), declared, reference), digest, bytes };
+	return { mediaType: mediaTypeOf(fields, declared, reference), digest, bytes };
 }
 
 /** One media type that header and content agree on. Lies here have let one digest mean two images (CVE-2021-41190). */
 function mediaTypeOf(fields: Record<string, unknown>, declared: string, reference: Reference): string {
 	const own = fields.mediaType;
-	if (SCHEMA1_TYPES.includes(declared) || fields.schemaVersion === 1) throw schema1(reference);
 	if (own !== undefined && typeof own !== "string") throw lie(reference, "its mediaType is not a string");
 	const vague = VAGUE_TYPES.includes(declared);
 	if (own !== undefined && own !== declared && !vague) {
