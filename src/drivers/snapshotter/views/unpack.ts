@@ -86,7 +86,7 @@ async function unpackInWorker(target: UnpackTarget, head: Uint8Array[], rest: As
 	const send = async (chunk: Uint8Array) => {
 		await room(WINDOW);
 		unanswered++;
-		const own = Uint8Array.from(chunk);
+		const own = new Uint8Array(chunk);
 		tell({ chunk: own }, [own.buffer]);
 	};
 	try {

@@ -1,0 +1,77 @@
+import { Elysia } from "elysia";
+import type { Containers } from "../../engine/containers/contract.ts";
+import { formatNano } from "../../shared/time.ts";
+import { invalid } from "../errors.ts";
+import { boolOf, queryOf } from "../query.ts";
+import { streamResponse } from "../stream.ts";
+
+type PathStat = Awaited<ReturnType<Containers["statPath"]>>;
+
+/** `docker cp`, both ways. */
+export function archiveRoutes(containers: Containers) {
+	return new Elysia()
+		.head("/containers/:id/archive", async ({ request, params }) => {
+			const stat = await containers.statPath(params.id, pathOf(request));
+			return new Response(null, { headers: statHeader(stat) });
+		})
+		.get("/containers/:id/archive", async ({ request, params }) => {
+			const { stat, body } = await containers.archive(params.id, pathOf(request), request.signal);
+			const response = streamResponse(body, "application/x-tar");
+			for (const [name, value] of Object.entries(statHeader(stat))) response.headers.set(name, value);
+			return response;
+		})
+		.put(
+			"/containers/:id/archive",
+			async ({ request, params }) => {
+				const query = queryOf(request);
+				await containers.extract(params.id, pathOf(request), bodyOf(request), {
+					keepKinds: boolOf(query, "noOverwriteDirNonDir"),
+					copyOwner: boolOf(query, "copyUIDGID"),
+				});
+				return new Response(null, { status: 200 });
+			},
+			{ parse: "none" },
+		);
+}
+
+function pathOf(request: Request): string {
+	const path = queryOf(request).get("path");
+	// docker's text, blank and all
+	if (!path) throw invalid("bad parameter: pathcannot be empty");
+	return path;
+}
+
+async function* bodyOf({ body }: Request): AsyncGenerator<Uint8Array> {
+	if (body) yield* body;
+}
+
+function statHeader(stat: PathStat): Record<string, string> {
+	const json = JSON.stringify({
+		name: stat.name,
+		size: stat.size,
+		mode: goFileMode(stat.mode),
+		mtime: formatNano(stat.mtimeNs).replace(/\.?0+Z$/, "Z"),
+		linkTarget: stat.linkTarget,
+	});
+	return { "X-Docker-Container-Path-Stat": Buffer.from(json).toString("base64") };
+}
+
+const S_IFMT = 0o170000;
+/** Go's os.FileMode bits of a file's type. Source: io/fs/fs.go. */
+const GO_TYPES: Readonly<Record<number, number>> = {
+	9604: 2 ** 31,
+	21609: 2 ** 27,
+	14406: 2 ** 26,
+	4802: 2 ** 26 + 2 ** 21,
+	2401: 2 ** 25,
+	26411: 2 ** 24,
+};
+
+/** A mode of struct stat as Go's os.FileMode has it. */
+export function goFileMode(mode: number): number {
+	const type = GO_TYPES[mode & S_IFMT] ?? 0;
+	const setuid = mode & 0o4000 ? 2 ** 23 : 0;
+	const setgid = mode & 0o2000 ? 2 ** 22 : 0;
+	const sticky = mode & 0o1000 ? 2 ** 20 : 0;
+	return type + setuid + setgid + sticky + (mode & 0o777);
+}
