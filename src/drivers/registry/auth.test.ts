@@ -1,6 +1,10 @@
 import { expect, test } from "bun:test";
+import type { Credentials } from "./driver.ts";
 import { clientOf, failureText, refOf } from "./testing/client.ts";
 import { type FakeServer, fakeTiming, type Handler, sendJson, startFake } from "./testing/fake-registry.ts";
+import { createTokens } from "./tokens.ts";
+import type { Transport } from "./transport.ts";
+import { createWatchdog } from "./watchdog.ts";
 
 const TYPE = "application/vnd.oci.image.manifest.v1+json";
 const MANIFEST = JSON.stringify({ schemaVersion: 2, mediaType: TYPE, config: {}, layers: [] });
@@ -184,4 +188,33 @@ test("credentials do not follow a redirect to another host, nor come back with a
 	await read("2");
 	expect(other.seen.map((one) => one.headers.authorization)).toEqual([undefined]);
 	expect(front.seen.at(-1)?.headers.authorization).toBeUndefined();
+});
+
+test("an address that is a mirror and a registry gets credentials as a registry only", async () => {
+	await using server = await startBearer({});
+	const client = clientOf(fakeTiming(), { mirrors: [`http://${server.domain}`] });
+	const options = { credentials: ALICE };
+	await client.manifest({ domain: "docker.io", path: "library/app", tag: "1" }, options);
+	await client.manifest(refOf(server.domain), options);
+	const asked = server.seen.filter((one) => one.url.startsWith("/token"));
+	expect(asked.map((one) => one.headers.authorization)).toEqual([undefined, `Basic ${btoa("alice:s3cret-word")}`]);
+});
+
+test("a verified registry cannot have the password sent in the clear; without a password there is nothing to protect", async () => {
+	const sent: string[] = [];
+	const transport: Transport = {
+		insecure: { isInsecure: () => false, resolvesInsecure: async () => false },
+		tlsOf: async () => ({ rejectUnauthorized: true }),
+		async send(_, { url }) {
+			sent.push(url.origin);
+			return { response: Response.json({ token: "t" }), url, watchdog: createWatchdog(1000) };
+		},
+	};
+	const tokens = createTokens(transport, fakeTiming());
+	const origin = { url: new URL("https://reg.test"), tls: { rejectUnauthorized: true } };
+	const challenges = [{ scheme: "bearer", parameters: { realm: "http://auth.test/token" } }];
+	const ask = (credentials?: Credentials) => tokens.authorize(origin, { challenges, scopes: ["s"], credentials });
+	expect(await failureText(ask(ALICE))).toContain("cannot send credentials to http://auth.test");
+	expect(sent).toEqual([]);
+	expect((await ask())?.value).toBe("Bearer t");
 });
