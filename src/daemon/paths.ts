@@ -16,9 +16,9 @@ export function defaultHost(instance: string): string {
 	return `unix:///run/foredeck${suffix(instance)}.sock`;
 }
 
-/** The file whose lock says that a daemon runs on this data root. */
-export function lockFile(dataRoot: string): string {
-	return `${dataRoot}/daemon.lock`;
+/** The file whose lock says that a daemon runs on this data or run root. */
+export function lockFile(root: string): string {
+	return `${root}/daemon.lock`;
 }
 
 function suffix(instance: string): string {

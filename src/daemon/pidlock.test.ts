@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { lockDataRoot } from "./pidlock.ts";
+import { lockInstance, lockRoot } from "./pidlock.ts";
 
 let root: string;
 beforeEach(() => {
@@ -11,23 +11,23 @@ beforeEach(() => {
 afterEach(() => rmSync(root, { recursive: true, force: true }));
 
 const HOLDER = `
-	const { lockDataRoot } = await import(process.argv[1]);
-	lockDataRoot(process.argv[2]);
+	const { lockRoot } = await import(process.argv[1]);
+	lockRoot(process.argv[2]);
 	process.stdout.write("held\\n");
 	setInterval(() => {}, 1000);
 `;
 
 test("a second daemon on the same data root is refused with the first one's pid", () => {
-	const lock = lockDataRoot(root);
-	expect(() => lockDataRoot(root)).toThrow(`a daemon (pid ${process.pid}) runs there already`);
+	const lock = lockRoot(root);
+	expect(() => lockRoot(root)).toThrow(`a daemon (pid ${process.pid}) runs there already`);
 	lock.release();
 });
 
 test("release lets the next one in and may be repeated", () => {
-	const lock = lockDataRoot(root);
+	const lock = lockRoot(root);
 	lock.release();
 	lock.release();
-	const next = lockDataRoot(root);
+	const next = lockRoot(root);
 	expect(readFileSync(join(root, "daemon.lock"), "utf8")).toBe(`${process.pid}\n`);
 	next.release();
 });
@@ -38,14 +38,23 @@ test("kill -9 of the holder leaves no stale lock", async () => {
 	try {
 		const reader = holder.stdout.getReader();
 		expect(new TextDecoder().decode((await reader.read()).value)).toBe("held\n");
-		expect(() => lockDataRoot(root)).toThrow(`(pid ${holder.pid})`);
+		expect(() => lockRoot(root)).toThrow(`(pid ${holder.pid})`);
 	} finally {
 		holder.kill("SIGKILL");
 		await holder.exited;
 	}
-	lockDataRoot(root).release();
+	lockRoot(root).release();
 });
 
 test("a missing data root is an error that names the file", () => {
-	expect(() => lockDataRoot(join(root, "missing"))).toThrow("daemon.lock: ENOENT");
+	expect(() => lockRoot(join(root, "missing"))).toThrow("daemon.lock: ENOENT");
+});
+
+test("one daemon per instance name; its file goes with it", () => {
+	const first = lockInstance("one", root);
+	expect(() => lockInstance("one", root)).toThrow("cannot start instance one");
+	lockInstance("two", root).release();
+	first.release();
+	lockInstance("one", root).release();
+	expect(readdirSync(root)).toEqual([]);
 });

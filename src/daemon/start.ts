@@ -28,7 +28,7 @@ import { readInRoot } from "../sys/linux/read-in-root.ts";
 import { trimWhenQuiet } from "../sys/linux/resident.ts";
 import { buildNetwork } from "./network.ts";
 import type { DaemonOptions } from "./options.ts";
-import { lockDataRoot } from "./pidlock.ts";
+import { lockInstance, lockRoot } from "./pidlock.ts";
 import { announceReady, announceStopping } from "./ready.ts";
 import { findRuntime } from "./runtime.ts";
 import { gatherSystemFacts } from "./system-facts.ts";
@@ -44,7 +44,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
 	makeDirectories(options);
 	// First of all: it may execute the process again, and a lock taken before would be lost.
 	enterEngineMountNamespace(options.runRoot);
-	const lock = lockDataRoot(options.dataRoot);
+	const locks = [lockRoot(options.dataRoot), lockRoot(options.runRoot), lockInstance(options.instance)];
 	const engine = await buildEngine(options, log);
 	await engine.open();
 	announceReady(log, options);
@@ -53,7 +53,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
 	trimming[Symbol.dispose]();
 	announceStopping(log);
 	await engine.close();
-	lock.release();
+	for (const lock of locks) lock.release();
 	log.info("stopped");
 	process.exit(0);
 }
