@@ -58,18 +58,18 @@ function statHeader(stat: PathStat): Record<string, string> {
 
 const S_IFMT = 0o170000;
 /** Go's os.FileMode bits of a file's type. Source: io/fs/fs.go. */
-const GO_TYPES: Readonly<Record<number, number>> = {
-	9604: 2 ** 31,
-	21609: 2 ** 27,
-	14406: 2 ** 26,
-	4802: 2 ** 26 + 2 ** 21,
-	2401: 2 ** 25,
-	26411: 2 ** 24,
-};
+const GO_TYPES: ReadonlyMap<number, number> = new Map([
+	[0o040000, 2 ** 31],
+	[0o120000, 2 ** 27],
+	[0o060000, 2 ** 26],
+	[0o020000, 2 ** 26 + 2 ** 21],
+	[0o010000, 2 ** 25],
+	[0o140000, 2 ** 24],
+]);
 
 /** A mode of struct stat as Go's os.FileMode has it. */
 export function goFileMode(mode: number): number {
-	const type = GO_TYPES[mode & S_IFMT] ?? 0;
+	const type = GO_TYPES.get(mode & S_IFMT) ?? 0;
 	const setuid = mode & 0o4000 ? 2 ** 23 : 0;
 	const setgid = mode & 0o2000 ? 2 ** 22 : 0;
 	const sticky = mode & 0o1000 ? 2 ** 20 : 0;
