@@ -8,7 +8,7 @@ import { availableNames } from "./capabilities.ts";
 import type { ContainerConfig } from "./config.ts";
 import { type Context, containerDir, publish } from "./context.ts";
 import type { CreateRequest } from "./contract.ts";
-import { withDefaults } from "./defaults.ts";
+import { warningsOf, withDefaults } from "./defaults.ts";
 import { mergeEnv } from "./env.ts";
 import { defaultHostname, diskError, makeDir } from "./files.ts";
 import { findInit } from "./init.ts";
@@ -50,7 +50,7 @@ export async function create(context: Context, request: CreateRequest): Promise<
 		context.reserved.delete(name);
 	}
 	publish(context, record, "create");
-	return { id, warnings: [] };
+	return { id, warnings: warningsOf(request.hostConfig) };
 }
 
 async function persist(context: Context, record: ContainerRecord): Promise<void> {

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { withDefaults } from "./defaults.ts";
+import { warningsOf, withDefaults } from "./defaults.ts";
 import { MASKED_PATHS } from "./spec.ts";
 import { hostConfig } from "./testing/fakes.ts";
 
@@ -31,4 +31,13 @@ test("a privileged container has nothing masked and no label, also where it was 
 	const labelled = hostConfig({ PidMode: "host", SecurityOpt: ["label:disable"] });
 	expect(withDefaults(labelled, 1).SecurityOpt).toEqual(["label:disable"]);
 	expect(withDefaults(hostConfig({ IpcMode: "host" }), 1).SecurityOpt).toEqual(["label=disable"]);
+});
+
+test("ports that host mode leaves unpublished are told", () => {
+	const PortBindings = { "80/tcp": [{ HostIp: "", HostPort: "80" }] };
+	expect(warningsOf(hostConfig({ NetworkMode: "host", PortBindings }))).toEqual([
+		"Published ports are discarded when using host network mode",
+	]);
+	expect(warningsOf(hostConfig({ PortBindings }))).toEqual([]);
+	expect(warningsOf(hostConfig({ NetworkMode: "host", PortBindings: {} }))).toEqual([]);
 });

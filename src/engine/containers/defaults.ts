@@ -28,3 +28,9 @@ function securityOpt(host: HostConfig): string[] | null {
 	if (!shares || labelled) return host.SecurityOpt;
 	return [...(host.SecurityOpt ?? []), "label=disable"];
 }
+
+/** What docker tells a client whose request it takes all the same. */
+export function warningsOf({ NetworkMode, PortBindings }: Pick<HostConfig, "NetworkMode" | "PortBindings">): string[] {
+	const published = Object.keys(PortBindings ?? {}).length > 0;
+	return published && NetworkMode === "host" ? ["Published ports are discarded when using host network mode"] : [];
+}
