@@ -121,6 +121,8 @@ export class LayerStore {
 				this.next = Math.max(this.next, layer.number + 1);
 			} else fs.rmSync(path, { force: true });
 		}
+		// A number that a deleted layer had would lead ext4 to the place of that layer, where it is slow for a while (setSpread).
+		this.next += Math.floor(Math.random() * 500);
 		const whole = new Set([...this.committed.values()].map((layer) => String(layer.number)));
 		for (const kind of ["layers", "recipes"]) {
 			for (const name of fs.readdirSync(join(this.root, kind)))

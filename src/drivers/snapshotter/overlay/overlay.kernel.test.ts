@@ -236,9 +236,9 @@ test("layers of an earlier version mount, and say why they cannot be put togethe
 	makeTree();
 	const { chainId } = await snapshots.ingest({ source: { body: pieces(sh("tar -c -C tree .")) } });
 	const store = join(base, "store");
-	const index = join(store, "index/1.json");
-	const { size } = JSON.parse(fs.readFileSync(index, "utf8")) as { size: number };
-	fs.writeFileSync(index, JSON.stringify({ chainId, number: 1, size }));
+	const index = join(store, "index", fs.readdirSync(join(store, "index"))[0] ?? "");
+	const { size, number } = JSON.parse(fs.readFileSync(index, "utf8")) as { size: number; number: number };
+	fs.writeFileSync(index, JSON.stringify({ chainId, number, size }));
 	fs.rmSync(join(store, "recipes"), { recursive: true });
 	await snapshots[Symbol.asyncDispose]();
 	snapshots = new OverlaySnapshotter(store);
