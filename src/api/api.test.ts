@@ -4,6 +4,7 @@ import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Elysia } from "elysia";
+import { createTestVolumes } from "../engine/volumes/testing/fakes.ts";
 import { silentLogger } from "../shared/log.ts";
 import { createApi } from "./api.ts";
 import type { Listener } from "./listener.ts";
@@ -53,6 +54,7 @@ beforeEach(async () => {
 		execs: fakeExecs(),
 		images: fakeImages(),
 		sandboxes: fakeSandboxes(),
+		volumes: createTestVolumes().volumes,
 		events: fakeEvents([EVENT]),
 		facts: FAKE_FACTS,
 		log: silentLogger,
@@ -342,6 +344,7 @@ test("the socket is 0660, a live one is not taken, a file is not replaced, TCP b
 		execs: fakeExecs(),
 		images: fakeImages(),
 		sandboxes: fakeSandboxes(),
+		volumes: createTestVolumes().volumes,
 		events: fakeEvents([]),
 		facts: FAKE_FACTS,
 		log: silentLogger,

@@ -49,7 +49,7 @@ test("create refuses what has an effect and is not there, by name and value", ()
 		[{ Healthcheck: { Test: ["CMD", "x"] } }, 'Healthcheck is not supported yet: {"Test":["CMD","x"]}'],
 		[{ HostConfig: { LogConfig: { Type: "syslog" } } }, "HostConfig.LogConfig.Type is not supported yet: syslog"],
 		[{ HostConfig: { PidMode: "container:x" } }, "HostConfig.PidMode is not supported yet: container:x"],
-		[{ HostConfig: { Mounts: [{ Type: "volume" }] } }, "HostConfig.Mounts[0].Type is not supported yet: volume"],
+		[{ HostConfig: { Mounts: [{ Type: "cluster" }] } }, 'invalid mount config for type "cluster": mount type unknown'],
 		[{ HostConfig: { RestartPolicy: { Name: "often" } } }, "unknown policy 'often'"],
 		[{ HostConfig: { AutoRemove: true, RestartPolicy: { Name: "always" } } }, "can't create 'AutoRemove'"],
 		[{ NetworkingConfig: { EndpointsConfig: { bridge: { Aliases: ["a"] } } } }, "bridge.Aliases is not supported yet"],

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Duplex } from "node:stream";
 import WebSocket from "ws";
+import { createTestVolumes } from "../engine/volumes/testing/fakes.ts";
 import { silentLogger } from "../shared/log.ts";
 import { frame, STDERR, STDOUT } from "../shared/stdcopy.ts";
 import { createApi } from "./api.ts";
@@ -36,6 +37,7 @@ beforeEach(async () => {
 		execs: fakeExecs(),
 		images: fakeImages(),
 		sandboxes: fakeSandboxes(),
+		volumes: createTestVolumes().volumes,
 		events: fakeEvents([]),
 		facts: FAKE_FACTS,
 		log: silentLogger,

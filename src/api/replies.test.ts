@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createTestVolumes } from "../engine/volumes/testing/fakes.ts";
 import { silentLogger } from "../shared/log.ts";
 import { createApi } from "./api.ts";
 import type { Listener } from "./listener.ts";
@@ -42,6 +43,7 @@ beforeAll(async () => {
 		execs: fakeExecs(),
 		images: fakeImages(),
 		sandboxes: fakeSandboxes(),
+		volumes: createTestVolumes().volumes,
 		events: fakeEvents([]),
 		facts: FAKE_FACTS,
 		log: silentLogger,

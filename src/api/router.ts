@@ -4,6 +4,7 @@ import type { Events } from "../engine/events.ts";
 import type { Images } from "../engine/images/contract.ts";
 import type { Sandboxes } from "../engine/sandboxes/contract.ts";
 import type { SystemFacts } from "../engine/system.ts";
+import type { Volumes } from "../engine/volumes/contract.ts";
 import { EngineError } from "../shared/errors.ts";
 import type { Logger } from "../shared/log.ts";
 import type { ContainerList } from "./containers/list.ts";
@@ -22,6 +23,7 @@ export interface ApiServices {
 	readonly execs: Execs;
 	readonly images: Images;
 	readonly sandboxes: Sandboxes;
+	readonly volumes: Volumes;
 	readonly events: Events;
 	readonly facts: SystemFacts;
 	readonly log: Logger;
@@ -48,7 +50,7 @@ export function createRouter(services: ApiServices, list: ContainerList): (reque
 		.use(containerRoutes(containers, list, { dataRoot: facts.dataRoot, driver: facts.storageDriver }))
 		.use(execRoutes(execs))
 		.use(networkRoutes(sandboxes))
-		.use(volumeRoutes())
+		.use(volumeRoutes(services.volumes))
 		.use(systemRoutes({ ...services, list }))
 		.use(swarmRoutes())
 		.use(unsupportedRoutes(served));

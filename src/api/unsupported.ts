@@ -11,8 +11,6 @@ const OPERATIONS: readonly (readonly ["GET" | "POST" | "PUT" | "DELETE" | "HEAD"
 	["POST", "/build/cancel"],
 	["POST", "/session"],
 	["POST", "/grpc"],
-	["POST", "/volumes/create"],
-	["PUT", "/volumes/:name"],
 	["POST", "/networks/create"],
 	["POST", "/networks/:id/connect"],
 	["POST", "/networks/:id/disconnect"],

@@ -8,11 +8,15 @@ import { createRegistry } from "../drivers/registry/registry.ts";
 import { createRuntimeDriver, enterEngineMountNamespace, stopSupervisor } from "../drivers/runtime/create.ts";
 import { seccompAnnotation } from "../drivers/runtime/seccomp/annotation.ts";
 import { OverlaySnapshotter } from "../drivers/snapshotter/overlay/overlay.ts";
+import { viewOfMounts, viewOfProcess } from "../drivers/snapshotter/views/view.ts";
+import { LocalVolumes } from "../drivers/volume/local/local.ts";
+import { LocalStage } from "../drivers/volume/local/stage.ts";
 import type { SeccompProfile } from "../engine/containers/context.ts";
 import type { ContainerRecord } from "../engine/containers/record.ts";
 import { createContainers } from "../engine/containers/service.ts";
 import { createEventBus } from "../engine/event-bus.ts";
 import { createImages } from "../engine/images/service.ts";
+import { VolumeService } from "../engine/volumes/service.ts";
 import { createLogger, type Logger } from "../shared/log.ts";
 import { COMMIT, VERSION } from "../shared/version.ts";
 import { type ContainerStore, createContainerStore } from "../store/containers.ts";
@@ -21,6 +25,7 @@ import { DistributionStore, distributionSchema } from "../store/distribution.ts"
 import { ImageStore, imagesSchema } from "../store/images.ts";
 import { migrations } from "../store/migrations.ts";
 import { NetworkStore, networksSchema } from "../store/networks.ts";
+import { VolumeStore, volumesSchema } from "../store/volumes.ts";
 import { availableCapabilities } from "../sys/linux/capability-set.ts";
 import { removeEmptyCgroup } from "../sys/linux/cgroup-parent.ts";
 import { runPs } from "../sys/linux/ps.ts";
@@ -66,6 +71,7 @@ async function buildEngine(options: DaemonOptions, log: Logger) {
 		networksSchema,
 		imagesSchema,
 		distributionSchema,
+		volumesSchema,
 	);
 	const store = createContainerStore<ContainerRecord>(database);
 	const runtimeFound = findRuntime();
@@ -85,6 +91,12 @@ async function buildEngine(options: DaemonOptions, log: Logger) {
 		events,
 		users: (imageId) => usersOf(store, imageId),
 		chainsInUse: () => store.list().flatMap((record) => record.imageChain),
+	});
+	const volumes = new VolumeService({
+		store: new VolumeStore(database),
+		driver: new LocalVolumes(join(dataRoot, "volumes")),
+		events,
+		log,
 	});
 	const network = buildNetwork(options, new NetworkStore(database), store, log);
 	const runtime = createRuntimeDriver({
@@ -110,6 +122,8 @@ async function buildEngine(options: DaemonOptions, log: Logger) {
 		logs: createJsonFileLogReader(),
 		images,
 		sandboxes: network.sandboxes,
+		volumes,
+		stage: new LocalStage(join(runRoot, "mounts")),
 		events,
 		log,
 		dataRoot,
@@ -119,6 +133,7 @@ async function buildEngine(options: DaemonOptions, log: Logger) {
 		capabilities: availableCapabilities(),
 		seccomp: seccompOf,
 		readInRoot,
+		files: { ofProcess: viewOfProcess, ofMounts: viewOfMounts },
 		runPs,
 	});
 	const api = createApi(
@@ -127,6 +142,7 @@ async function buildEngine(options: DaemonOptions, log: Logger) {
 			execs: engine.execs,
 			images,
 			sandboxes: network.sandboxes,
+			volumes,
 			events,
 			facts,
 			log,
@@ -149,6 +165,7 @@ async function buildEngine(options: DaemonOptions, log: Logger) {
 			await runtime.close();
 			// With nothing left to own it would end by itself a little later; refused while a process runs.
 			await stopSupervisor(runRoot).catch(() => {});
+			await volumes.close();
 			await snapshotter[Symbol.asyncDispose]();
 			database.close();
 			removeEmptyCgroup(`foredeck-${instance}`);

@@ -154,10 +154,8 @@ function onNetwork(record: ContainerRecord, network: string): boolean {
 	return endpoints.some((one) => one.networkName === network || one.networkId.startsWith(network));
 }
 
-function mountsAt(record: ContainerRecord, path: string): boolean {
-	const binds = (record.hostConfig.Binds ?? []).flatMap((bind) => bind.split(":").slice(0, 2));
-	const mounts = (record.hostConfig.Mounts ?? []).flatMap((mount) => [mount.Source, mount.Target]);
-	return [...binds, ...mounts].includes(path);
+function mountsAt({ mounts = [] }: ContainerRecord, wanted: string): boolean {
+	return mounts.some(({ name, source, target }) => wanted === target || wanted === (name ?? source));
 }
 
 function inRange(wanted: string, port: number, protocol: string): boolean {

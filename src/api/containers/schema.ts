@@ -109,11 +109,14 @@ const restartPolicy: Decode<HostConfig["RestartPolicy"]> = (value, path) => {
 	return { Name: name, MaximumRetryCount: count };
 };
 
+const MOUNT_TYPES = ["bind", "volume", "tmpfs", "image"] as const;
+
 const mountType: Decode<MountRequest["Type"]> = (value, path) => {
 	const text = string()(value, path);
-	if (text === "bind" || text === "tmpfs") return text;
-	if (["volume", "image", "npipe", "cluster"].includes(text)) throw refused(path, text);
-	throw invalid(`invalid mount config for type "${text}": mount type unknown`);
+	const found = MOUNT_TYPES.find((one) => one === text);
+	// npipe is Windows', cluster a swarm's
+	if (found === undefined) throw invalid(`invalid mount config for type "${text}": mount type unknown`);
+	return found;
 };
 
 /** Go's uint32. */
@@ -123,25 +126,38 @@ const fileMode: Decode<number> = (value, path) => {
 	return mode;
 };
 
+const flag = optional(boolean());
+const words = optional(map(string()));
+
 const mount: Decode<MountRequest> = object({
 	Type: mountType,
 	Source: optional(string()),
 	Target: string(),
-	ReadOnly: optional(boolean()),
-	Consistency: unsupported(["consistent", "cached", "delegated", "default"]),
+	ReadOnly: flag,
+	Consistency: optional(string()),
 	BindOptions: optional(
 		object({
 			Propagation: optional(string()),
-			NonRecursive: optional(boolean()),
-			CreateMountpoint: optional(boolean()),
-			ReadOnlyNonRecursive: none,
-			ReadOnlyForceRecursive: none,
+			NonRecursive: flag,
+			CreateMountpoint: flag,
+			ReadOnlyNonRecursive: flag,
+			ReadOnlyForceRecursive: flag,
 		}),
 	),
-	VolumeOptions: none,
-	ImageOptions: none,
+	VolumeOptions: optional(
+		object({
+			NoCopy: flag,
+			Labels: words,
+			Subpath: optional(string()),
+			DriverConfig: optional(object({ Name: optional(string()), Options: words })),
+		}),
+	),
+	ImageOptions: optional(object({ Subpath: optional(string()) })),
+	TmpfsOptions: optional(
+		object({ SizeBytes: optional(integer()), Mode: optional(fileMode), Options: optional(list(list(string()))) }),
+	),
+	// a swarm's
 	ClusterOptions: none,
-	TmpfsOptions: optional(object({ SizeBytes: optional(integer()), Mode: optional(fileMode), Options: none })),
 });
 
 /** docker's own drivers, not here yet; any other name would be a plugin's. */
@@ -250,8 +266,8 @@ const HOST_CONFIG = {
 	CpuPercent: none,
 	IOMaximumIOps: none,
 	IOMaximumBandwidth: none,
-	VolumeDriver: unsupported(["local"]),
-	VolumesFrom: none,
+	VolumeDriver: string(),
+	VolumesFrom: nullStrings,
 	Annotations: none,
 	Links: none,
 	StorageOpt: none,

@@ -23,7 +23,8 @@ export function summaryView(record: ContainerRecord, now: number, imageName: str
 		Status: statusText(record.state, now),
 		HostConfig: { NetworkMode: record.hostConfig.NetworkMode },
 		NetworkSettings: { Networks: networksView(record) },
-		Mounts: mountsView(record),
+		// docker does not tell in lists where anonymous volumes lie
+		Mounts: mountsView(record).map((mount) => (isAnonymous(mount, record) ? { ...mount, Source: "" } : mount)),
 	};
 }
 
@@ -113,8 +114,8 @@ function stateView(state: ContainerState) {
 function hostConfigView(config: HostConfig) {
 	return {
 		...config,
-		VolumeDriver: "",
-		VolumesFrom: null,
+		VolumeDriver: config.VolumeDriver ?? "",
+		VolumesFrom: config.VolumesFrom ?? null,
 		Cgroup: "",
 		Links: null,
 		UsernsMode: "",
@@ -140,25 +141,21 @@ function hostConfigView(config: HostConfig) {
 	};
 }
 
-function mountsView(record: ContainerRecord) {
-	const binds = (record.hostConfig.Binds ?? []).map((bind) => {
-		const [source = "", target = "", mode = ""] = bind.split(":");
-		return bindMount(source, target, mode, !mode.split(",").includes("ro"), propagationOf(mode));
-	});
-	const mounts = (record.hostConfig.Mounts ?? []).map((mount) =>
-		mount.Type === "bind"
-			? bindMount(mount.Source ?? "", mount.Target, "", !mount.ReadOnly, mount.BindOptions?.Propagation ?? "rprivate")
-			: { Type: "tmpfs", Source: "", Destination: mount.Target, Mode: "", RW: !mount.ReadOnly, Propagation: "" },
-	);
-	return [...binds, ...mounts];
+function mountsView({ mounts = [] }: ContainerRecord) {
+	return mounts.map(({ type, name, source, target, mode, readonly, propagation }) => ({
+		Type: type,
+		...(name && { Name: name }),
+		Source: source,
+		Destination: target,
+		...(type === "volume" && { Driver: "local" }),
+		Mode: mode,
+		RW: !readonly,
+		Propagation: propagation,
+	}));
 }
 
-function bindMount(source: string, target: string, mode: string, writable: boolean, propagation: string) {
-	return { Type: "bind", Source: source, Destination: target, Mode: mode, RW: writable, Propagation: propagation };
-}
-
-function propagationOf(mode: string): string {
-	return mode.split(",").find((word) => /^r?(private|shared|slave)$/.test(word)) ?? "rprivate";
+function isAnonymous(view: { readonly Destination: string }, { mounts = [] }: ContainerRecord): boolean {
+	return mounts.some(({ target, declared }) => declared && target === view.Destination);
 }
 
 function networkSettingsView(record: ContainerRecord) {

@@ -1,12 +1,14 @@
 import type { Images } from "../../engine/images/contract.ts";
+import type { Volumes } from "../../engine/volumes/contract.ts";
 import type { ContainerList } from "../containers/list.ts";
 import { invalid } from "../errors.ts";
 import { imageSummary } from "../images/view.ts";
+import { volumeUsageView } from "../volumes/view.ts";
 
 const TYPES = ["container", "image", "volume", "build-cache"];
 
 /** `GET /system/df`; `type` (repeatable) limits it to some kinds of objects, the others are null as dockerd's. */
-export async function diskUsage(images: Images, list: ContainerList, query: URLSearchParams) {
+export async function diskUsage(images: Images, volumes: Volumes, list: ContainerList, query: URLSearchParams) {
 	const asked = query.getAll("type").flatMap((text) => text.split(","));
 	const unknown = asked.find((type) => !TYPES.includes(type));
 	if (unknown !== undefined) throw invalid(`unknown object type: ${unknown}`);
@@ -20,7 +22,7 @@ export async function diskUsage(images: Images, list: ContainerList, query: URLS
 		LayersSize: usage?.layersSize ?? 0,
 		Images: usage ? rows(usage) : null,
 		Containers: wants("container") ? JSON.parse((await list.draw("all=1&size=1")).toString()) : null,
-		Volumes: wants("volume") ? [] : null,
+		Volumes: wants("volume") ? (await volumes.usage()).map(volumeUsageView) : null,
 		BuildCache: wants("build-cache") ? [] : null,
 	};
 }

@@ -3,6 +3,7 @@ import type { Containers } from "../../engine/containers/contract.ts";
 import type { EngineEvent, Events } from "../../engine/events.ts";
 import type { Images } from "../../engine/images/contract.ts";
 import type { SystemFacts } from "../../engine/system.ts";
+import type { Volumes } from "../../engine/volumes/contract.ts";
 import { readJson } from "../body.ts";
 import type { ContainerList } from "../containers/list.ts";
 import { invalid } from "../errors.ts";
@@ -19,6 +20,7 @@ export function systemRoutes(of: {
 	facts: SystemFacts;
 	containers: Containers;
 	images: Images;
+	volumes: Volumes;
 	list: ContainerList;
 	events: Events;
 }) {
@@ -27,7 +29,9 @@ export function systemRoutes(of: {
 		.get("/info", ({ request }) => Response.json(infoView(of.facts, of.containers, of.images, versionOf(request))))
 		.get("/events", ({ request }) => eventsReply(of.events, request))
 		.post("/auth", ({ request }) => login(of.images, request), { parse: "none" })
-		.get("/system/df", async ({ request }) => Response.json(await diskUsage(of.images, of.list, queryOf(request))));
+		.get("/system/df", async ({ request }) =>
+			Response.json(await diskUsage(of.images, of.volumes, of.list, queryOf(request))),
+		);
 }
 
 /** `docker login`. What it carries is neither kept nor shown. */

@@ -30,6 +30,10 @@ export interface HostConfig {
 	Binds: string[] | null;
 	Mounts?: MountRequest[];
 	Tmpfs?: Record<string, string>;
+	/** `CONTAINER[:ro]` */
+	VolumesFrom?: string[] | null;
+	/** For volumes of Binds and Config.Volumes. */
+	VolumeDriver?: string;
 	ContainerIDFile: string;
 	LogConfig: { Type: "json-file" | "none"; Config: Record<string, string> };
 	/** "bridge" (and "default", stored as "bridge"), "host" or "none" */
@@ -79,12 +83,27 @@ export interface HostConfig {
 }
 
 export interface MountRequest {
-	Type: "bind" | "tmpfs";
+	Type: "bind" | "volume" | "tmpfs" | "image";
 	Source?: string;
 	Target: string;
 	ReadOnly?: boolean;
-	BindOptions?: { Propagation?: string; NonRecursive?: boolean; CreateMountpoint?: boolean };
-	TmpfsOptions?: { SizeBytes?: number; Mode?: number };
+	/** Means nothing on Linux. */
+	Consistency?: string;
+	BindOptions?: {
+		Propagation?: string;
+		NonRecursive?: boolean;
+		CreateMountpoint?: boolean;
+		ReadOnlyNonRecursive?: boolean;
+		ReadOnlyForceRecursive?: boolean;
+	};
+	VolumeOptions?: {
+		NoCopy?: boolean;
+		Labels?: Record<string, string>;
+		Subpath?: string;
+		DriverConfig?: { Name?: string; Options?: Record<string, string> };
+	};
+	ImageOptions?: { Subpath?: string };
+	TmpfsOptions?: { SizeBytes?: number; Mode?: number; Options?: string[][] };
 }
 
 export interface PortBinding {

@@ -1,6 +1,7 @@
 import type { LogReader } from "../../drivers/log/driver.ts";
 import type { RuntimeDriver } from "../../drivers/runtime/driver.ts";
 import type { Snapshotter } from "../../drivers/snapshotter/driver.ts";
+import type { MountStage } from "../../drivers/volume/driver.ts";
 import { EngineError } from "../../shared/errors.ts";
 import type { Logger } from "../../shared/log.ts";
 import type { ContainerStore } from "../../store/containers.ts";
@@ -8,6 +9,8 @@ import type { Events } from "../events.ts";
 import type { Images } from "../images/contract.ts";
 import type { Locks } from "../lock.ts";
 import type { Sandboxes } from "../sandboxes/contract.ts";
+import type { ContainerVolumes, Volumes } from "../volumes/contract.ts";
+import type { FileViews } from "./archive.ts";
 import type { ContainerRecord, ContainerState } from "./record.ts";
 import type { Restarts } from "./restart.ts";
 import type { Waits } from "./wait.ts";
@@ -22,6 +25,8 @@ export interface ContainerDeps {
 	readonly logs: LogReader;
 	readonly images: Images;
 	readonly sandboxes: Sandboxes;
+	readonly volumes: Volumes & ContainerVolumes;
+	readonly stage: MountStage;
 	readonly events: Events;
 	readonly log: Logger;
 	readonly dataRoot: string;
@@ -35,6 +40,8 @@ export interface ContainerDeps {
 	readonly seccomp: (profile: SeccompProfile, capabilities: readonly string[]) => Record<string, string>;
 	/** Text of a file in a mounted root, no symlink leading out of it. */
 	readonly readInRoot: (root: string, path: string) => string | undefined;
+	/** For `docker cp`. */
+	readonly files: FileViews;
 	readonly runPs: (args: readonly string[]) => Promise<{ exitCode: number; stdout: string; stderr: string }>;
 	/** Profile that containers get on a host with AppArmor; it must be loaded. */
 	readonly apparmorProfile?: string;
@@ -105,7 +112,7 @@ export function publishNetworks(
 	}
 }
 
-/** `<dataRoot>/containers/<id>`: hostname, hosts, resolv.conf, the log, anonymous volumes. */
+/** `<dataRoot>/containers/<id>`: hostname, hosts, resolv.conf, the log. */
 export function containerDir(context: Pick<Context, "dataRoot">, id: string): string {
 	return `${context.dataRoot}/containers/${id}`;
 }

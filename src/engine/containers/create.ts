@@ -6,12 +6,14 @@ import { nowNano } from "../../shared/time.ts";
 import type { ImageRecord } from "../images/contract.ts";
 import { availableNames } from "./capabilities.ts";
 import type { ContainerConfig } from "./config.ts";
-import { type Context, containerDir, publish } from "./context.ts";
+import { type Context, containerDir, find, publish } from "./context.ts";
 import type { CreateRequest } from "./contract.ts";
 import { warningsOf, withDefaults } from "./defaults.ts";
 import { mergeEnv } from "./env.ts";
 import { defaultHostname, diskError, makeDir } from "./files.ts";
 import { findInit } from "./init.ts";
+import { mountPoints } from "./mounts/points.ts";
+import { anonymousNames, holdVolumes, populateVolumes } from "./mounts/volumes.ts";
 import { checkName, generateName } from "./names.ts";
 import type { ContainerRecord } from "./record.ts";
 import { validate } from "./validate.ts";
@@ -41,6 +43,7 @@ export async function create(context: Context, request: CreateRequest): Promise<
 		state: { status: "created" },
 		restartCount: 0,
 		stoppedByUser: false,
+		mounts: mountsOf(context, config, request),
 		execIds: [],
 	};
 	context.reserved.set(name, id);
@@ -50,7 +53,9 @@ export async function create(context: Context, request: CreateRequest): Promise<
 		context.reserved.delete(name);
 	}
 	publish(context, record, "create");
-	return { id, warnings: warningsOf(request.hostConfig) };
+	const images = record.mounts?.some(({ type }) => type === "image");
+	const warnings = [...warningsOf(request.hostConfig), ...(images ? ["Image mount is an experimental feature"] : [])];
+	return { id, warnings };
 }
 
 async function persist(context: Context, record: ContainerRecord): Promise<void> {
@@ -61,11 +66,27 @@ async function persist(context: Context, record: ContainerRecord): Promise<void>
 		undo.defer(() => context.store.delete(record.id));
 		makeDir(dir);
 		undo.defer(() => rmSync(dir, { recursive: true, force: true }));
+		undo.defer(() => context.volumes.drop(record.id, anonymousNames(record)));
+		await holdVolumes(context, record);
 		await context.snapshotter.prepare(record.id, record.imageChain);
+		undo.defer(() => context.snapshotter.remove(record.id));
+		await populateVolumes(context, record);
 		undo.move();
 	} catch (error) {
 		throw diskError(error, dir);
 	}
+}
+
+function mountsOf(context: Context, config: ContainerConfig, { hostConfig }: CreateRequest) {
+	return mountPoints(config, hostConfig, {
+		container: (ref) => find(context, ref),
+		image: (ref) => {
+			const { id, chain } = context.images.resolve(ref);
+			const top = chain.at(-1);
+			return { id, chain, path: top === undefined ? "" : context.snapshotter.layerPath(top) };
+		},
+		volumePath: (name) => context.volumes.pathOf(name),
+	});
 }
 
 function checkPlatform(image: ImageRecord, request: CreateRequest): void {

@@ -2,6 +2,7 @@ import { rmSync } from "node:fs";
 import type { ProcessExit } from "../../drivers/runtime/driver.ts";
 import { messageOf } from "../../shared/errors.ts";
 import { bundleDir, type Context, change, isRunning, publish, publishNetworks } from "./context.ts";
+import { releaseMounts } from "./mounts/prepare.ts";
 import type { ContainerRecord, Ended } from "./record.ts";
 import { removeLocked } from "./remove.ts";
 import { shouldRestart } from "./restart.ts";
@@ -56,6 +57,7 @@ export async function releaseAll(context: Context, id: string): Promise<void> {
 	const steps: [string, () => unknown][] = [
 		["sandbox", () => context.sandboxes.leave(id)],
 		["runtime", () => context.runtime.release(id)],
+		["mounts", () => releaseMounts(context, id)],
 		["snapshot", () => context.snapshotter.unmount(id)],
 		["bundle", () => rmSync(bundleDir(context, id), { recursive: true, force: true })],
 	];

@@ -4,6 +4,7 @@ import { nowNano } from "../../shared/time.ts";
 import { type Action, plan } from "../reconcile.ts";
 import { type Context, change, isRunning } from "./context.ts";
 import { releaseAll, settle } from "./exit.ts";
+import { volumeHolder } from "./mounts/volumes.ts";
 import { removeLocked } from "./remove.ts";
 import { startLocked } from "./start.ts";
 
@@ -25,6 +26,8 @@ export async function open(context: Context, onExit: (exit: ProcessExit) => void
 		.flatMap(({ id, state, network }) =>
 			isRunning(state) && network && lives(actions, id) ? [{ containerId: id, settings: network }] : [],
 		);
+	context.stage.sweep();
+	await context.volumes.open(context.store.list().map((record) => volumeHolder(record, lives(actions, record.id))));
 	await context.sandboxes.open(keep);
 	for (const action of actions) {
 		if (action.do !== "start") await attempt(context, action);

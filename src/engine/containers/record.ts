@@ -20,8 +20,51 @@ export interface ContainerRecord {
 	stoppedByUser: boolean;
 	/** What the sandbox got at the last start; after the run only which networks it was on, absent before. */
 	network?: NetworkSettings;
+	/** What is mounted into it, decided at create; absent in rows of the first version. */
+	readonly mounts?: readonly MountPoint[];
+	/** It is being removed with its anonymous volumes. */
+	removeVolumes?: boolean;
 	/** Exec ids that exist now. */
 	readonly execIds: readonly string[];
+}
+
+/** One mount: what inspect shows, and what a start needs beyond that. HostConfig.Tmpfs is none of them, as docker has it. */
+export interface MountPoint {
+	readonly type: "bind" | "volume" | "tmpfs" | "image";
+	/** The volume's name, or the image as it was asked for. */
+	readonly name?: string;
+	/** A host path, the volume's directory, the image's topmost layer; "" for tmpfs. */
+	readonly source: string;
+	/** Clean and absolute. */
+	readonly target: string;
+	/** As the client wrote it; "z" for a named volume without one. */
+	readonly mode: string;
+	readonly readonly: boolean;
+	/** Of binds and images; "" else. */
+	readonly propagation: string;
+	/** bind: without what is mounted below the source. */
+	readonly nonRecursive?: boolean;
+	/** What lies below a read-only mount: writable on request, else read-only where the kernel can, or must be. */
+	readonly submounts?: "writable" | "force-readonly";
+	/** bind: made when it is missing, as docker does for -v but not for --mount. */
+	readonly createSource?: boolean;
+	/** tmpfs: for the kernel. */
+	readonly options?: readonly string[];
+	/** volume, image: a part of it. */
+	readonly subpath?: string;
+	/** volume: made up for this container, and gone with `rm -v`. */
+	readonly anonymous?: boolean;
+	/** volume: by Config.Volumes alone, for which a file in its place is an error. */
+	readonly declared?: boolean;
+	/** volume: takes the image's content while empty. */
+	readonly copy?: boolean;
+	/** volume: how it is made when there is none. */
+	readonly create?: {
+		readonly driver?: string;
+		readonly options?: Readonly<Record<string, string>>;
+		readonly labels?: Readonly<Record<string, string>>;
+	};
+	readonly image?: { readonly id: string; readonly chain: readonly string[] };
 }
 
 export type ContainerState =

@@ -2,10 +2,15 @@ import { rmSync } from "node:fs";
 import { EngineError, messageOf } from "../../shared/errors.ts";
 import { type Context, change, containerDir, find, isRunning, publish } from "./context.ts";
 import { releaseAll } from "./exit.ts";
+import { anonymousNames } from "./mounts/volumes.ts";
 import { endNow } from "./stop.ts";
 
 /** Contract: Containers.remove. */
-export async function remove(context: Context, ref: string, options: { force: boolean; link: boolean }): Promise<void> {
+export async function remove(
+	context: Context,
+	ref: string,
+	options: { force: boolean; volumes?: boolean; link: boolean },
+): Promise<void> {
 	const { id } = find(context, ref);
 	if (options.link) {
 		throw new EngineError("conflict", "Conflict, cannot remove the default link name of the container");
@@ -18,6 +23,7 @@ export async function remove(context: Context, ref: string, options: { force: bo
 		// --rm may have been faster.
 		if (!record) return;
 		if (isRunning(record.state)) refuseUnlessStopped(context, id, false, ref);
+		if (options.volumes) change(context, id, { removeVolumes: true });
 		await removeLocked(context, id);
 	});
 }
@@ -46,6 +52,9 @@ export async function removeLocked(context: Context, id: string, released = fals
 		if (!released) await releaseAll(context, id);
 		await context.snapshotter.remove(id);
 		rmSync(containerDir(context, id), { recursive: true, force: true });
+		const record = context.store.get(id);
+		const volumes = record?.removeVolumes || record?.hostConfig.AutoRemove ? anonymousNames(record) : [];
+		await context.volumes.drop(id, volumes);
 		context.store.delete(id);
 	} catch (error) {
 		change(context, id, { state: { ...ended, status: "dead", error: messageOf(error) } });

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { DEFAULT_CAPABILITIES } from "./capabilities.ts";
 import type { HostConfig } from "./config.ts";
-import { mountsAsked } from "./mounts.ts";
+import type { AskedMount } from "./mounts.ts";
 import type { ContainerRecord } from "./record.ts";
 import { DEFAULT_DEVICE_RULES } from "./resources.ts";
 import { MASKED_PATHS, READONLY_PATHS, runtimeSpec, type SpecFacts } from "./spec.ts";
@@ -16,7 +16,7 @@ function specOf(host: Partial<HostConfig> = {}, record: Partial<ContainerRecord>
 		cgroupVersion: 1,
 		user: { uid: 0, gid: 0, additionalGids: [0], home: "/root" },
 		sandboxPath: "/ns",
-		mounts: mountsAsked(asked),
+		mounts: [],
 		devices: { devices: [], rules: [] },
 		hostDevices: [{ type: "c", path: "/dev/kmsg", major: 1, minor: 11 }],
 		capabilities: DEFAULT_CAPABILITIES.concat("CAP_SYS_ADMIN"),
@@ -149,7 +149,15 @@ test("security options: unconfined paths, no new privileges, own seccomp profile
 });
 
 test("a mount of the client's takes the place of ours, outer before inner", () => {
-	const spec = specOf({ Binds: ["/s:/a/b/c", "/t:/a:ro", "/h:/etc/hosts", "/m:/m:rshared"] });
+	const bind = (target: string, propagation = "rprivate"): AskedMount => ({
+		type: "bind",
+		source: "/s",
+		target,
+		options: ["rbind", "ro", propagation],
+		propagation,
+	});
+	const mounts = [bind("/a/b/c"), bind("/a"), bind("/etc/hosts"), bind("/m", "rshared")];
+	const spec = specOf({}, {}, { mounts });
 	const at = (destination: string) => spec.mounts.findIndex((mount) => mount.destination === destination);
 	expect(at("/a")).toBeLessThan(at("/a/b/c"));
 	expect(optionsOf(spec, "/a")).toEqual(["rbind", "ro", "rprivate"]);

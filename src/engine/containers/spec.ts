@@ -3,7 +3,7 @@ import type { RuntimeSpec, SpecDevice, SpecMount, SpecProcess, SpecResources } f
 import { capabilitiesOf } from "./capabilities.ts";
 import type { SeccompProfile } from "./context.ts";
 import { processEnv } from "./env.ts";
-import { type AskedMount, specMounts } from "./mounts.ts";
+import { type AskedMount, outerFirst, specMount } from "./mounts.ts";
 import type { ContainerRecord } from "./record.ts";
 import { DEFAULT_DEVICE_RULES, resourcesOf } from "./resources.ts";
 import { parseSecurityOpt } from "./security.ts";
@@ -146,7 +146,7 @@ function namespaces(record: ContainerRecord, facts: SpecFacts): RuntimeSpec["lin
 }
 
 function allMounts(record: ContainerRecord, facts: SpecFacts): SpecMount[] {
-	const asked = specMounts(facts.mounts);
+	const asked = facts.mounts.map(specMount);
 	const taken = new Set(asked.map(({ destination }) => destination));
 	const { readonly } = { readonly: record.hostConfig.ReadonlyRootfs };
 	const file = (name: string): SpecMount => ({
@@ -159,8 +159,10 @@ function allMounts(record: ContainerRecord, facts: SpecFacts): SpecMount[] {
 		record.hostConfig.Init && facts.initPath
 			? [{ destination: INIT_TARGET, type: "bind", source: facts.initPath, options: ["bind", "ro"] }]
 			: [];
-	const own = [...systemMounts(record), file("resolv.conf"), file("hostname"), file("hosts"), ...init];
-	return [...own.filter(({ destination }) => !taken.has(destination)), ...asked];
+	const files = [file("resolv.conf"), file("hostname"), file("hosts"), ...init];
+	const free = (mounts: SpecMount[]) => mounts.filter(({ destination }) => !taken.has(destination));
+	// A volume on /etc lies below our files in it.
+	return [...free(systemMounts(record)), ...outerFirst([...free(files), ...asked])];
 }
 
 function systemMounts({ hostConfig: host }: ContainerRecord): SpecMount[] {

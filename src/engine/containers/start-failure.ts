@@ -34,7 +34,9 @@ export function execFailure(error: unknown, command: string): { exitCode: number
 
 /** Texts of our own (user not found, port specification) are not the runtime's. */
 function isRuntimeText(text: string): boolean {
-	return !/^(unable to find (user|group)|error gathering device|invalid |bad format|unable to derive)/.test(text);
+	return !/^(unable to find (user|group)|error gathering device|invalid |bad format|unable to derive|cannot access path|path |error )/.test(
+		text,
+	);
 }
 
 /** crun and runc tell it in their own words. */

@@ -1,4 +1,4 @@
-import { existsSync, lstatSync, readdirSync, rmSync } from "node:fs";
+import { readdirSync, rmSync } from "node:fs";
 import type { SpecDevice } from "../../oci/runtime-spec.ts";
 import { EngineError, messageOf } from "../../shared/errors.ts";
 import { availableNames } from "./capabilities.ts";
@@ -15,7 +15,8 @@ import {
 } from "./context.ts";
 import { diskError, makeDir, writeFiles } from "./files.ts";
 import { findInit } from "./init.ts";
-import { type AskedMount, createSources, mountsAsked } from "./mounts.ts";
+import { migrateMounts } from "./mounts/migrate.ts";
+import { prepareMounts, releaseMounts } from "./mounts/prepare.ts";
 import { portsAsked } from "./ports.ts";
 import type { ContainerRecord, NetworkSettings } from "./record.ts";
 import { removeLocked } from "./remove.ts";
@@ -66,12 +67,11 @@ export async function startLocked(context: Context, record: ContainerRecord): Pr
 	}
 }
 
-async function launch(context: Context, record: ContainerRecord): Promise<void> {
-	const { id, config, hostConfig } = record;
+async function launch(context: Context, asked: ContainerRecord): Promise<void> {
 	// Everything that can be refused is, before anything is acquired.
-	const mounts = mountsAsked(hostConfig);
-	const devices = devicesOf(hostConfig);
-	createSources(mounts);
+	const devices = devicesOf(asked.hostConfig);
+	const record = await migrateMounts(context, asked);
+	const { id, config, hostConfig } = record;
 	await using undo = new AsyncDisposableStack();
 	const rootPath = context.snapshotter.mount(id);
 	undo.defer(() => context.snapshotter.unmount(id));
@@ -79,6 +79,8 @@ async function launch(context: Context, record: ContainerRecord): Promise<void> 
 	const network = await join(context, record);
 	undo.defer(() => context.sandboxes.leave(id));
 	writeFiles(context, record, network);
+	undo.defer(() => releaseMounts(context, id));
+	const mounts = await prepareMounts(context, record);
 	const bundle = bundleDir(context, id);
 	makeDir(bundle, 0o700);
 	undo.defer(() => rmSync(bundle, { recursive: true, force: true }));
@@ -89,7 +91,7 @@ async function launch(context: Context, record: ContainerRecord): Promise<void> 
 		cgroupVersion: context.cgroupVersion,
 		user,
 		sandboxPath: network.sandboxPath,
-		mounts: [...mounts, ...anonymousVolumes(context, record, mounts, rootPath)],
+		mounts,
 		devices,
 		hostDevices: hostConfig.Privileged ? hostDevices("/dev") : [],
 		initPath: hostConfig.Init ? findInit(context) : undefined,
@@ -99,6 +101,8 @@ async function launch(context: Context, record: ContainerRecord): Promise<void> 
 	});
 	const { pid, startedAt } = await context.runtime.start({ containerId: id, bundle, spec, io: ioOf(context, record) });
 	undo.defer(() => context.runtime.release(id));
+	// The container has its own mounts of them now.
+	context.stage.release(id);
 	const started = change(context, id, {
 		state: { status: "running", pid, startedAt },
 		network,
@@ -128,41 +132,6 @@ function ioOf(context: Context, { id, config, hostConfig }: ContainerRecord) {
 			? undefined
 			: { path: logPath(context, id), ...logLimits(hostConfig.LogConfig.Config) };
 	return { tty: config.Tty, stdin: config.OpenStdin, stdinOnce: config.StdinOnce, log };
-}
-
-/**
- * Until volumes have a life of their own, a VOLUME the image has content for stays in the container's writable layer (same life, same
- * content); one that the image lacks, or that must be writable in a read-only root, is a directory of the container, bound.
- */
-function anonymousVolumes(
-	context: Context,
-	record: ContainerRecord,
-	mounts: readonly AskedMount[],
-	root: string,
-): AskedMount[] {
-	const taken = new Set(mounts.map(({ target }) => target));
-	const dir = `${containerDir(context, record.id)}/volumes`;
-	return Object.keys(record.config.Volumes ?? {}).flatMap((path, index) => {
-		const target = path.replace(/(.)\/+$/, "$1");
-		const source = `${dir}/${index}`;
-		if (taken.has(target)) return [];
-		if (!existsSync(source)) {
-			if (!record.hostConfig.ReadonlyRootfs && isRealDirectory(root, target)) return [];
-			makeDir(source, 0o755);
-		}
-		const bind = { type: "bind" as const, source, target, readonly: false, propagation: "rprivate" };
-		return [{ ...bind, recursive: true, createSource: false, options: [] }];
-	});
-}
-
-/** Every step of the path is a directory, none a link that could lead elsewhere. */
-function isRealDirectory(root: string, path: string): boolean {
-	let at = root;
-	for (const part of path.split("/").filter(Boolean)) {
-		at += `/${part}`;
-		if (part === ".." || !lstatSync(at, { throwIfNoEntry: false })?.isDirectory()) return false;
-	}
-	return true;
 }
 
 const OWN_DEVICES = ["/dev/pts", "/dev/shm", "/dev/mqueue", "/dev/fd", "/dev/console", "/dev/ptmx", "/dev/.lxc"];

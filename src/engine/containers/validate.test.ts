@@ -3,7 +3,7 @@ import { ALL_CAPABILITIES, availableNames, capabilitiesOf, DEFAULT_CAPABILITIES 
 import type { ContainerConfig, HostConfig } from "./config.ts";
 import { mergeEnv, processEnv } from "./env.ts";
 import { resolvConf } from "./files.ts";
-import { mountsAsked } from "./mounts.ts";
+import { mountsAsked } from "./mounts/points.ts";
 import { checkName, generateName } from "./names.ts";
 import { portsAsked } from "./ports.ts";
 import { containerConfig, containerRecord, hostConfig } from "./testing/fakes.ts";
@@ -39,7 +39,6 @@ test.each<[string, Partial<HostConfig>]>([
 	["Invalid value 0- for cpuset cpus: invalid format: 0-", { CpusetCpus: "0-" }],
 	['invalid IP address in add-host: "b"', { ExtraHosts: ["a:b"] }],
 	['invalid --security-opt 1: "x"', { SecurityOpt: ["x"] }],
-	["named volumes", { Binds: ["data:/x"] }],
 	["destination can't be '/'", { Binds: ["/a:/"] }],
 	["mount path must be absolute", { Binds: ["/a:x"] }],
 	["invalid tmpfs option", { Tmpfs: { "/t": "sze=1" } }],
@@ -97,7 +96,7 @@ test("a bind is parsed with its options; --mount binds need their source, -v mak
 		Mounts: [{ Type: "bind", Source: "/s", Target: "/t", ReadOnly: true, BindOptions: { NonRecursive: true } }],
 	});
 	expect(bind).toMatchObject({ target: "/dst", readonly: true, propagation: "rshared", createSource: true });
-	expect(mount).toMatchObject({ target: "/t", readonly: true, recursive: false, createSource: false });
+	expect(mount).toMatchObject({ target: "/t", readonly: true, nonRecursive: true, createSource: false });
 });
 
 test("capabilities: names in any case, ALL in both lists, what the engine lacks is refused", () => {

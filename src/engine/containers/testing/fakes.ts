@@ -11,10 +11,13 @@ import { silentLogger } from "../../../shared/log.ts";
 import { nowNano } from "../../../shared/time.ts";
 import { type ContainerStore, containersSchema, createContainerStore } from "../../../store/containers.ts";
 import { openDatabase } from "../../../store/database.ts";
+import { VolumeStore, volumesSchema } from "../../../store/volumes.ts";
 import { createEventBus } from "../../event-bus.ts";
 import type { EngineEvent, Events } from "../../events.ts";
 import type { ImageRecord, Images } from "../../images/contract.ts";
 import type { JoinRequest, Sandboxes } from "../../sandboxes/contract.ts";
+import { VolumeService } from "../../volumes/service.ts";
+import { FakeStage, FakeVolumeDriver } from "../../volumes/testing/fakes.ts";
 import type { ContainerConfig, HostConfig } from "../config.ts";
 import type { ExecConfig } from "../contract.ts";
 import type { ContainerRecord, NetworkSettings } from "../record.ts";
@@ -305,6 +308,7 @@ interface Kept {
 	readonly database: Database;
 	readonly runtime: FakeRuntime;
 	readonly snapshotter: FakeSnapshotter;
+	readonly volumeDriver?: FakeVolumeDriver;
 }
 
 export type TestEngine = ReturnType<typeof createTestEngine>;
@@ -312,12 +316,20 @@ export type TestEngine = ReturnType<typeof createTestEngine>;
 /** A service over fakes, with its files in a temporary directory; `image` is what containers inherit. Dispose it. */
 export function createTestEngine(options: { image?: ImageRunConfig; keep?: Kept } = {}) {
 	const directory = options.keep?.directory ?? mkdtempSync(join(tmpdir(), "foredeck-containers-"));
-	const database = options.keep?.database ?? openDatabase(":memory:", containersSchema);
+	const database = options.keep?.database ?? openDatabase(":memory:", containersSchema, volumesSchema);
 	const store: ContainerStore<ContainerRecord> = createContainerStore(database);
 	const runtime = options.keep?.runtime ?? new FakeRuntime();
 	const snapshotter = options.keep?.snapshotter ?? new FakeSnapshotter(directory);
 	const sandboxes = new FakeSandboxes();
+	const volumeDriver = options.keep?.volumeDriver ?? new FakeVolumeDriver();
+	const stage = new FakeStage();
 	const { bus, seen } = recordingEvents();
+	const volumes = new VolumeService({
+		store: new VolumeStore(database),
+		driver: volumeDriver,
+		events: bus,
+		log: silentLogger,
+	});
 	const image: ImageRecord = {
 		id: "sha256:1",
 		configJson: "{}",
@@ -336,6 +348,8 @@ export function createTestEngine(options: { image?: ImageRunConfig; keep?: Kept 
 		snapshotter,
 		images,
 		sandboxes,
+		volumes,
+		stage,
 		events: bus,
 		log: silentLogger,
 		logs: {
@@ -353,6 +367,14 @@ export function createTestEngine(options: { image?: ImageRunConfig; keep?: Kept 
 		readInRoot: (_root, path) =>
 			path === "/etc/passwd" ? "root:x:0:0::/root:/bin/sh\nweb:x:7:8::/web:/bin/sh\n" : undefined,
 		runPs: async () => ({ exitCode: 0, stdout: "UID PID CMD\nroot 100 run it\nroot 1 init\n", stderr: "" }),
+		files: {
+			ofProcess: () => {
+				throw new Error("no files");
+			},
+			ofMounts: () => {
+				throw new Error("no files");
+			},
+		},
 		initPath: () => undefined,
 	});
 	return {
@@ -361,6 +383,9 @@ export function createTestEngine(options: { image?: ImageRunConfig; keep?: Kept 
 		runtime,
 		snapshotter,
 		sandboxes,
+		volumes,
+		volumeDriver,
+		stage,
 		directory,
 		database,
 		seen,
