@@ -10,10 +10,13 @@ export interface EngineSettings {
 	readonly directory: string;
 	/** 127.0.0.x:port */
 	readonly dns: string;
+	/** Beyond those that place it. */
+	readonly flags?: readonly string[];
 }
 
 /** A daemon under test. It may be stopped or killed and started again on the same state. */
 export interface Engine {
+	readonly binary: string;
 	readonly host: string;
 	readonly instance: string;
 	readonly domain: string;
@@ -51,6 +54,7 @@ export function createEngine(settings: EngineSettings): Engine {
 		host,
 		"--dns",
 		settings.dns,
+		...(settings.flags ?? []),
 	];
 	let child: Bun.Subprocess | undefined;
 
@@ -67,6 +71,7 @@ export function createEngine(settings: EngineSettings): Engine {
 	};
 
 	return {
+		binary: settings.binary,
 		host,
 		instance,
 		domain: "fd.local",

@@ -24,7 +24,7 @@ export async function runScenario(
 	print: (line: string) => void,
 ): Promise<Counts> {
 	mkdirSync(settings.directory, { recursive: true });
-	const engine = createEngine(settings);
+	const engine = createEngine({ ...settings, flags: scenario.flags?.(settings.directory) });
 	const docker = createDocker(engine.host, `${settings.directory}/docker-config`);
 	const lab: Lab = { engine, docker, directory: settings.directory };
 	const counts: Counts = { passed: 0, failed: 0, skipped: 0 };

@@ -11,6 +11,8 @@ export interface Lab {
 /** Steps run in order; after a failed step the rest are skipped, since they build on each other. */
 export interface Scenario {
 	readonly title: string;
+	/** More flags for the engine; `directory` is the scenario's own. */
+	readonly flags?: (directory: string) => readonly string[];
 	readonly steps: readonly Step[];
 }
 
