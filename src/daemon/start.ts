@@ -90,7 +90,13 @@ async function buildEngine(options: DaemonOptions, log: Logger) {
 		content: createContent(join(dataRoot, "spool")),
 		events,
 		users: (imageId) => usersOf(store, imageId),
-		chainsInUse: () => store.list().flatMap((record) => record.imageChain),
+		chainsInUse: () =>
+			store
+				.list()
+				.flatMap(({ imageChain, mounts = [] }) => [
+					...imageChain,
+					...mounts.flatMap(({ image }) => image?.chain ?? []),
+				]),
 	});
 	const volumes = new VolumeService({
 		store: new VolumeStore(database),
@@ -176,7 +182,7 @@ async function buildEngine(options: DaemonOptions, log: Logger) {
 function usersOf(store: ContainerStore<ContainerRecord>, imageId: string): { id: string; running: boolean }[] {
 	return store
 		.list()
-		.filter((record) => record.imageId === imageId)
+		.filter(({ imageId: own, mounts = [] }) => own === imageId || mounts.some(({ image }) => image?.id === imageId))
 		.map(({ id, state }) => ({ id, running: state.status === "running" || state.status === "paused" }));
 }
 
