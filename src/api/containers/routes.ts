@@ -11,6 +11,7 @@ import { commitReply } from "./commit.ts";
 import { changesReply, exportReply } from "./export.ts";
 import type { ContainerList } from "./list.ts";
 import { decodeCreate } from "./schema.ts";
+import { statsRoutes } from "./stats.ts";
 import { inspectView } from "./view.ts";
 
 /** Handlers read the body themselves: it is decoded once, in one place, with docker's error texts. */
@@ -26,6 +27,7 @@ export function containerRoutes(
 ) {
 	return new Elysia()
 		.use(archiveRoutes(containers))
+		.use(statsRoutes(containers))
 		.post("/commit", ({ request }) => commitReply(containers, request), RAW)
 		.get("/containers/:id/export", ({ params }) => exportReply(containers, params.id))
 		.get("/containers/:id/changes", ({ params }) => changesReply(containers, params.id))

@@ -1,6 +1,7 @@
 import { Duplex } from "node:stream";
 import type { CommitOptions, Containers, CreateRequest, Execs } from "../../engine/containers/contract.ts";
 import type { ContainerRecord, ContainerState } from "../../engine/containers/record.ts";
+import type { StatsPair } from "../../engine/containers/stats.ts";
 import type { EngineEvent, Events } from "../../engine/events.ts";
 import type { Images } from "../../engine/images/contract.ts";
 import type { Sandboxes } from "../../engine/sandboxes/contract.ts";
@@ -142,6 +143,12 @@ export class FakeContainers implements Containers {
 		return { ID: id, UpperDir: `/data/${id}` };
 	}
 
+	async *stats(): AsyncGenerator<StatsPair> {
+		yield { current: { id: "c1", name: "web" } };
+	}
+	async statsOnce(): Promise<StatsPair> {
+		return { current: { id: "c1", name: "web" } };
+	}
 	async statPath(ref: string, path: string) {
 		this.calls.push(["statPath", ref, path]);
 		return { name: "x", size: 3, mode: 0o104755, mtimeNs: 1_000_000_000n, linkTarget: "" };

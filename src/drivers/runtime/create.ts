@@ -22,7 +22,7 @@ const CONNECT_TRIES = 1000;
 const CONNECT_WAIT_MS = 5;
 const RESPAWN_WAIT_MS = 100;
 /** Asked again of the next supervisor when one dies over them. */
-const REPEATABLE: ReadonlySet<OperationName> = new Set<OperationName>(["list", "pids", "release"]);
+const REPEATABLE: ReadonlySet<OperationName> = new Set<OperationName>(["list", "pids", "usage", "release"]);
 
 /** See `enterMountNamespace`: call it first thing in the daemon, with the driver's run root. May execute the process again. */
 export function enterEngineMountNamespace(runRoot: string): void {
@@ -55,6 +55,8 @@ export function createRuntimeDriver(options: RuntimeDriverOptions): RuntimeDrive
 		pause: async (containerId) => void (await call("pause", { containerId })),
 		resume: async (containerId) => void (await call("resume", { containerId })),
 		pids: (containerId) => call("pids", { containerId }),
+		usage: (containerId) => call("usage", { containerId }),
+		update: async (containerId, resources) => void (await call("update", { containerId, resources })),
 		list: () => call("list", {}),
 		release: async (processId) => {
 			await call("release", { processId });

@@ -1,5 +1,5 @@
 import type { Duplex } from "node:stream";
-import type { RuntimeSpec, SpecProcess } from "../../oci/runtime-spec.ts";
+import type { RuntimeSpec, SpecProcess, SpecResources } from "../../oci/runtime-spec.ts";
 
 /**
  * Runs processes in containers. Whatever implements it owns their output, stdin, tty and exit status in something that outlives the
@@ -32,6 +32,10 @@ export interface RuntimeDriver {
 	resume(containerId: string): Promise<void>;
 	/** Pids in the host's pid namespace of everything that runs in the container. */
 	pids(containerId: string): Promise<number[]>;
+	/** What a running container uses at this moment. "conflict" when it does not run. */
+	usage(containerId: string): Promise<ResourceUsage>;
+	/** Sets these limits of a running container, and leaves the others. Throws "internal" with the runtime's or kernel's text; some may be set then. */
+	update(containerId: string, resources: Omit<SpecResources, "devices">): Promise<void>;
 	/** Every process not yet released: running ones and exits kept for the daemon. */
 	list(): Promise<ObservedProcess[]>;
 	/** Forgets a process: exit record, runtime state directory, cgroup, FIFOs, open attaches. For a running container it kills first. Safe to repeat. */
@@ -92,6 +96,67 @@ export interface ProcessExit {
 	readonly oomKilled: boolean;
 	/** RFC 3339 nano. All output has been logged by the time an exit is reported. */
 	readonly exitedAt: string;
+}
+
+/** Numbers of a container's cgroup (v1 or v2) and network, and of the machine at the same time. Times in nanoseconds, sizes in bytes. */
+export interface ResourceUsage {
+	readonly version: 1 | 2;
+	readonly cpu: {
+		readonly total: number;
+		readonly user: number;
+		readonly kernel: number;
+		/** v1 */
+		readonly perCpu?: readonly number[];
+		readonly periods: number;
+		readonly throttledPeriods: number;
+		readonly throttledTime: number;
+	};
+	readonly memory: {
+		readonly usage: number;
+		/** v1 */
+		readonly maxUsage?: number;
+		/** v1 */
+		readonly failures?: number;
+		/** undefined: none (v2); above the machine's memory: none (v1) */
+		readonly limit?: number;
+		/** memory.stat as the kernel names it */
+		readonly stats: Readonly<Record<string, number>>;
+	};
+	readonly blockIo: BlockIo;
+	readonly pids: { readonly current: number; readonly limit?: number };
+	readonly networks: Readonly<Record<string, NetworkUsage>>;
+	/** Of the machine. `cpu` sums all CPUs. */
+	readonly system: { readonly cpu: number; readonly onlineCpus: number; readonly memory: number };
+}
+
+/** v2 has bytes alone. */
+export interface BlockIo {
+	readonly serviceBytes: readonly BlockIoEntry[];
+	readonly serviced?: readonly BlockIoEntry[];
+	readonly queued?: readonly BlockIoEntry[];
+	readonly serviceTime?: readonly BlockIoEntry[];
+	readonly waitTime?: readonly BlockIoEntry[];
+	readonly merged?: readonly BlockIoEntry[];
+	readonly time?: readonly BlockIoEntry[];
+	readonly sectors?: readonly BlockIoEntry[];
+}
+
+export interface BlockIoEntry {
+	readonly major: number;
+	readonly minor: number;
+	readonly op: string;
+	readonly value: number;
+}
+
+export interface NetworkUsage {
+	readonly rxBytes: number;
+	readonly rxPackets: number;
+	readonly rxErrors: number;
+	readonly rxDropped: number;
+	readonly txBytes: number;
+	readonly txPackets: number;
+	readonly txErrors: number;
+	readonly txDropped: number;
 }
 
 export interface ObservedProcess {

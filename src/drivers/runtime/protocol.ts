@@ -1,5 +1,12 @@
 import { EngineError, type ErrorCode } from "../../shared/errors.ts";
-import type { AttachStreams, ObservedProcess, ProcessExit, ProcessIo, StartedProcess } from "./driver.ts";
+import type {
+	AttachStreams,
+	ObservedProcess,
+	ProcessExit,
+	ProcessIo,
+	ResourceUsage,
+	StartedProcess,
+} from "./driver.ts";
 
 /**
  * What driver and supervisor say to each other over the unix socket: one JSON text a line. A connection opens with a `Greeting`. After
@@ -18,6 +25,9 @@ export interface Operations {
 	pause: { input: { containerId: string }; output: null };
 	resume: { input: { containerId: string }; output: null };
 	pids: { input: { containerId: string }; output: number[] };
+	usage: { input: { containerId: string }; output: ResourceUsage };
+	/** `resources` as in the spec. */
+	update: { input: { containerId: string; resources: unknown }; output: null };
 	list: { input: Record<string, never>; output: ObservedProcess[] };
 	release: { input: { processId: string }; output: null };
 	/** Ends the supervisor; "conflict" while a process runs. */

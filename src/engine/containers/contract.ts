@@ -3,6 +3,7 @@ import type { ImageRunConfig } from "../../oci/image.ts";
 import type { ExtractOptions, PathStat } from "./archive.ts";
 import type { ContainerConfig, HostConfig } from "./config.ts";
 import type { ContainerRecord } from "./record.ts";
+import type { StatsPair } from "./stats.ts";
 
 /**
  * What api asks of the containers noun. `ref` is an id, an unambiguous id prefix or a name (with or without the leading slash):
@@ -42,6 +43,10 @@ export interface Containers {
 	resize(ref: string, rows: number, columns: number): Promise<void>;
 	/** `ps` run on the host over the container's pids. */
 	top(ref: string, psArgs: string): Promise<{ Titles: string[]; Processes: string[][] }>;
+	/** What it uses: a pair a second until it is removed or `signal` fires. */
+	stats(ref: string, signal: AbortSignal): AsyncIterable<StatsPair>;
+	/** One frame: at once, or (not `oneShot`) a second later with the frame before it. */
+	statsOnce(ref: string, oneShot: boolean): Promise<StatsPair>;
 	/** What is at the path inside the container, links not followed. "not-found" `Could not find the file PATH in container REF`. */
 	statPath(ref: string, path: string): Promise<PathStat>;
 	/** A tar of what is at the path. The body is read to its end or left by `return()`; `signal` leaves it too. */

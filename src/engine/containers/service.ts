@@ -14,6 +14,7 @@ import { pause, rename, unpause } from "./pause.ts";
 import { remove } from "./remove.ts";
 import { createRestarts } from "./restart.ts";
 import { start } from "./start.ts";
+import { createStats, type Stats } from "./stats.ts";
 import { kill, restart, stop } from "./stop.ts";
 import { attach, logs, resize } from "./streams.ts";
 import { top } from "./top.ts";
@@ -38,6 +39,7 @@ export function createContainers(deps: ContainerDeps): ContainersEngine {
 		reserved: new Map(),
 		execsEnded: execs.containerEnded,
 	};
+	const stats = createStats(() => context);
 	const onExit = (exit: ProcessExit) => {
 		if (exit.processId !== exit.containerId) return execs.onExit(exit);
 		onContainerExit(context, exit).catch((error) =>
@@ -45,17 +47,18 @@ export function createContainers(deps: ContainerDeps): ContainersEngine {
 		);
 	};
 	return {
-		containers: containersOf(context),
+		containers: containersOf(context, stats),
 		execs,
 		open: () => open(context, onExit),
 		close: async () => {
 			context.restarts.close();
+			stats.close();
 			execs.close();
 		},
 	};
 }
 
-function containersOf(context: Context): Containers {
+function containersOf(context: Context, stats: Stats): Containers {
 	const { store } = context;
 	return {
 		create: (request) => create(context, request),
@@ -82,6 +85,8 @@ function containersOf(context: Context): Containers {
 		exportRoot: (ref) => exportRoot(context, ref),
 		changes: async (ref) => context.snapshotter.changes(find(context, ref).id),
 		rootPaths: (id) => ({ ID: id, ...context.snapshotter.describe(id) }),
+		stats: (ref, signal) => stats.watch(ref, signal),
+		statsOnce: (ref, oneShot) => stats.once(ref, oneShot),
 		statPath: (ref, path) => statPath(context, ref, path),
 		archive: (ref, path, signal) => archive(context, ref, path, signal),
 		extract: (ref, path, body, options) => extract(context, ref, path, body, options),

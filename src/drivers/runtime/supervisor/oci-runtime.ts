@@ -1,4 +1,4 @@
-import { closeSync, openSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { closeSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { EngineError } from "../../../shared/errors.ts";
 import { sealedCopy } from "../../../sys/linux/memfd.ts";
 import { killProcess, spawnProcess } from "../../../sys/linux/process.ts";
@@ -38,6 +38,13 @@ export class OciRuntime {
 		const options = ["--detach", "--process", `${directory}/process.json`];
 		await this.call(["exec", ...options, ...this.ids(directory, console), id], directory, stdio, "exec");
 		return readPid(directory);
+	}
+
+	/** `crun update`: sets these limits of a running container. @param resources as in the spec */
+	async update(id: string, directory: string, resources: unknown): Promise<void> {
+		const file = `${directory}/resources.json`;
+		writeFileSync(file, JSON.stringify(resources), { mode: 0o600 });
+		await this.call(["update", "--resources", file, id], directory, [undefined, undefined, undefined], "update");
 	}
 
 	/** Forgets a container whose processes and cgroup are gone: what `crun delete` would do besides. */

@@ -151,6 +151,8 @@ function operate({ supervisor }: Context, call: keyof Operations, input: unknown
 		pause: ({ containerId }) => owner.pause(containerId),
 		resume: ({ containerId }) => owner.resume(containerId),
 		pids: ({ containerId }) => owner.pids(containerId),
+		usage: ({ containerId }) => owner.usage(containerId),
+		update: ({ containerId, resources }) => owner.update(containerId, resources),
 		list: () => owner.list(),
 		release: ({ processId }) => owner.release(processId),
 		shutdown: () => {

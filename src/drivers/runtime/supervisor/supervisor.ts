@@ -4,9 +4,10 @@ import type { Logger } from "../../../shared/log.ts";
 import { nowNano } from "../../../shared/time.ts";
 import { watchExit } from "../../../sys/linux/pidfd.ts";
 import { killProcess, processStartTime } from "../../../sys/linux/process.ts";
-import type { LogTarget, ObservedProcess, ProcessExit, ProcessIo, StartedProcess } from "../driver.ts";
+import type { LogTarget, ObservedProcess, ProcessExit, ProcessIo, ResourceUsage, StartedProcess } from "../driver.ts";
 import type { ExecInput, RuntimePaths, StartInput } from "../protocol.ts";
 import { type Cgroup, type CgroupMounts, openCgroup, parseCgroupMounts } from "./cgroup.ts";
+import { cgroupUsage, networkUsage, systemUsage } from "./cgroup-usage.ts";
 import { OciRuntime, recordedPid } from "./oci-runtime.ts";
 import type { OutputLog } from "./output.ts";
 import { type ChildStreams, SupervisedProcess } from "./process.ts";
@@ -132,6 +133,22 @@ export class Supervisor {
 
 	pids(containerId: string): number[] {
 		return this.cgroup(containerId).pids();
+	}
+
+	usage(containerId: string): ResourceUsage {
+		const { cgroupsPath, pid } = this.running(containerId);
+		if (cgroupsPath === undefined) throw new EngineError("invalid", `${containerId} is an exec, not a container`);
+		return {
+			...cgroupUsage(this.mounts, cgroupsPath, readText),
+			networks: networkUsage(readText(`/proc/${pid}/net/dev`)),
+			system: systemUsage(readText("/proc/stat"), readText("/proc/meminfo")),
+		};
+	}
+
+	async update(containerId: string, resources: unknown): Promise<void> {
+		this.running(containerId);
+		const directory = this.records.directory(containerId);
+		await this.runtime.update(containerId, directory, resources);
 	}
 
 	/**
@@ -269,6 +286,15 @@ export class Supervisor {
 		const { cgroupsPath } = this.running(containerId);
 		if (cgroupsPath === undefined) throw new EngineError("invalid", `${containerId} is an exec, not a container`);
 		return openCgroup(this.mounts, cgroupsPath);
+	}
+}
+
+/** "" when it cannot be read. */
+function readText(file: string): string {
+	try {
+		return readFileSync(file, "utf8");
+	} catch {
+		return "";
 	}
 }
 

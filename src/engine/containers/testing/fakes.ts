@@ -3,7 +3,13 @@ import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
-import type { ObservedProcess, ProcessExit, RuntimeDriver, StartRequest } from "../../../drivers/runtime/driver.ts";
+import type {
+	ObservedProcess,
+	ProcessExit,
+	ResourceUsage,
+	RuntimeDriver,
+	StartRequest,
+} from "../../../drivers/runtime/driver.ts";
 import type { SnapshotPaths, Snapshotter } from "../../../drivers/snapshotter/driver.ts";
 import type { ImageRunConfig } from "../../../oci/image.ts";
 import { EngineError } from "../../../shared/errors.ts";
@@ -126,7 +132,21 @@ export function execConfig(patch: Partial<ExecConfig> = {}): ExecConfig {
 }
 
 /** Processes as data: they end when told to, or by the signals they obey. */
+function fakeUsage(total: number): ResourceUsage {
+	return {
+		version: 1,
+		cpu: { total, user: 0, kernel: 0, periods: 0, throttledPeriods: 0, throttledTime: 0 },
+		memory: { usage: 1, limit: 2 ** 40, stats: {} },
+		blockIo: { serviceBytes: [] },
+		pids: { current: 1 },
+		networks: {},
+		system: { cpu: total * 100, onlineCpus: 2, memory: 2 ** 30 },
+	};
+}
+
 export class FakeRuntime implements RuntimeDriver {
+	samples = 0;
+	readonly updates: [string, object][] = [];
 	readonly processes = new Map<string, ObservedProcess>();
 	readonly started: StartRequest[] = [];
 	readonly signals: [string, number][] = [];
@@ -181,6 +201,15 @@ export class FakeRuntime implements RuntimeDriver {
 	async resume(): Promise<void> {}
 	async close(): Promise<void> {}
 
+	async usage(containerId: string): Promise<ResourceUsage> {
+		if (!this.processes.has(containerId)) throw new EngineError("conflict", `process ${containerId} is not running`);
+		this.samples++;
+		return fakeUsage(this.samples);
+	}
+	async update(containerId: string, resources: object): Promise<void> {
+		if (this.failure) throw this.failure;
+		this.updates.push([containerId, resources]);
+	}
 	async pids(containerId: string): Promise<number[]> {
 		return [...this.processes.values()].filter((one) => one.containerId === containerId).map(({ pid }) => pid);
 	}
