@@ -85,12 +85,27 @@ export function hostPlatform(): Platform {
 	return { os: "linux", architecture: names[process.arch] ?? process.arch };
 }
 
-/** `linux/arm64/v8` as a platform; "invalid" for anything else. */
+/** Other names of architectures. Source: containerd/platforms, normalizeArch(). */
+const ARCHITECTURES: Readonly<Record<string, readonly [string, string?]>> = {
+	x86_64: ["amd64"],
+	"x86-64": ["amd64"],
+	i386: ["386"],
+	aarch64: ["arm64"],
+	armhf: ["arm", "v7"],
+	armel: ["arm", "v6"],
+};
+
+/** `linux/arm64/v8`, `linux` or `arm64` as a platform; what is not said is the host's. "invalid" for anything else. */
 export function parsePlatform(text: string): Platform {
-	const [os, architecture, variant] = text.toLowerCase().split("/");
-	if (!os || !architecture)
-		throw new EngineError("invalid", `invalid platform ${JSON.stringify(text)}: allowed is OS/ARCH[/VARIANT]`);
-	return { os, architecture, variant };
+	const parts = text.toLowerCase().split("/");
+	if (parts.length > 3 || !parts.every((part) => /^[a-z0-9_.-]+$/.test(part)))
+		throw new EngineError("invalid", `invalid platform ${JSON.stringify(text)}: allowed is OS[/ARCH[/VARIANT]]`);
+	const [first = "", second, third] = parts;
+	const host = hostPlatform();
+	if (second === undefined && first === host.os) return host;
+	const [os, given] = second === undefined ? [host.os, first] : [first, second];
+	const [architecture, variant] = ARCHITECTURES[given] ?? [given];
+	return { os, architecture, variant: third ?? variant };
 }
 
 export function parseObject(json: string, name: string): Record<string, unknown> {

@@ -41,6 +41,10 @@ export function parseReference(text: string): Reference {
 	return { domain, path, tag, digest };
 }
 
+export function isTag(text: string): boolean {
+	return TAG.test(text);
+}
+
 /** The same with `latest` where neither tag nor digest is given. */
 export function parseTagged(text: string): Reference {
 	const reference = parseReference(text);

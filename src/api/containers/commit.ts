@@ -1,5 +1,6 @@
 import type { Containers } from "../../engine/containers/contract.ts";
 import { type Decode, list, map, nullable, object, readOptionalJson, string, strings } from "../body.ts";
+import { invalid } from "../errors.ts";
 import { boolOf, queryOf } from "../query.ts";
 
 const anything: Decode<object> = () => ({});
@@ -27,7 +28,9 @@ type Given = { [K in keyof RunConfig]?: NonNullable<RunConfig[K]> };
 export async function commitReply(containers: Containers, request: Request): Promise<Response> {
 	const query = queryOf(request);
 	const config = await readOptionalJson(request, decodeRunConfig, "Config");
-	const { id } = await containers.commit(query.get("container") ?? "", {
+	const container = query.get("container");
+	if (!container) throw invalid('invalid name or ID supplied: ""');
+	const { id } = await containers.commit(container, {
 		repo: query.get("repo") || undefined,
 		tag: query.get("tag") || undefined,
 		comment: query.get("comment") ?? "",

@@ -84,6 +84,6 @@ function untilOf(text: string): number {
 		return Date.now() - parts.reduce((sum, [, n, unit]) => sum + Number(n) * (UNIT_MS[unit ?? ""] ?? 0), 0);
 	}
 	const time = /^\d+(\.\d+)?$/.test(text) ? Number(text) * 1000 : Date.parse(text);
-	if (Number.isNaN(time)) throw invalid(`invalid filter 'until=${text}'`);
+	if (Number.isNaN(time)) throw invalid(`failed to parse value as time or duration: ${JSON.stringify(text)}`);
 	return time;
 }

@@ -83,6 +83,7 @@ async function load(images: Images, request: Request): Promise<Response> {
 async function create(images: Images, request: Request): Promise<Response> {
 	const query = queryOf(request);
 	if (query.get("fromImage")) return await pullReply(images, request);
+	if (!query.get("fromSrc")) throw invalid("fromImage or fromSrc is needed");
 	if (query.get("fromSrc") !== "-") {
 		throw new EngineError(
 			"unsupported",

@@ -2,7 +2,7 @@ import type { Registry, RegistryOptions } from "../../drivers/registry/driver.ts
 import { chainIds, digestOf } from "../../oci/digest.ts";
 import { parseImageConfig } from "../../oci/image-config.ts";
 import { type Descriptor, hostPlatform, type Platform, parsePlatform } from "../../oci/manifest.ts";
-import { familiarName, familiarString, parseReference, type Reference } from "../../oci/reference.ts";
+import { familiarName, familiarString, isTag, parseReference, type Reference } from "../../oci/reference.ts";
 import { EngineError } from "../../shared/errors.ts";
 import { shortId } from "../../shared/id.ts";
 import { type ChosenManifest, chooseManifest } from "./choose.ts";
@@ -47,6 +47,7 @@ function pullReference(name: string, tag: string | undefined): Reference {
 	const { domain, path, ...own } = parseReference(name.replace(/:$/, ""));
 	if (!tag) return own.digest === undefined ? { domain, path, ...own } : { domain, path, digest: own.digest };
 	if (tag.includes(":")) return parseReference(`${domain}/${path}@${tag}`);
+	if (!isTag(tag)) throw new EngineError("invalid", "invalid tag format");
 	return parseReference(`${domain}/${path}:${tag}`);
 }
 

@@ -4,6 +4,7 @@ import type { Snapshotter } from "../../drivers/snapshotter/driver.ts";
 import { digestOf } from "../../oci/digest.ts";
 import { parsePlatform } from "../../oci/manifest.ts";
 import { familiarString, parseReference, repositoryOf } from "../../oci/reference.ts";
+import { EngineError } from "../../shared/errors.ts";
 import type { Context } from "./context.ts";
 import type { ImageRecord } from "./contract.ts";
 import { requirePlatform } from "./platform.ts";
@@ -64,10 +65,17 @@ function chooseImages(context: Context, refs: readonly string[]): Chosen[] {
 	};
 	for (const ref of refs) {
 		const named = tagsNamed(context, ref);
-		if (named.length === 0) add(context.catalog.resolve(ref), []);
+		if (named.length === 0) add(resolveNameless(context, ref), []);
 		for (const [image, tag] of named) add(image, [tag]);
 	}
 	return [...chosen.values()].map(({ image, tags }) => ({ image, tags: [...tags].sort() }));
+}
+
+/** A name without a tag stands for all tags: `latest` is not what was missing. */
+function resolveNameless(context: Context, ref: string): ImageRecord {
+	const image = context.catalog.find(ref);
+	if (image) return image;
+	throw new EngineError("not-found", `No such image: ${ref}`);
 }
 
 function tagsNamed(context: Context, ref: string): [ImageRecord, string][] {

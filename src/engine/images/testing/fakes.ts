@@ -29,6 +29,15 @@ export class FakeSnapshotter implements Snapshotter {
 		return { size: bytes.length };
 	}
 
+	async stage(source: LayerSource) {
+		const bytes = await readSource(source);
+		return {
+			diffId: digestOf(bytes),
+			adopt: async (chainId: string) => void this.committed.set(chainId, bytes),
+			async [Symbol.asyncDispose]() {},
+		};
+	}
+
 	async ingest({ parentChainId, source }: IngestRequest) {
 		const bytes = await readSource(source);
 		const diffId = digestOf(bytes);
@@ -99,20 +108,18 @@ export function fakeContent(files: Record<string, string | Uint8Array> = {}): Co
 		if (content === undefined) throw new EngineError("invalid", `invalid archive: ${name} is missing`);
 		return typeof content === "string" ? new TextEncoder().encode(content) : content;
 	};
-	const archive: Archive = {
+	const archive: Archive<never> = {
 		file: (name) => {
 			if (!(name in files)) return undefined;
 			const bytes = bytesOf(name);
 			return { path: `data:;base64,${Buffer.from(bytes).toString("base64")}`, size: bytes.length };
 		},
 		read: async (name) => bytesOf(name),
+		layer: () => undefined,
 		async [Symbol.asyncDispose]() {},
 	};
 	return {
 		spoolArchive: async () => archive,
-		spoolLayer: async () => {
-			throw new Error("not part of the fake");
-		},
 	};
 }
 
