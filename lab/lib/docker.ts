@@ -11,6 +11,8 @@ export interface Docker {
 	(...argv: string[]): Promise<string>;
 	/** Runs to its end whatever the exit code. `stdin` is closed when not given. */
 	run(argv: readonly string[], options?: { stdin?: string | Uint8Array; timeoutMs?: number }): Promise<DockerResult>;
+	/** What the CLI is started with, for programs that start it themselves. */
+	readonly env: Readonly<Record<string, string>>;
 	/** Starts and returns at once; `result` settles when it ends. */
 	start(argv: readonly string[]): { readonly result: Promise<DockerResult>; kill(): void };
 }
@@ -52,7 +54,7 @@ export function createDocker(host: string, configDirectory: string): Docker {
 		if (code !== 0) throw new Error(`docker ${argv.join(" ")}: exit code ${code}: ${stderr}`);
 		return stdout;
 	};
-	return Object.assign(call, { run, start: (argv: readonly string[]) => spawn(argv, undefined) });
+	return Object.assign(call, { run, env, start: (argv: readonly string[]) => spawn(argv, undefined) });
 }
 
 function chomp(text: string): string {
