@@ -3,7 +3,6 @@ import { EngineError } from "../shared/errors.ts";
 
 /** Operations of the Docker API that this engine does not have yet: named in the refusal, so that nobody takes them for a wrong path. */
 const OPERATIONS: readonly (readonly ["GET" | "POST" | "PUT" | "DELETE" | "HEAD", string])[] = [
-	["POST", "/containers/:id/update"],
 	["POST", "/containers/prune"],
 	["POST", "/build"],
 	["POST", "/build/prune"],

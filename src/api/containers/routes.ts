@@ -12,6 +12,7 @@ import { changesReply, exportReply } from "./export.ts";
 import type { ContainerList } from "./list.ts";
 import { decodeCreate } from "./schema.ts";
 import { statsRoutes } from "./stats.ts";
+import { updateRoutes } from "./update.ts";
 import { inspectView } from "./view.ts";
 
 /** Handlers read the body themselves: it is decoded once, in one place, with docker's error texts. */
@@ -28,6 +29,7 @@ export function containerRoutes(
 	return new Elysia()
 		.use(archiveRoutes(containers))
 		.use(statsRoutes(containers))
+		.use(updateRoutes(containers))
 		.post("/commit", ({ request }) => commitReply(containers, request), RAW)
 		.get("/containers/:id/export", ({ params }) => exportReply(containers, params.id))
 		.get("/containers/:id/changes", ({ params }) => changesReply(containers, params.id))

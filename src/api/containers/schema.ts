@@ -92,7 +92,7 @@ const networkMode: Decode<string> = (value, path) => {
 
 const POLICIES = ["no", "always", "unless-stopped", "on-failure"] as const;
 
-const restartPolicy: Decode<HostConfig["RestartPolicy"]> = (value, path) => {
+export const restartPolicy: Decode<HostConfig["RestartPolicy"]> = (value, path) => {
 	const asked = object({ Name: string(), MaximumRetryCount: integer() })(value, path);
 	const name = POLICIES.find((one) => one === (asked.Name || "no"));
 	const count = asked.MaximumRetryCount;

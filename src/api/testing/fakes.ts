@@ -143,6 +143,10 @@ export class FakeContainers implements Containers {
 		return { ID: id, UpperDir: `/data/${id}` };
 	}
 
+	async update(ref: string, request: object) {
+		this.calls.push(["update", ref, request]);
+		return { warnings: [] };
+	}
 	async *stats(): AsyncGenerator<StatsPair> {
 		yield { current: { id: "c1", name: "web" } };
 	}

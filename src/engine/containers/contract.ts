@@ -4,6 +4,7 @@ import type { ExtractOptions, PathStat } from "./archive.ts";
 import type { ContainerConfig, HostConfig } from "./config.ts";
 import type { ContainerRecord } from "./record.ts";
 import type { StatsPair } from "./stats.ts";
+import type { UpdateRequest } from "./update.ts";
 
 /**
  * What api asks of the containers noun. `ref` is an id, an unambiguous id prefix or a name (with or without the leading slash):
@@ -43,6 +44,8 @@ export interface Containers {
 	resize(ref: string, rows: number, columns: number): Promise<void>;
 	/** `ps` run on the host over the container's pids. */
 	top(ref: string, psArgs: string): Promise<{ Titles: string[]; Processes: string[][] }>;
+	/** New limits and restart policy, for a running container at once. "invalid", "conflict" in docker's words. */
+	update(ref: string, request: UpdateRequest): Promise<{ warnings: string[] }>;
 	/** What it uses: a pair a second until it is removed or `signal` fires. */
 	stats(ref: string, signal: AbortSignal): AsyncIterable<StatsPair>;
 	/** One frame: at once, or (not `oneShot`) a second later with the frame before it. */

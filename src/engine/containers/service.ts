@@ -18,6 +18,7 @@ import { createStats, type Stats } from "./stats.ts";
 import { kill, restart, stop } from "./stop.ts";
 import { attach, logs, resize } from "./streams.ts";
 import { top } from "./top.ts";
+import { update } from "./update.ts";
 import { createWaits, wait } from "./wait.ts";
 
 export interface ContainersEngine {
@@ -85,6 +86,7 @@ function containersOf(context: Context, stats: Stats): Containers {
 		exportRoot: (ref) => exportRoot(context, ref),
 		changes: async (ref) => context.snapshotter.changes(find(context, ref).id),
 		rootPaths: (id) => ({ ID: id, ...context.snapshotter.describe(id) }),
+		update: (ref, request) => update(context, ref, request),
 		stats: (ref, signal) => stats.watch(ref, signal),
 		statsOnce: (ref, oneShot) => stats.once(ref, oneShot),
 		statPath: (ref, path) => statPath(context, ref, path),
