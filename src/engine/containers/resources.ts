@@ -1,4 +1,4 @@
-import { statSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { cpus } from "node:os";
 import type { SpecDevice, SpecResources } from "../../oci/runtime-spec.ts";
 import { EngineError } from "../../shared/errors.ts";
@@ -52,8 +52,21 @@ export function validateResources(host: HostConfig, cpuCount = cpus().length): v
 	if (highest(host.CpusetCpus) >= cpuCount) {
 		refuse(`Requested CPUs are not available - requested ${host.CpusetCpus}, available: 0-${cpuCount - 1}`);
 	}
+	const nodes = memoryNodes();
+	if (highest(host.CpusetMems) > highest(nodes)) {
+		refuse(`Requested memory nodes are not available - requested ${host.CpusetMems}, available: ${nodes}`);
+	}
 	if (host.CpuShares < 0) refuse(`invalid CPU shares (${host.CpuShares}): value must be a positive integer`);
 	validateUlimits(host);
+}
+
+/** Those that the machine has: `0` or `0-3`. */
+function memoryNodes(): string {
+	try {
+		return readFileSync("/sys/devices/system/node/online", "utf8").trim();
+	} catch {
+		return "0";
+	}
 }
 
 /** The largest number in a list such as 0-2,7; -1 of none. */

@@ -44,6 +44,8 @@ export class OciRuntime {
 	async update(id: string, directory: string, resources: unknown): Promise<void> {
 		const file = `${directory}/resources.json`;
 		writeFileSync(file, JSON.stringify(resources), { mode: 0o600 });
+		// What earlier calls complained of is not about this one.
+		rmSync(`${directory}/runtime.log`, { force: true });
 		await this.call(["update", "--resources", file, id], directory, [undefined, undefined, undefined], "update");
 	}
 
