@@ -2,23 +2,21 @@
 export interface Content {
 	/**
 	 * Spools a tar (plain, gzip or zstd) and indexes its entries. Throws "invalid" for a damaged one, and keeps nothing then.
-	 * The caller disposes of the result.
+	 * Files that look like a layer's tar, by their size and first bytes, are not spooled when `takeLayer` is given: it gets their bytes as they come
+	 * (and should read on while it works: the next file waits for the last byte). The caller disposes of the result, which disposes of the layers.
 	 */
-	spoolArchive(body: AsyncIterable<Uint8Array>): Promise<Archive>;
-	/** Spools bytes as they come (gzip and zstd are decompressed) and gives their sha256: for one layer's tar. */
-	spoolLayer(body: AsyncIterable<Uint8Array>): Promise<SpooledLayer>;
-}
-
-export interface SpooledLayer extends AsyncDisposable {
-	readonly path: string;
-	/** sha256 of the uncompressed tar */
-	readonly diffId: string;
+	spoolArchive<Layer extends AsyncDisposable>(
+		body: AsyncIterable<Uint8Array>,
+		takeLayer?: (bytes: AsyncIterable<Uint8Array>) => Promise<Layer>,
+	): Promise<Archive<Layer>>;
 }
 
 /** The files of a spooled tar by cleaned name; links inside are followed. */
-export interface Archive extends AsyncDisposable {
-	/** Where the file's bytes lie; undefined when the archive has no such file. */
+export interface Archive<Layer = unknown> extends AsyncDisposable {
+	/** Where the file's bytes lie; undefined when the archive has no such file, or its layer was taken. */
 	file(name: string): { readonly path: string; readonly size: number } | undefined;
 	/** A small file's bytes. Throws "invalid" when it is missing or larger than 8 MiB. */
 	read(name: string): Promise<Uint8Array>;
+	/** What `takeLayer` made of the file: rejects when that failed. Undefined when the file was spooled, or is not there. */
+	layer(name: string): { readonly taken: Promise<Layer>; readonly size: number } | undefined;
 }

@@ -12,6 +12,8 @@ export interface Snapshotter {
 	extract(request: ExtractRequest): Promise<{ size: number }>;
 	/** The same for a layer whose diffID nobody knows yet (import, commit): computes it. */
 	ingest(request: IngestRequest): Promise<{ chainId: string; diffId: string; size: number }>;
+	/** Unpacks a layer that has no name yet, for archives whose layers come before what names them. The caller disposes of it. */
+	stage(source: LayerSource): Promise<StagedLayer>;
 	/**
 	 * The layer's tar, byte for byte as it was unpacked (sha256 = its diffID), put together again from the unpacked files; gzip on request.
 	 * Off the event loop. Throws "internal" while reading when files of the layer were damaged.
@@ -57,6 +59,13 @@ export interface SnapshotPaths {
 	readonly UpperDir: string;
 	readonly WorkDir: string;
 	readonly MergedDir: string;
+}
+
+/** An unpacked layer that waits for its name. Disposal deletes it unless it was adopted. */
+export interface StagedLayer extends AsyncDisposable {
+	readonly diffId: string;
+	/** Commits it under this chainID; a layer that is there already stays, and is as good. Once only. */
+	adopt(chainId: string): Promise<void>;
 }
 
 /** Bytes on the way out; abandoning the iteration ends the work behind it. */

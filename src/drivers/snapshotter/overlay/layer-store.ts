@@ -31,7 +31,6 @@ export interface LayerDraft {
  */
 export class LayerStore {
 	private readonly committed = new Map<string, Layer>();
-	private readonly drafts = new Set<number>();
 	private readonly erasing = new Set<Promise<unknown>>();
 	private next = 1;
 
@@ -67,7 +66,6 @@ export class LayerStore {
 	draft(): LayerDraft {
 		const number = this.next++;
 		const draft = { number, directory: this.directoryOf({ number }), recipe: this.recipeOf({ number }) };
-		this.drafts.add(number);
 		fs.mkdirSync(draft.directory, { mode: 0o755 });
 		fs.mkdirSync(draft.recipe, { mode: 0o700 });
 		return draft;
@@ -81,14 +79,18 @@ export class LayerStore {
 		const index = fs.openSync(join(this.root, "index"), "r");
 		fs.fsyncSync(index);
 		fs.closeSync(index);
-		this.drafts.delete(layer.number);
 		this.committed.set(layer.chainId, layer);
+	}
+
+	/** Takes a draft out of the way; it is deleted behind. */
+	discardDraft(draft: LayerDraft): void {
+		this.discard(draft.directory);
+		this.discard(draft.recipe);
 	}
 
 	/** Deletes a draft; resolves once it is gone. */
 	async abandon(draft: LayerDraft): Promise<void> {
 		for (const path of [draft.directory, draft.recipe]) await rm(path, { recursive: true, force: true });
-		this.drafts.delete(draft.number);
 	}
 
 	remove(layer: Layer): void {

@@ -10,9 +10,10 @@ import type {
 	LayerSource,
 	SnapshotPaths,
 	Snapshotter,
+	StagedLayer,
 } from "../driver.ts";
 import type { SnapshotDirectories } from "./changes.ts";
-import { type Layer, LayerStore } from "./layer-store.ts";
+import { type Layer, type LayerDraft, LayerStore } from "./layer-store.ts";
 import { type LayerStream, LayerWorkers } from "./layer-workers.ts";
 import type { Unpacked, UnpackLimits } from "./unpack.ts";
 
@@ -64,13 +65,36 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
 			release(request.source);
 			return { size: shared.size };
 		}
-		const work = this.unpack(request, request.diffId).finally(() => this.extracting.delete(request.chainId));
+		const work = this.unpack(request)
+			.then(({ draft, unpacked }) => this.commit(request.chainId, unpacked, draft))
+			.finally(() => this.extracting.delete(request.chainId));
 		this.extracting.set(request.chainId, work);
 		return await work;
 	}
 
 	async ingest(request: IngestRequest): Promise<{ chainId: string; diffId: string; size: number }> {
-		return await this.unpack(request);
+		await using staged = await this.stage(request.source);
+		const { diffId } = staged;
+		const chainId = chainIdOf(request.parentChainId, diffId);
+		await staged.adopt(chainId);
+		return { chainId, diffId, size: this.size(chainId) };
+	}
+
+	async stage(source: LayerSource): Promise<StagedLayer> {
+		const { draft, unpacked } = await this.unpack({ source });
+		let isOpen = true;
+		return {
+			diffId: unpacked.diffId,
+			adopt: async (chainId) => {
+				if (!isOpen) throw new EngineError("internal", `layer ${unpacked.diffId} has a name already`);
+				isOpen = false;
+				await this.commit(chainId, unpacked, draft);
+			},
+			[Symbol.asyncDispose]: async () => {
+				if (isOpen) this.store.discardDraft(draft);
+				isOpen = false;
+			},
+		};
 	}
 
 	assemble(chainId: string, compression: "none" | "gzip"): AssembledLayer {
@@ -215,36 +239,34 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
 		return asInternal(stream.pieces, `cannot archive the files of ${id}`);
 	}
 
+	/** To a draft that the caller commits or gives up. Nothing is left when it throws. */
 	private async unpack(
-		request: IngestRequest & { readonly chainId?: string; readonly onProgress?: (bytes: number) => void },
-		diffId?: string,
-	): Promise<{ chainId: string; diffId: string; size: number }> {
+		request: Pick<ExtractRequest, "source" | "onProgress"> & Partial<Pick<ExtractRequest, "diffId">>,
+	): Promise<{ draft: LayerDraft; unpacked: Unpacked }> {
 		const draft = this.store.draft();
+		const { source, diffId, onProgress } = request;
+		const { body, ...rest } = "body" in source ? source : { ...source, body: undefined };
+		const { directory, recipe } = draft;
+		const task = { ...rest, diffId, directory, recipe, limits: this.limits };
 		try {
-			const { source } = request;
-			const { body, ...rest } = "body" in source ? source : { ...source, body: undefined };
-			const { directory, recipe } = draft;
-			const task = {
-				do: "unpack",
-				request: { ...rest, diffId, directory, recipe, limits: this.limits },
-				streamed: body !== undefined,
-			} as const;
-			const { unpacked } = await this.workers.call(task, body, request.onProgress);
+			const { unpacked } = await this.workers.call(
+				{ do: "unpack", request: task, streamed: body !== undefined },
+				body,
+				onProgress,
+			);
 			if (!unpacked) throw new Error("the worker gave no result");
-			const chainId = request.chainId ?? chainIdOf(request.parentChainId, unpacked.diffId);
-			return await this.commit(chainId, unpacked, draft);
+			return { draft, unpacked };
 		} catch (cause) {
 			await this.store.abandon(draft);
 			throw asUnpackError(diffId, cause);
 		}
 	}
 
-	private async commit(chainId: string, unpacked: Unpacked, draft: Parameters<LayerStore["abandon"]>[0]) {
-		const { diffId, size } = unpacked;
-		// An ingested layer may turn out to be one that is here already.
-		if (this.has(chainId)) await this.store.abandon(draft);
+	/** A layer that got there first stays. */
+	private async commit(chainId: string, unpacked: Unpacked, draft: LayerDraft): Promise<{ size: number }> {
+		if (this.has(chainId)) this.store.discardDraft(draft);
 		else this.store.commit({ chainId, number: draft.number, ...unpacked });
-		return { chainId, diffId, size };
+		return { size: this.size(chainId) };
 	}
 
 	private recipe(layer: Layer) {

@@ -246,6 +246,11 @@ export class FakeSnapshotter implements Snapshotter {
 	has = () => true;
 	extract = async () => ({ size: 0 });
 	ingest = async () => ({ chainId: "sha256:layer", diffId: "sha256:layer", size: 0 });
+	stage = async () => ({
+		diffId: "sha256:layer",
+		adopt: async () => {},
+		[Symbol.asyncDispose]: async () => {},
+	});
 	assemble = () => ({ body: emptyTar(), summary: async () => ({ digest: "sha256:layer", size: 1024 }) });
 	tarSize = () => 1024;
 	verify = async () => {};

@@ -109,12 +109,12 @@ export function fakeContent(files: Record<string, string | Uint8Array> = {}): Co
 		return typeof content === "string" ? new TextEncoder().encode(content) : content;
 	};
 	const archive: Archive<never> = {
-		file: (name) => {
+		file: (name: string) => {
 			if (!(name in files)) return undefined;
 			const bytes = bytesOf(name);
 			return { path: `data:;base64,${Buffer.from(bytes).toString("base64")}`, size: bytes.length };
 		},
-		read: async (name) => bytesOf(name),
+		read: async (name: string) => bytesOf(name),
 		layer: () => undefined,
 		async [Symbol.asyncDispose]() {},
 	};
