@@ -67,7 +67,12 @@ function raw(request: string) {
 		for (let i = 0; i < 1000 && !done(); i++) await Bun.sleep(2);
 		return text;
 	};
-	return { socket, has: (part: string) => until(() => text.includes(part)), end: () => until(() => ended) };
+	return {
+		socket,
+		got: () => text,
+		has: (part: string) => until(() => text.includes(part)),
+		end: () => until(() => ended),
+	};
 }
 
 test("plain attach, without Upgrade: both ways flow and input half-closes, on a connection used before", async () => {
@@ -174,4 +179,19 @@ test("a WebSocket on a terminal detaches by its keys", async () => {
 	client.send(Buffer.of(1));
 	expect(await closed).toBe(1000);
 	expect(containers.detachedCount).toBe(1);
+});
+
+test("a head of 200 KB is read, one of 2 MB refused, and others are served meanwhile", async () => {
+	const large = raw(`GET /_ping HTTP/1.1\r\nHost: d\r\nX-A: ${"a".repeat(200_000)}\r\n\r\n`);
+	expect(await large.has("200 OK")).toContain("HTTP/1.1 200 OK");
+	const huge = raw(`GET /_ping HTTP/1.1\r\nHost: d\r\nX-A: ${"a".repeat(2_000_000)}\r\n\r\n`);
+	// the refusal may be overtaken by the reset that closing with unread input brings
+	const closed = new Promise<string>((resolve) =>
+		huge.socket.on("error", () => {}).on("close", () => resolve("closed")),
+	);
+	expect(await closed).toBe("closed");
+	expect(huge.got()).not.toContain("200 OK");
+	const other = raw("GET /_ping HTTP/1.1\r\nHost: d\r\n\r\n");
+	expect(await other.has("200 OK")).toContain("200 OK");
+	for (const { socket } of [large, huge, other]) socket.destroy();
 });

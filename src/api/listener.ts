@@ -22,7 +22,8 @@ import { takeSocket } from "./take-socket.ts";
 import { API_VERSION, encodeNames, rememberVersion, splitVersion } from "./version.ts";
 import { joinWebSocket } from "./websocket.ts";
 
-const MAX_HEADER_BYTES = 64 * 1024;
+/** A build's arguments travel in the query; dockerd takes 1 MB. */
+const MAX_HEADER_BYTES = 256 * 1024;
 /** A request's head must be whole by then, as dockerd has it; a connection may idle between requests, and bodies and replies may last. */
 const HEADERS_WITHIN_MS = 5 * 60_000;
 
