@@ -1,5 +1,6 @@
-import { parseNano } from "../shared/time.ts";
+import { nowNanos } from "../shared/time.ts";
 import { invalid } from "./errors.ts";
+import { parseTimestamp } from "./timestamp.ts";
 
 /** The query of a request; the first value of a repeated key counts, as in Go. */
 export function queryOf(request: Request): URLSearchParams {
@@ -38,13 +39,11 @@ function dimension(query: URLSearchParams, name: "h" | "w"): number {
 	return Number(value);
 }
 
-/** Nanoseconds since the epoch from `1700000000`, `1700000000.123456789` or RFC 3339. "", "0" and absent: undefined. */
+/** Nanoseconds since the epoch of any time that docker takes (see timestamp.ts). "", "0" and absent: undefined. */
 export function timeOf(query: URLSearchParams, name: string): bigint | undefined {
 	const value = query.get(name);
 	if (value === null || value === "" || value === "0") return undefined;
-	const match = /^(-?\d{1,12})(?:\.(\d{1,9}))?$/.exec(value);
-	if (match) return BigInt(match[1] ?? 0) * 1_000_000_000n + BigInt((match[2] ?? "").padEnd(9, "0"));
-	const nanos = parseNano(value);
+	const nanos = parseTimestamp(value, nowNanos());
 	if (nanos === undefined)
 		throw invalid(`invalid value for ${name}: failed to parse value as time or duration: "${value}"`);
 	return nanos;

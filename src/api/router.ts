@@ -8,6 +8,7 @@ import type { Volumes } from "../engine/volumes/contract.ts";
 import { EngineError } from "../shared/errors.ts";
 import type { Logger } from "../shared/log.ts";
 import type { ContainerList } from "./containers/list.ts";
+import { pruneRoutes } from "./containers/prune.ts";
 import { containerRoutes } from "./containers/routes.ts";
 import { errorResponse, pageNotFound } from "./errors.ts";
 import { execRoutes } from "./exec/routes.ts";
@@ -45,15 +46,15 @@ export function createRouter(services: ApiServices, list: ContainerList): (reque
 		return errorResponse(error);
 	});
 	for (const route of services.extra) app.use(route);
-	const served = new Set(app.routes.map((route) => `${route.method} ${route.path}`));
 	app
 		.use(containerRoutes(containers, list, { dataRoot: facts.dataRoot, driver: facts.storageDriver }))
+		.use(pruneRoutes(containers, services.events))
 		.use(execRoutes(execs))
 		.use(networkRoutes(sandboxes))
 		.use(volumeRoutes(services.volumes))
 		.use(systemRoutes({ ...services, list }))
-		.use(swarmRoutes())
-		.use(unsupportedRoutes(served));
+		.use(swarmRoutes());
+	app.use(unsupportedRoutes(new Set(app.routes.map((route) => `${route.method} ${route.path}`))));
 	return async (request) => {
 		try {
 			return await app.fetch(request);

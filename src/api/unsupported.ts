@@ -3,7 +3,6 @@ import { EngineError } from "../shared/errors.ts";
 
 /** Operations of the Docker API that this engine does not have yet: named in the refusal, so that nobody takes them for a wrong path. */
 const OPERATIONS: readonly (readonly ["GET" | "POST" | "PUT" | "DELETE" | "HEAD", string])[] = [
-	["POST", "/containers/prune"],
 	["POST", "/build"],
 	["POST", "/build/prune"],
 	["POST", "/build/cancel"],
@@ -19,7 +18,7 @@ const OPERATIONS: readonly (readonly ["GET" | "POST" | "PUT" | "DELETE" | "HEAD"
 	["GET", "/plugins/privileges"],
 ];
 
-/** Answers 501 to each of them but those in `served` ("POST /images/:name/push"). */
+/** Answers 501 to each of them but those that have a route already ("POST /images/:name/push"). */
 export function unsupportedRoutes(served: ReadonlySet<string>) {
 	const app = new Elysia();
 	for (const [method, path] of OPERATIONS) {
