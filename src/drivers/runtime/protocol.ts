@@ -1,3 +1,4 @@
+import type { SpecResources } from "../../oci/runtime-spec.ts";
 import { EngineError, type ErrorCode } from "../../shared/errors.ts";
 import type {
 	AttachStreams,
@@ -27,7 +28,7 @@ export interface Operations {
 	pids: { input: { containerId: string }; output: number[] };
 	usage: { input: { containerId: string }; output: ResourceUsage };
 	/** `resources` as in the spec. */
-	update: { input: { containerId: string; resources: unknown }; output: null };
+	update: { input: { containerId: string; resources: SpecResources }; output: null };
 	list: { input: Record<string, never>; output: ObservedProcess[] };
 	release: { input: { processId: string }; output: null };
 	/** Ends the supervisor; "conflict" while a process runs. */

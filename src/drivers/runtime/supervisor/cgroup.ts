@@ -7,6 +7,8 @@ export interface Cgroup {
 	pids(): number[];
 	freeze(): Promise<void>;
 	thaw(): void;
+	/** Takes the limit of processes away: crun writes no `max`. */
+	unlimitPids(): void;
 	/** How often the kernel killed in it for lack of memory. */
 	oomKills(): number;
 	/** Kills what is left and removes the directories. */
@@ -51,6 +53,7 @@ export function openCgroup(mounts: CgroupMounts, path: string): Cgroup {
 			if (mounts.has("freezer")) writeQuietly(`${at("freezer")}/freezer.state`, "THAWED");
 			else writeQuietly(`${at("unified")}/cgroup.freeze`, "0");
 		},
+		unlimitPids: () => writeFileSync(`${at("pids")}/pids.max`, "max"),
 		oomKills() {
 			const file = mounts.has("memory") ? `${at("memory")}/memory.oom_control` : `${at("unified")}/memory.events`;
 			return Number(/^oom_kill (\d+)/m.exec(readQuietly(file))?.[1] ?? 0);

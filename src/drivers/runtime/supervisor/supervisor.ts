@@ -1,4 +1,5 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import type { SpecResources } from "../../../oci/runtime-spec.ts";
 import { EngineError, messageOf } from "../../../shared/errors.ts";
 import type { Logger } from "../../../shared/log.ts";
 import { nowNano } from "../../../shared/time.ts";
@@ -145,10 +146,14 @@ export class Supervisor {
 		};
 	}
 
-	async update(containerId: string, resources: unknown): Promise<void> {
+	async update(containerId: string, resources: SpecResources): Promise<void> {
 		this.running(containerId);
-		const directory = this.records.directory(containerId);
-		await this.runtime.update(containerId, directory, resources);
+		const { pids, ...others } = resources;
+		const unlimited = pids !== undefined && pids.limit <= 0;
+		const limits = unlimited ? others : resources;
+		if (unlimited) this.cgroup(containerId).unlimitPids();
+		if (Object.keys(limits).length === 0) return;
+		await this.runtime.update(containerId, this.records.directory(containerId), limits);
 	}
 
 	/**
