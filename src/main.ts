@@ -29,8 +29,15 @@ const commands: Record<string, Command> = {
 		},
 	},
 	doctor: {
-		summary: "check what this machine offers the engine, and say what to do about the rest",
+		summary: "check what this machine offers the engine; --deep [--repair] [daemon flags]: read all image layers again",
 		run: async (argv) => {
+			if (argv.includes("--deep")) {
+				const own = argv.filter((word) => ["--deep", "--repair", "--json"].includes(word));
+				const { resolveConfig } = await import("./daemon/config.ts");
+				const { options } = resolveConfig(argv.filter((word) => !own.includes(word)));
+				const { runDeepCheck } = await import("./cli/deep-check.ts");
+				return runDeepCheck(own, options.hosts[0] ?? "", print);
+			}
 			const { examineHost } = await import("./daemon/doctor.ts");
 			const { runDoctor } = await import("./cli/doctor.ts");
 			return runDoctor(argv, examineHost, print);

@@ -1,7 +1,7 @@
 import type { Images } from "../../engine/images/contract.ts";
 import { parseJson } from "../body.ts";
 import { invalid } from "../errors.ts";
-import { queryOf } from "../query.ts";
+import { boolOf, queryOf } from "../query.ts";
 import { streamResponse } from "../stream.ts";
 import { platformOf, streamLines } from "./stream-lines.ts";
 
@@ -131,4 +131,17 @@ export async function distributionReply(images: Images, name: string, request: R
 	});
 	const { mediaType, digest, size } = descriptor;
 	return Response.json({ Descriptor: { mediaType, digest, size }, Platforms: platforms });
+}
+
+/** `POST /foredeck/v1/images/check?repair=`: a line per layer. */
+export async function checkReply(images: Images, request: Request): Promise<Response> {
+	const found = images.check({
+		repair: boolOf(queryOf(request), "repair"),
+		credentials: credentialsOf(request),
+		signal: request.signal,
+	});
+	async function* lines() {
+		for await (const layer of found) yield { ...layer };
+	}
+	return await streamLines(lines());
 }

@@ -4,7 +4,7 @@ import { EngineError } from "../../shared/errors.ts";
 import { invalid } from "../errors.ts";
 import { boolOf, queryOf } from "../query.ts";
 import { listReply, pruneReply } from "./list.ts";
-import { distributionReply, pullReply, pushReply, saveReply, searchReply } from "./registry.ts";
+import { checkReply, distributionReply, pullReply, pushReply, saveReply, searchReply } from "./registry.ts";
 import { platformOf, streamLines } from "./stream-lines.ts";
 import { imageInspect, manifestSummaries } from "./view.ts";
 
@@ -34,6 +34,7 @@ export function imageRoutes(images: Images) {
 		.get("/images/get", ({ request }) => saveReply(images, namesOf(request), request))
 		.get("/images/search", ({ request }) => searchReply(images, request))
 		.get("/distribution/:name/json", ({ params, request }) => distributionReply(images, nameOf(params), request))
+		.post("/foredeck/v1/images/check", ({ request }) => checkReply(images, request), { parse: "none" })
 		.delete("/images/:name", async ({ params, request }) => {
 			const query = queryOf(request);
 			const options = { force: boolOf(query, "force"), noPrune: boolOf(query, "noprune") };

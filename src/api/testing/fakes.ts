@@ -212,6 +212,7 @@ export function fakeImages(): Images {
 		},
 		search: async () => [],
 		login: async () => ({ status: "Login Succeeded", identityToken: "" }),
+		async *check() {},
 		commit: async () => ({ id: "sha256:0" }),
 		async *save() {},
 		async *pull() {},

@@ -98,6 +98,8 @@ export interface Images {
 	search(term: string, options: SearchOptions): Promise<FoundRepository[]>;
 	/** `docker login`: tries the credentials on their registry. */
 	login(credentials: Credentials, signal?: AbortSignal): Promise<{ status: string; identityToken: string }>;
+	/** Reads every layer again and compares it with its digest; with `repair` what is damaged is fetched again from where it came. */
+	check(options: { repair: boolean; credentials?: Credentials; signal?: AbortSignal }): AsyncIterable<LayerCheck>;
 	/** `docker save`: an archive of these images that every engine loads. Throws at once when one is not there. */
 	save(refs: readonly string[], options: { platform?: string }): AsyncIterable<Uint8Array>;
 	/** An image of the parent's layers and one more. */
@@ -132,6 +134,16 @@ export interface ImageManifest {
 	readonly digest: string;
 	readonly mediaType: string;
 	readonly bytes: Uint8Array;
+}
+
+/** What a check found of one layer. */
+export interface LayerCheck {
+	readonly chainId: string;
+	readonly diffId: string;
+	/** Names of the images that have it. */
+	readonly images: readonly string[];
+	readonly status: "ok" | "damaged" | "repaired";
+	readonly detail?: string;
 }
 
 export type Removed = { Untagged: string } | { Deleted: string };

@@ -2,6 +2,7 @@ import { parsePlatform } from "../../oci/manifest.ts";
 import { familiarString } from "../../oci/reference.ts";
 import { nowNano } from "../../shared/time.ts";
 import { Catalog, taggedReference } from "./catalog.ts";
+import { checkLayers } from "./check.ts";
 import { commitImage } from "./commit.ts";
 import { type Context, type ImagesParts, publish } from "./context.ts";
 import type { Images } from "./contract.ts";
@@ -56,6 +57,7 @@ export function createImages(parts: ImagesParts): ImagesEngine {
 		describe: (name, options) => describeImage(context, name, options),
 		search: (term, options) => searchImages(context, term, options),
 		login: (credentials, signal) => parts.registry.login(credentials, signal),
+		check: (options) => checkLayers(context, options),
 		save: (refs, options) => saveImages(context, refs, options),
 		commit: (request) => commitImage(context, request),
 		importTar: (body, options) => importTar(context, body, options),
