@@ -39,6 +39,8 @@ export interface VolumeContent {
 	readonly path: string;
 	/** The directory inside the volume that takes the content; it must be there. */
 	readonly subpath?: string;
+	/** Files that are to be there too, empty unless the content has them: what the engine mounts its own files on. */
+	readonly files?: readonly string[];
 	/** The directory is in use by running containers: it is filled where it is, not replaced. */
 	readonly inUse: boolean;
 }

@@ -1,4 +1,4 @@
-import type { Populated } from "../../drivers/volume/driver.ts";
+import type { Populated, VolumeContent } from "../../drivers/volume/driver.ts";
 
 export interface VolumeRecord {
 	readonly name: string;
@@ -60,7 +60,7 @@ export interface ContainerVolumes {
 	/** Whether content of the image would go into it: it is empty (one with a mount of its own counts as such). */
 	wantsContent(name: string): boolean;
 	/** Copies content of a mounted root at `path` into it while it is empty. */
-	populate(name: string, content: { root: string; path: string; subpath?: string }): Promise<Populated>;
+	populate(name: string, content: Omit<VolumeContent, "inUse">): Promise<Populated>;
 	/** Takes over what an earlier daemon left; before anything else. */
 	open(holders: readonly VolumeHolder[]): Promise<void>;
 	close(): Promise<void>;

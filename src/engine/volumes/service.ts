@@ -1,4 +1,4 @@
-import type { VolumeDriver } from "../../drivers/volume/driver.ts";
+import type { VolumeContent, VolumeDriver } from "../../drivers/volume/driver.ts";
 import { EngineError, messageOf } from "../../shared/errors.ts";
 import { createId } from "../../shared/id.ts";
 import type { Logger } from "../../shared/log.ts";
@@ -158,7 +158,7 @@ export class VolumeService implements Volumes, ContainerVolumes {
 		return driver.isEmpty(name) || Object.keys(options).length > 0;
 	}
 
-	populate(name: string, content: { root: string; path: string; subpath?: string }) {
+	populate(name: string, content: Omit<VolumeContent, "inUse">) {
 		return this.locks.run(name, async () => {
 			const { driver, store } = this.parts;
 			await driver.mount(name, store.get(name)?.options ?? {});

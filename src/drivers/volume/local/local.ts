@@ -76,15 +76,15 @@ export class LocalVolumes implements VolumeDriver {
 		return directorySize(this.pathOf(name));
 	}
 
-	async populate(name: string, { root, path, subpath, inUse }: VolumeContent): Promise<Populated> {
+	async populate(name: string, content: VolumeContent): Promise<Populated> {
 		const base = this.pathOf(name);
-		if (subpath === undefined) {
+		if (content.subpath === undefined) {
 			if (!this.isEmpty(name)) return "kept";
-			return populate(root, path, base, inUse || this.isMounted(name) ? undefined : this.draftOf(name));
+			return populate(content, base, content.inUse || this.isMounted(name) ? undefined : this.draftOf(name));
 		}
-		using place = directoryInside(base, subpath);
+		using place = directoryInside(base, content.subpath);
 		if (!place || readdirSync(place.path).length > 0) return "kept";
-		return await populate(root, path, place.path);
+		return await populate(content, place.path);
 	}
 
 	async close(): Promise<void> {

@@ -1,8 +1,18 @@
-import { closeSync, existsSync, fstatSync, mkdirSync, openSync, readdirSync, renameSync, rmSync } from "node:fs";
+import {
+	closeSync,
+	constants,
+	existsSync,
+	fstatSync,
+	mkdirSync,
+	openSync,
+	readdirSync,
+	renameSync,
+	rmSync,
+} from "node:fs";
 import { EngineError } from "../../../shared/errors.ts";
 import { SyscallError } from "../../../sys/linux/libc.ts";
 import { O_DIRECTORY, O_PATH, openInRoot } from "../../../sys/linux/openat2.ts";
-import type { Populated } from "../driver.ts";
+import type { Populated, VolumeContent } from "../driver.ts";
 
 const ABSENT = ["ENOENT", "ENOTDIR", "ELOOP"];
 
@@ -24,17 +34,23 @@ export function openPathInRoot(root: string, path: string): number | undefined {
  * attributes, the directory's own too. Through `draft`, a place beside `target` that then takes its place, a crash leaves no half copy; without
  * one the copy is made in place.
  */
-export async function populate(root: string, path: string, target: string, draft?: string): Promise<Populated> {
+export async function populate(
+	{ root, path, files = [] }: Pick<VolumeContent, "root" | "path" | "files">,
+	target: string,
+	draft?: string,
+): Promise<Populated> {
 	const source = openPathInRoot(root, path);
 	if (source === undefined) return "absent";
 	try {
 		if (!fstatSync(source).isDirectory()) return "file";
 		if (draft === undefined) {
 			await copy(source, target);
+			touch(target, files);
 		} else {
 			rmSync(draft, { recursive: true, force: true });
 			mkdirSync(draft, { mode: 0o755 });
 			await copy(source, draft);
+			touch(draft, files);
 			// takes the place of an empty directory; one that got content meanwhile is kept
 			replaceEmpty(draft, target);
 		}
@@ -42,6 +58,17 @@ export async function populate(root: string, path: string, target: string, draft
 	} finally {
 		closeSync(source);
 		if (draft !== undefined && existsSync(draft)) rmSync(draft, { recursive: true, force: true });
+	}
+}
+
+/** A link of that name counts as the file: it is not followed. */
+function touch(directory: string, files: readonly string[]): void {
+	for (const name of files) {
+		try {
+			closeSync(openSync(`${directory}/${name}`, constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY, 0o644));
+		} catch (error) {
+			if ((error as { code?: unknown }).code !== "EEXIST") throw error;
+		}
 	}
 }
 

@@ -102,5 +102,10 @@ function createSource(source: string): void {
 }
 
 function exists(path: string): boolean {
-	return statSync(path, { throwIfNoEntry: false }) !== undefined;
+	try {
+		return statSync(path, { throwIfNoEntry: false }) !== undefined;
+	} catch {
+		// Below a file, or out of reach: making it tells why.
+		return false;
+	}
 }

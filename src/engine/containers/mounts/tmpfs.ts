@@ -20,7 +20,7 @@ export function tmpfsOptions(text: string): string[] {
 		const known = value === undefined ? FLAGS.includes(key) : VALUES.includes(key);
 		if (!known) throw invalid(`invalid tmpfs option ${JSON.stringify(word)}`);
 	}
-	return [...DEFAULTS, ...asked];
+	return merged(asked);
 }
 
 /** Options of a mount of type tmpfs. */
@@ -35,5 +35,10 @@ export function tmpfsMountOptions({ ReadOnly, TmpfsOptions = {} }: MountRequest)
 		return name;
 	});
 	const sized = [SizeBytes ? `size=${SizeBytes}` : "", Mode ? `mode=${Mode.toString(8)}` : ""].filter(Boolean);
-	return [...DEFAULTS, ...(ReadOnly ? ["ro"] : []), ...sized, ...flags];
+	return merged([...(ReadOnly ? ["ro"] : []), ...sized, ...flags]);
+}
+
+/** docker's defaults but those that are asked otherwise: the runtime would hold on to the first of two. */
+function merged(asked: readonly string[]): string[] {
+	return [...DEFAULTS.filter((word) => !asked.includes(word.slice(2)) && !asked.includes(word)), ...asked];
 }

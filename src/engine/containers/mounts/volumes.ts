@@ -4,6 +4,9 @@ import { ANONYMOUS_LABEL } from "../../volumes/names.ts";
 import type { Context } from "../context.ts";
 import type { ContainerRecord, MountPoint } from "../record.ts";
 
+/** What the engine mounts in /etc: a read-only volume there needs them as mount points. */
+const ENGINE_FILES = ["hostname", "hosts", "resolv.conf"];
+
 type Named = MountPoint & { readonly name: string };
 
 function volumesOf({ mounts }: Pick<ContainerRecord, "mounts">): Named[] {
@@ -48,7 +51,8 @@ export async function populateVolumes(context: Context, record: ContainerRecord)
 	const root = snapshotter.mount(record.id);
 	try {
 		for (const { name, target, subpath, declared } of wanting) {
-			const found = await volumes.populate(name, { root, path: target, ...(subpath && { subpath }) });
+			const files = target === "/etc" ? ENGINE_FILES : [];
+			const found = await volumes.populate(name, { root, path: target, files, ...(subpath && { subpath }) });
 			if (found === "file" && declared) {
 				throw new EngineError("invalid", `cannot mount volume over existing file, file exists ${root}${target}`);
 			}
