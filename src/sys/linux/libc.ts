@@ -38,7 +38,6 @@ const { symbols } = dlopen("libc.so.6", {
 	symlinkat: { args: ["ptr", "i32", "ptr"], returns: "i32" },
 	linkat: { args: ["i32", "ptr", "i32", "ptr", "i32"], returns: "i32" },
 	renameat: { args: ["i32", "ptr", "i32", "ptr"], returns: "i32" },
-	syncfs: { args: ["i32"], returns: "i32" },
 	unlinkat: { args: ["i32", "ptr", "i32"], returns: "i32" },
 	fchownat: { args: ["i32", "ptr", "u32", "u32", "i32"], returns: "i32" },
 	fchmodat: { args: ["i32", "ptr", "u32", "i32"], returns: "i32" },

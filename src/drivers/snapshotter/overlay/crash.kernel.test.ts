@@ -54,3 +54,29 @@ test("kill -9 in the middle of unpacking leaves whole layers and nothing else", 
 		await snapshots[Symbol.asyncDispose]();
 	}
 }, 30_000);
+
+test("a layer that may not have reached the disk is kept after a crash, and is not there after a power loss", async () => {
+	execFileSync("sh", ["-ec", "echo 1 >f && tar -cf one.tar f"], { cwd: base });
+	const open = () => new OverlaySnapshotter(join(base, "store"));
+	const index = () => join(base, "store/index", fs.readdirSync(join(base, "store/index"))[0] ?? "");
+	const read = () => JSON.parse(fs.readFileSync(index(), "utf8")) as { boot?: string };
+	const first = open();
+	const { chainId } = await first.ingest({ source: { path: join(base, "one.tar") } });
+	const marked = read();
+	expect(marked.boot).toBe(fs.readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim());
+	await first[Symbol.asyncDispose]();
+	expect(read().boot).toBeUndefined();
+	fs.writeFileSync(index(), JSON.stringify(marked));
+
+	const second = open();
+	expect(second.layers()).toEqual([chainId]);
+	for (let i = 0; i < 300 && read().boot !== undefined; i++) await Bun.sleep(10);
+	expect(read().boot).toBeUndefined();
+	await second[Symbol.asyncDispose]();
+
+	fs.writeFileSync(index(), JSON.stringify({ ...read(), boot: "another" }));
+	const third = open();
+	await third[Symbol.asyncDispose]();
+	expect(third.layers()).toEqual([]);
+	expect([count("layers"), count("recipes"), count("index"), count("trash")]).toEqual([0, 0, 0, 0]);
+});

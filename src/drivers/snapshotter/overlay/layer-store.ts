@@ -1,8 +1,11 @@
 import * as fs from "node:fs";
-import { rm } from "node:fs/promises";
+import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { EngineError } from "../../../shared/errors.ts";
 import { setSpread } from "../../../sys/linux/inode-flags.ts";
+
+/** Layers of one image follow each other quickly. */
+const SYNC_DELAY_MS = 500;
 
 /** A committed layer. `diffId` and `tarSize` are missing in layers of an earlier version, which have no recipe either. */
 export interface Layer {
@@ -13,6 +16,8 @@ export interface Layer {
 	readonly diffId?: string;
 	/** Bytes of its uncompressed tar. */
 	readonly tarSize?: number;
+	/** The boot in which it was unpacked, as long as its files may not be on disk yet: in another boot nobody knows what they hold. */
+	readonly boot?: string;
 }
 
 /** Directories of a layer that is not committed yet; gone again unless `commit` is called. */
@@ -23,7 +28,9 @@ export interface LayerDraft {
 }
 
 /**
- * Layers on disk. Below `root` (absolute):
+ * Layers on disk. A commit does not wait for the disk, which may be busy with others' data for seconds: files are written behind, once for all layers
+ * of the last moment, and until then the index says in which boot they were made. A process that dies loses nothing; after a power loss such a
+ * layer is not there, rather than there with holes. Below `root` (absolute):
  *   layers/N       one unpacked layer; short names, because 127 of them must fit into one page of mount options
  *   recipes/N/     what it takes to put its tar together again (skeleton.ts)
  *   index/N.json   the Layer; without this file it was never committed
@@ -32,6 +39,10 @@ export interface LayerDraft {
 export class LayerStore {
 	private readonly committed = new Map<string, Layer>();
 	private readonly erasing = new Set<Promise<unknown>>();
+	private readonly unsynced = new Set<Layer>();
+	private syncing: Promise<void> | undefined;
+	private readonly closing = Promise.withResolvers<void>();
+	private readonly boot = fs.readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
 	private next = 1;
 
 	constructor(private readonly root: string) {
@@ -71,15 +82,46 @@ export class LayerStore {
 		return draft;
 	}
 
-	/** What the draft holds is on disk already. Durable once this returns. */
+	/** Survives the process once this returns, and a power loss a moment later. */
 	commit(layer: Layer): void {
-		const path = join(this.root, "index", `${layer.number}.json`);
-		fs.writeFileSync(`${path}.tmp`, JSON.stringify(layer), { mode: 0o600, flush: true });
+		const path = this.indexOf(layer);
+		fs.writeFileSync(`${path}.tmp`, JSON.stringify({ ...layer, boot: this.boot }), { mode: 0o600 });
 		fs.renameSync(`${path}.tmp`, path);
-		const index = fs.openSync(join(this.root, "index"), "r");
-		fs.fsyncSync(index);
-		fs.closeSync(index);
 		this.committed.set(layer.chainId, layer);
+		this.syncLater(layer);
+	}
+
+	private syncLater(layer: Layer): void {
+		this.unsynced.add(layer);
+		this.syncing ??= this.sync()
+			// What cannot be written now stays marked.
+			.catch(() => undefined)
+			.finally(() => {
+				this.syncing = undefined;
+			});
+	}
+
+	private async sync(): Promise<void> {
+		while (this.unsynced.size > 0) {
+			await Promise.race([this.closing.promise, Bun.sleep(SYNC_DELAY_MS)]);
+			const layers = [...this.unsynced];
+			this.unsynced.clear();
+			// A process: the call takes as long as the disk does.
+			const code = await Bun.spawn(["sync", "-f", this.root], { stdio: ["ignore", "ignore", "ignore"] }).exited;
+			if (code !== 0) return;
+			for (const layer of layers) await this.unmark(layer);
+		}
+	}
+
+	private async unmark(layer: Layer): Promise<void> {
+		const path = this.indexOf(layer);
+		await writeFile(`${path}.synced`, JSON.stringify(layer), { mode: 0o600, flush: true });
+		if (this.committed.get(layer.chainId) === layer) fs.renameSync(`${path}.synced`, path);
+		else fs.rmSync(`${path}.synced`);
+	}
+
+	private indexOf(layer: Layer): string {
+		return join(this.root, "index", `${layer.number}.json`);
 	}
 
 	/** Takes a draft out of the way; it is deleted behind. */
@@ -94,7 +136,7 @@ export class LayerStore {
 	}
 
 	remove(layer: Layer): void {
-		fs.rmSync(join(this.root, "index", `${layer.number}.json`), { force: true });
+		fs.rmSync(this.indexOf(layer), { force: true });
 		this.committed.delete(layer.chainId);
 		this.discard(this.directoryOf(layer));
 		this.discard(this.recipeOf(layer));
@@ -108,8 +150,10 @@ export class LayerStore {
 		this.erase(trash);
 	}
 
-	/** Resolves once deletions under way are done. */
-	async settled(): Promise<void> {
+	/** Resolves once nothing goes on behind any more. */
+	async close(): Promise<void> {
+		this.closing.resolve();
+		await this.syncing;
 		await Promise.all(this.erasing);
 	}
 
@@ -117,11 +161,17 @@ export class LayerStore {
 	private open(): void {
 		for (const name of fs.readdirSync(join(this.root, "index"))) {
 			const path = join(this.root, "index", name);
-			const layer = name.endsWith(".json") ? readLayer(path) : undefined;
-			if (layer && fs.existsSync(this.directoryOf(layer))) {
-				this.committed.set(layer.chainId, layer);
-				this.next = Math.max(this.next, layer.number + 1);
-			} else fs.rmSync(path, { force: true });
+			const read = name.endsWith(".json") ? readLayer(path) : undefined;
+			const isWhole =
+				read && (read.boot === undefined || read.boot === this.boot) && fs.existsSync(this.directoryOf(read));
+			if (!isWhole) {
+				fs.rmSync(path, { force: true });
+				continue;
+			}
+			const { boot, ...layer } = read;
+			this.committed.set(layer.chainId, layer);
+			this.next = Math.max(this.next, layer.number + 1);
+			if (boot !== undefined) this.syncLater(layer);
 		}
 		// A number that a deleted layer had would lead ext4 to the place of that layer, where it is slow for a while (setSpread).
 		this.next += Math.floor(Math.random() * 500);

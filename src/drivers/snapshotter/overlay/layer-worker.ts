@@ -2,7 +2,6 @@ import { createHash } from "node:crypto";
 import { Readable } from "node:stream";
 import { createGzip } from "node:zlib";
 import { messageOf } from "../../../shared/errors.ts";
-import { syncFilesystem } from "../../../sys/linux/syncfs.ts";
 import { archiveChanges, archiveRoot } from "./archive.ts";
 import { assembleLayer } from "./assemble.ts";
 import { changesOf } from "./changes.ts";
@@ -104,17 +103,10 @@ self.onmessage = async (event: MessageEvent<ToWorker>) => {
 	}
 };
 
-/** Once per layer and for all its files at once: an fsync each takes fifty times as long. Its index file is written after this. */
-async function unpack(task: LayerTask & { do: "unpack" }, job: Job): Promise<LayerResult> {
-	const unpacked = await unpackLayer(task.request, task.streamed ? job.body() : undefined);
-	syncFilesystem(task.request.directory);
-	return { unpacked };
-}
-
 async function run(task: LayerTask, job: Job): Promise<LayerResult> {
 	switch (task.do) {
 		case "unpack":
-			return await unpack(task, job);
+			return { unpacked: await unpackLayer(task.request, task.streamed ? job.body() : undefined) };
 		case "assemble": {
 			const tar = assembleLayer(task.request);
 			if (task.compression === "none") return { summary: await job.give(tar) };

@@ -231,7 +231,7 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
 	/** Ends the workers and waits for deletions under way. */
 	async [Symbol.asyncDispose](): Promise<void> {
 		this.workers[Symbol.dispose]();
-		await this.store.settled();
+		await this.store.close();
 	}
 
 	private archive(what: "archive-changes" | "archive-root", id: string): AsyncIterable<Uint8Array> {
