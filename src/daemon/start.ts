@@ -18,10 +18,11 @@ import { createEventBus } from "../engine/event-bus.ts";
 import { createImages } from "../engine/images/service.ts";
 import { VolumeService } from "../engine/volumes/service.ts";
 import { createLogger, type Logger } from "../shared/log.ts";
-import { COMMIT, VERSION } from "../shared/version.ts";
+import { BUILD_TIME, COMMIT, VERSION } from "../shared/version.ts";
 import { type ContainerStore, createContainerStore } from "../store/containers.ts";
 import { openDatabase } from "../store/database.ts";
 import { DistributionStore, distributionSchema } from "../store/distribution.ts";
+import { openEventJournal } from "../store/events.ts";
 import { ImageStore, imagesSchema } from "../store/images.ts";
 import { migrations } from "../store/migrations.ts";
 import { NetworkStore, networksSchema } from "../store/networks.ts";
@@ -75,7 +76,8 @@ async function buildEngine(options: DaemonOptions, log: Logger) {
 	);
 	const store = createContainerStore<ContainerRecord>(database);
 	const runtimeFound = findRuntime();
-	const events = createEventBus();
+	const journal = openEventJournal(dataRoot);
+	const events = createEventBus({ journal, log });
 	const snapshotter = new OverlaySnapshotter(join(dataRoot, "overlay"), { maxLayerBytes: options.maxLayerBytes });
 	const images = createImages({
 		store: new ImageStore(database),
@@ -115,7 +117,7 @@ async function buildEngine(options: DaemonOptions, log: Logger) {
 	const facts = gatherSystemFacts({
 		version: VERSION,
 		gitCommit: COMMIT,
-		buildTime: "",
+		buildTime: BUILD_TIME,
 		dataRoot,
 		instance,
 		insecureRegistries: options.insecureRegistries,
@@ -174,6 +176,7 @@ async function buildEngine(options: DaemonOptions, log: Logger) {
 			await volumes.close();
 			await snapshotter[Symbol.asyncDispose]();
 			database.close();
+			journal.close();
 			removeEmptyCgroup(`foredeck-${instance}`);
 		},
 	};

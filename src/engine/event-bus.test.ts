@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import type { StoredEvent } from "../store/events.ts";
 import { createEventBus } from "./event-bus.ts";
 import { createLocks } from "./lock.ts";
 
@@ -13,7 +14,7 @@ async function actions(stream: AsyncIterable<{ Action: string }>, count = Number
 
 test("subscribe() gives kept events from `since` on, then live ones", async () => {
 	let now = 10n;
-	const bus = createEventBus(() => now);
+	const bus = createEventBus({ now: () => now });
 	bus.publish("container", "old", "c", {});
 	now = 20n;
 	bus.publish("container", "kept", "c", {});
@@ -34,17 +35,64 @@ test("subscribe() without `since` gives live ones alone and ends on abort", asyn
 });
 
 test("subscribe() ends at `until`; in the past, once the kept ones are given", async () => {
-	const bus = createEventBus(() => 20n);
+	const bus = createEventBus({ now: () => 20n });
 	bus.publish("container", "kept", "c", {});
 	expect(await actions(bus.subscribe({ since: 0n, until: 20n }, new AbortController().signal))).toEqual(["kept"]);
 });
 
 test("only the last 1000 are kept, and no two have the same time", async () => {
-	const bus = createEventBus(() => 1n);
+	const bus = createEventBus({ now: () => 1n });
 	for (let i = 0; i < 1001; i++) bus.publish("container", String(i), "c", {});
 	const stream = bus.subscribe({ since: 0n, until: 1n << 62n }, AbortSignal.timeout(5));
 	const seen = await actions(stream);
 	expect([seen.length, seen[0]]).toEqual([1000, "1"]);
+});
+
+test("subscribe() with `until` alone gives all that was kept before it, as docker does", async () => {
+	let now = 10n;
+	const bus = createEventBus({ now: () => now });
+	bus.publish("container", "old", "c", {});
+	now = 20n;
+	bus.publish("container", "late", "c", {});
+	expect(await actions(bus.subscribe({ until: 15n }, new AbortController().signal))).toEqual(["old"]);
+});
+
+/** A journal in memory. */
+function memoryJournal(stored: StoredEvent[] = []) {
+	return { stored, append: (event: StoredEvent) => void stored.push(event), read: () => [...stored], close: () => {} };
+}
+
+test("events of an earlier run are replayed, and new ones come after them", async () => {
+	const journal = memoryJournal();
+	createEventBus({ now: () => 5n, journal }).publish("container", "before", "c", { name: "web" });
+	const bus = createEventBus({ now: () => 5n, journal });
+	bus.publish("container", "after", "c", {});
+	const seen = await Array.fromAsync(bus.subscribe({ since: 1n, until: 10n }, AbortSignal.timeout(5)));
+	expect(seen.map(({ Action, timeNano }) => [Action, timeNano])).toEqual([
+		["before", 5n],
+		["after", 6n],
+	]);
+	expect(seen[0]?.Actor).toEqual({ ID: "c", Attributes: { name: "web" } });
+});
+
+test("a clock that was ahead in an earlier run does not bind this one", () => {
+	const journal = memoryJournal();
+	createEventBus({ now: () => 1000n, journal }).publish("container", "ahead", "c", {});
+	createEventBus({ now: () => 7n, journal }).publish("container", "now", "c", {});
+	expect(journal.stored.map(({ at }) => at)).toEqual([1000n, 8n]);
+});
+
+test("an event that cannot be written is told all the same", async () => {
+	const journal = {
+		...memoryJournal(),
+		append: () => {
+			throw new Error("no space left on device");
+		},
+	};
+	const bus = createEventBus({ journal });
+	const stream = bus.subscribe({}, new AbortController().signal);
+	bus.publish("container", "told", "c", {});
+	expect(await actions(stream, 1)).toEqual(["told"]);
 });
 
 test("a lock runs work of one key in order, also after a failure; other keys go on", async () => {

@@ -1,37 +1,67 @@
+import { messageOf } from "../shared/errors.ts";
+import type { Logger } from "../shared/log.ts";
 import { nowNanos } from "../shared/time.ts";
+import type { EventJournal, StoredEvent } from "../store/events.ts";
 import type { EngineEvent, Events } from "./events.ts";
 
 const KEPT = 1000;
 /** A subscriber this far behind is cut off: memory stays bounded under a client that does not read. */
 const MAX_BEHIND = 10_000;
 
-/** Keeps the last 1000 events and hands new ones to every subscriber. */
-export function createEventBus(now: () => bigint = nowNanos): Events {
-	const kept: EngineEvent[] = [];
+export interface EventBusParts {
+	/** Nanoseconds since the epoch. */
+	readonly now?: () => bigint;
+	/** Keeps events over restarts. */
+	readonly journal?: EventJournal;
+	readonly log?: Logger;
+}
+
+/** Keeps the last 1000 events, with those of earlier daemons, and hands new ones to every subscriber. */
+export function createEventBus({ now = nowNanos, journal, log }: EventBusParts = {}): Events {
+	const kept: EngineEvent[] = (journal?.read() ?? []).map(fromStored);
 	const listeners = new Set<(event: EngineEvent) => void>();
-	let last = 0n;
+	const begin = now();
+	const before = kept.at(-1)?.timeNano ?? 0n;
+	// A clock that was ahead in an earlier run does not bind this one.
+	let last = before < begin ? before : begin;
 	return {
 		publish: (type, action, id, attributes) => {
 			// Strictly growing, so that `since` of the last event seen misses none.
 			const at = now();
 			last = at > last ? at : last + 1n;
-			const event: EngineEvent = {
-				Type: type,
-				Action: action,
-				Actor: { ID: id, Attributes: attributes },
-				scope: "local",
-				time: Number(last / 1_000_000_000n),
-				timeNano: last,
-			};
+			const stored = { at: last, type, action, id, attributes };
+			const event = fromStored(stored);
 			kept.push(event);
 			if (kept.length > KEPT) kept.shift();
+			write(stored, journal, log);
 			for (const listener of listeners) listener(event);
 		},
 		subscribe: (range, signal) => {
 			// Registered here, not at the first read: nothing published in between is missed.
-			const queue = range.since === undefined ? [] : kept.filter((event) => within(event, range));
+			const replays = range.since !== undefined || range.until !== undefined;
+			const queue = replays ? kept.filter((event) => within(event, range)) : [];
 			return follow(queue, range, signal, listeners, now);
 		},
+	};
+}
+
+/** An event that cannot be kept is still told to those who listen: a full disk must not end the work it is about. */
+function write(event: StoredEvent, journal: EventJournal | undefined, log: Logger | undefined): void {
+	try {
+		journal?.append(event);
+	} catch (error) {
+		log?.warn("event not kept", { action: event.action, id: event.id, error: messageOf(error) });
+	}
+}
+
+function fromStored({ at, type, action, id, attributes }: StoredEvent): EngineEvent {
+	return {
+		Type: type as EngineEvent["Type"],
+		Action: action,
+		Actor: { ID: id, Attributes: attributes },
+		scope: "local",
+		time: Number(at / 1_000_000_000n),
+		timeNano: at,
 	};
 }
 
@@ -56,7 +86,7 @@ function follow(
 		wake();
 	};
 	const listener = (event: EngineEvent) => {
-		if (within(event, range)) queue.push(event);
+		if (range.until === undefined || event.timeNano <= range.until) queue.push(event);
 		if (queue.length > MAX_BEHIND) end();
 		wake();
 	};

@@ -2,7 +2,7 @@
 export interface EngineEvent {
 	readonly Type: "container" | "image" | "network" | "volume" | "daemon";
 	readonly Action: string;
-	readonly Actor: { readonly ID: string; readonly Attributes: Record<string, string> };
+	readonly Actor: { readonly ID: string; readonly Attributes: Readonly<Record<string, string>> };
 	readonly scope: "local";
 	/** seconds */
 	readonly time: number;
@@ -11,6 +11,9 @@ export interface EngineEvent {
 
 export interface Events {
 	publish(type: EngineEvent["Type"], action: string, id: string, attributes: Record<string, string>): void;
-	/** Events kept (the last 1000) from `since` on, then live ones until `until` or abort. Nanoseconds. */
+	/**
+	 * Events kept (the last 1000, those of earlier daemons too) that lie in the range, if it has an end at all; then live ones until `until` or
+	 * abort. Nanoseconds.
+	 */
 	subscribe(range: { since?: bigint; until?: bigint }, signal: AbortSignal): AsyncIterable<EngineEvent>;
 }

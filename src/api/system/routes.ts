@@ -1,18 +1,19 @@
 import { Elysia } from "elysia";
 import type { Containers } from "../../engine/containers/contract.ts";
-import type { EngineEvent, Events } from "../../engine/events.ts";
+import type { Events } from "../../engine/events.ts";
 import type { Images } from "../../engine/images/contract.ts";
 import type { SystemFacts } from "../../engine/system.ts";
 import type { Volumes } from "../../engine/volumes/contract.ts";
 import { readJson } from "../body.ts";
 import type { ContainerList } from "../containers/list.ts";
 import { invalid } from "../errors.ts";
-import { type Filters, filtersOf, matchesLabel } from "../filters.ts";
+import { filtersOf } from "../filters.ts";
 import { authOf } from "../images/registry.ts";
 import { queryOf, timeOf } from "../query.ts";
 import { streamResponse } from "../stream.ts";
 import { versionOf } from "../version.ts";
 import { diskUsage } from "./disk-usage.ts";
+import { matchesEvent } from "./event-filter.ts";
 import { eventLine, infoView, versionView } from "./view.ts";
 
 /** What is about the engine as a whole. `/_ping` is answered by the listener. */
@@ -51,29 +52,7 @@ function eventsReply(events: Events, request: Request): Response {
 	const source = events.subscribe(range, request.signal);
 	async function* lines() {
 		const encoder = new TextEncoder();
-		for await (const event of source) if (matches(event, filters)) yield encoder.encode(eventLine(event));
+		for await (const event of source) if (matchesEvent(event, filters)) yield encoder.encode(eventLine(event));
 	}
 	return streamResponse(lines(), "application/json");
-}
-
-function matches(event: EngineEvent, filters: Filters): boolean {
-	const { ID, Attributes } = event.Actor;
-	const isActor = (type: string) => (ref: string) =>
-		event.Type === type && (ID === ref || (ref.length >= 4 && ID.startsWith(ref)) || Attributes.name === ref);
-	const isImage = (ref: string) =>
-		isActor("image")(ref) ||
-		(event.Type === "container" && (Attributes.image === ref || Attributes.image?.split(":")[0] === ref));
-	return (
-		filters.any("type", (type) => event.Type === type) &&
-		// `exec_start: sh` is found as exec_start
-		filters.any("event", (action) => event.Action === action || event.Action.startsWith(`${action}:`)) &&
-		filters.any("scope", (scope) => event.scope === scope) &&
-		filters.every("label", (label) => matchesLabel(Attributes, label)) &&
-		filters.any("container", isActor("container")) &&
-		filters.any("image", isImage) &&
-		filters.any("network", isActor("network")) &&
-		filters.any("volume", isActor("volume")) &&
-		filters.any("daemon", isActor("daemon")) &&
-		["config", "node", "plugin", "secret", "service"].every((name) => !filters.has(name))
-	);
 }
