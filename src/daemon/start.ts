@@ -2,6 +2,7 @@ import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { createApi } from "../api/api.ts";
 import { imageRoutes } from "../api/images/routes.ts";
+import { download } from "../drivers/content/download.ts";
 import { createContent } from "../drivers/content/spool.ts";
 import { createJsonFileLogReader } from "../drivers/log/json-file/reader.ts";
 import { createRegistry } from "../drivers/registry/registry.ts";
@@ -88,6 +89,7 @@ async function buildEngine(options: DaemonOptions, log: Logger) {
 			certificates: options.registryCertificates,
 			userAgent: `foredeck/${VERSION}`,
 		}),
+		download,
 		snapshotter,
 		content: createContent(join(dataRoot, "spool")),
 		events,

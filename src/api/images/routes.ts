@@ -1,6 +1,5 @@
 import { Elysia } from "elysia";
 import type { Images } from "../../engine/images/contract.ts";
-import { EngineError } from "../../shared/errors.ts";
 import { invalid } from "../errors.ts";
 import { boolOf, queryOf } from "../query.ts";
 import { listReply, pruneReply } from "./list.ts";
@@ -84,21 +83,22 @@ async function load(images: Images, request: Request): Promise<Response> {
 async function create(images: Images, request: Request): Promise<Response> {
 	const query = queryOf(request);
 	if (query.get("fromImage")) return await pullReply(images, request);
-	if (!query.get("fromSrc")) throw invalid("fromImage or fromSrc is needed");
-	if (query.get("fromSrc") !== "-") {
-		throw new EngineError(
-			"unsupported",
-			`fromSrc is not supported yet: ${query.get("fromSrc") ?? ""} (allowed is -: the archive in the body)`,
-		);
-	}
-	const id = await images.importTar(bodyOf(request), {
+	const source = query.get("fromSrc");
+	if (!source) throw invalid("fromImage or fromSrc is needed");
+	const options = {
 		repo: query.get("repo") || undefined,
 		tag: query.get("tag") || undefined,
 		message: query.get("message") || undefined,
 		changes: query.getAll("changes"),
 		platform: query.get("platform") || undefined,
-	});
-	return Response.json({ status: id });
+	};
+	if (source === "-") return Response.json({ status: await images.importTar(bodyOf(request), options) });
+	const url = source.includes("://") ? source : `http://${source}`;
+	async function* lines() {
+		yield { status: `Downloading from ${url}` };
+		yield { status: await images.importUrl(url, { ...options, signal: request.signal }) };
+	}
+	return await streamLines(lines());
 }
 
 async function* bodyOf(request: Request): AsyncIterable<Uint8Array> {

@@ -219,6 +219,7 @@ export function fakeImages(): Images {
 		async *push() {},
 		async *load() {},
 		importTar: async () => "sha256:0",
+		importUrl: async () => "sha256:0",
 		tag: () => {},
 		remove: async () => [],
 		history: () => [],

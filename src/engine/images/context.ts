@@ -20,6 +20,8 @@ export interface ImagesParts {
 	readonly snapshotter: Snapshotter;
 	readonly content: Content;
 	readonly registry: Registry;
+	/** The bytes behind a URL. */
+	readonly download: (url: string, signal?: AbortSignal) => AsyncIterable<Uint8Array>;
 	readonly events: Pick<Events, "publish">;
 	readonly users: ImageUsers;
 	/** chainIDs that containers stand on. */

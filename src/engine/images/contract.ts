@@ -38,6 +38,15 @@ export interface PushOptions {
 	readonly signal?: AbortSignal;
 }
 
+export interface ImportOptions {
+	readonly repo?: string;
+	readonly tag?: string;
+	readonly message?: string;
+	/** Dockerfile instructions. */
+	readonly changes: readonly string[];
+	readonly platform?: string;
+}
+
 export interface CommitRequest {
 	/** Image id. */
 	readonly parent: string;
@@ -105,10 +114,9 @@ export interface Images {
 	/** An image of the parent's layers and one more. */
 	commit(request: CommitRequest): Promise<{ id: string; name?: string }>;
 	/** `docker import`: one layer from a tar; `changes` are Dockerfile instructions. Returns the new image's id. */
-	importTar(
-		body: AsyncIterable<Uint8Array>,
-		options: { repo?: string; tag?: string; message?: string; changes: readonly string[]; platform?: string },
-	): Promise<string>;
+	importTar(body: AsyncIterable<Uint8Array>, options: ImportOptions): Promise<string>;
+	/** The same from a URL. */
+	importUrl(url: string, options: ImportOptions & { signal?: AbortSignal }): Promise<string>;
 	tag(ref: string, repo: string, tag: string): void;
 	/** docker's delete reply. "conflict" when a container or several tags need it, in docker's words. */
 	remove(ref: string, options: { force: boolean; noPrune: boolean }): Promise<Removed[]>;

@@ -5,13 +5,13 @@ import { nowNano } from "../../shared/time.ts";
 import { taggedReference } from "./catalog.ts";
 import { applyChanges } from "./changes.ts";
 import { type Context, publish, saveImage } from "./context.ts";
-import type { Images } from "./contract.ts";
+import type { ImportOptions } from "./contract.ts";
 
 /** Contract: Images.importTar. */
 export async function importTar(
 	context: Context,
 	body: AsyncIterable<Uint8Array>,
-	options: Parameters<Images["importTar"]>[1],
+	options: ImportOptions,
 ): Promise<string> {
 	const platform = options.platform ? parsePlatform(options.platform) : hostPlatform();
 	const run = applyChanges({}, options.changes);

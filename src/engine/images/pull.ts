@@ -38,6 +38,8 @@ export function pullImages(context: Context, name: string, asked: PullOptions): 
 		output.line({ status: `Status: ${what} ${shown}` });
 		if (single && asked.platform) warnOfPlatform(context, reference, platform, output);
 		const id = single ? context.catalog.find(shown)?.id : undefined;
+		// Also where layers go whose leases have run out since.
+		await context.layers.sweep();
 		publish(context, "pull", shown, { name: familiarName(reference) }, id);
 	});
 }

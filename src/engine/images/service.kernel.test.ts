@@ -34,6 +34,9 @@ function open(data = join(root, "data")) {
 		distribution: new DistributionStore(database),
 		snapshotter,
 		registry: new FakeRegistry(),
+		download: () => {
+			throw new Error("not part of the test");
+		},
 		content: createContent(join(data, "spool")),
 		events: { publish: (_type, action, _id, { name }) => void events.push(`${action} ${name}`) },
 		users: () => users,

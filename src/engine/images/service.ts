@@ -61,6 +61,7 @@ export function createImages(parts: ImagesParts): ImagesEngine {
 		save: (refs, options) => saveImages(context, refs, options),
 		commit: (request) => commitImage(context, request),
 		importTar: (body, options) => importTar(context, body, options),
+		importUrl: (url, options) => importTar(context, parts.download(url, options.signal), options),
 		tag: (ref, repo, tag) => tagImage(context, ref, repo, tag),
 		remove: (ref, options) => removeImage(context, ref, options),
 		prune: (options) => pruneImages(context, options),

@@ -136,6 +136,7 @@ export function createTestImages(parts: Partial<ImagesParts> = {}) {
 		snapshotter,
 		content: fakeContent(),
 		registry: new FakeRegistry(),
+		download: (url) => chunks(new TextEncoder().encode(url)),
 		events: { publish: (_type, action, id, attributes) => void events.push({ action, id, attributes }) },
 		users: () => [],
 		chainsInUse: () => [],
