@@ -140,7 +140,7 @@ function matches(record: ContainerRecord, filters: Filters): boolean {
 		filters.every("label", (label) => matchesLabel(record.config.Labels, label)) &&
 		filters.any("status", (status) => state.status === status) &&
 		filters.any("exited", (code) => state.status === "exited" && state.exitCode === Number(code)) &&
-		filters.any("health", (health) => health === "none") &&
+		filters.any("health", (health) => health === (record.health?.status ?? "none")) &&
 		filters.any("network", (network) => onNetwork(record, network)) &&
 		filters.any("volume", (volume) => mountsAt(record, volume)) &&
 		hasPort(record, filters) &&

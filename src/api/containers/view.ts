@@ -3,6 +3,7 @@ import type {
 	ContainerRecord,
 	ContainerState,
 	EndpointSettings,
+	Health,
 	PublishedPort,
 } from "../../engine/containers/record.ts";
 import { ZERO_TIME } from "../../shared/time.ts";
@@ -20,7 +21,7 @@ export function summaryView(record: ContainerRecord, now: number, imageName: str
 		Ports: portList(record),
 		Labels: record.config.Labels,
 		State: record.state.status,
-		Status: statusText(record.state, now),
+		Status: statusText(record.state, now, record.health),
 		HostConfig: { NetworkMode: record.hostConfig.NetworkMode },
 		NetworkSettings: { Networks: networksView(record) },
 		// docker does not tell in lists where anonymous volumes lie
@@ -70,7 +71,7 @@ export function inspectView(
 		Created: record.created,
 		Path: record.path,
 		Args: record.args,
-		State: stateView(record.state),
+		State: { ...stateView(record.state), ...(record.health && { Health: healthView(record.health) }) },
 		Image: record.imageId,
 		ResolvConfPath: `${directory}/resolv.conf`,
 		HostnamePath: `${directory}/hostname`,
@@ -109,6 +110,16 @@ function stateView(state: ContainerState) {
 		StartedAt: up?.startedAt ?? ended?.startedAt ?? ZERO_TIME,
 		FinishedAt: ended?.finishedAt ?? ZERO_TIME,
 	};
+}
+
+function healthView({ status, failingStreak, log }: Health) {
+	const results = log.map(({ start, end, exitCode, output }) => ({
+		Start: start,
+		End: end,
+		ExitCode: exitCode,
+		Output: output,
+	}));
+	return { Status: status, FailingStreak: failingStreak, Log: results };
 }
 
 function hostConfigView(config: HostConfig) {

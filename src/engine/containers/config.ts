@@ -21,9 +21,20 @@ export interface ContainerConfig {
 	Entrypoint: string[] | null;
 	Labels: Record<string, string>;
 	/** Only "NONE" so far: none of the image's. */
-	Healthcheck?: { Test: string[] };
+	Healthcheck?: Healthcheck;
 	StopSignal?: string;
 	StopTimeout?: number;
+}
+
+/** Durations in nanoseconds; what is absent has docker's default. */
+export interface Healthcheck {
+	/** ["NONE"], ["CMD", word, ...] or ["CMD-SHELL", command] */
+	Test?: string[];
+	Interval?: number;
+	Timeout?: number;
+	StartPeriod?: number;
+	StartInterval?: number;
+	Retries?: number;
 }
 
 export interface HostConfig {

@@ -56,6 +56,8 @@ export interface Context extends ContainerDeps {
 	readonly restarts: Restarts;
 	/** Names that a create in flight holds, by name: the id. */
 	readonly reserved: Map<string, string>;
+	/** Begins or ends a container's health checks by its state. */
+	readonly followHealth: (containerId: string) => void;
 	/** Called when a container's last process has ended: execs of it are over. */
 	readonly execsEnded: (containerId: string) => void;
 }

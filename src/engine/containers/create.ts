@@ -11,6 +11,7 @@ import type { CreateRequest } from "./contract.ts";
 import { warningsOf, withDefaults } from "./defaults.ts";
 import { mergeEnv } from "./env.ts";
 import { defaultHostname, diskError, makeDir } from "./files.ts";
+import { mergeHealthcheck } from "./health.ts";
 import { findInit } from "./init.ts";
 import { mountPoints } from "./mounts/points.ts";
 import { anonymousNames, holdVolumes, populateVolumes } from "./mounts/volumes.ts";
@@ -114,6 +115,7 @@ export function mergeImage(
 	const ownCmd = config.Cmd !== null && config.Cmd.length > 0;
 	const volumes = { ...image.Volumes, ...config.Volumes };
 	const ports = { ...image.ExposedPorts, ...config.ExposedPorts };
+	const health = mergeHealthcheck(config.Healthcheck, image.Healthcheck);
 	const stopSignal = config.StopSignal || image.StopSignal;
 	return {
 		...config,
@@ -127,5 +129,6 @@ export function mergeImage(
 		Volumes: Object.keys(volumes).length > 0 ? volumes : null,
 		...(Object.keys(ports).length > 0 && { ExposedPorts: ports }),
 		...(stopSignal && { StopSignal: stopSignal }),
+		...(health && { Healthcheck: health }),
 	};
 }

@@ -2,6 +2,7 @@ import { rmSync } from "node:fs";
 import type { ProcessExit } from "../../drivers/runtime/driver.ts";
 import { messageOf } from "../../shared/errors.ts";
 import { bundleDir, type Context, change, isRunning, publish, publishNetworks } from "./context.ts";
+import { endedHealth } from "./health.ts";
 import { releaseMounts } from "./mounts/prepare.ts";
 import type { ContainerRecord, Ended } from "./record.ts";
 import { removeLocked } from "./remove.ts";
@@ -30,8 +31,10 @@ export async function settle(context: Context, record: ContainerRecord, exit: En
 		attempts: record.restartCount,
 	});
 	const state = { status: again ? ("restarting" as const) : ("exited" as const), ...ended };
-	const next = change(context, id, { state, network: leftNetworks(record), execIds: [] }) ?? record;
+	const next =
+		change(context, id, { state, network: leftNetworks(record), execIds: [], health: endedHealth(record) }) ?? record;
 	context.execsEnded(id);
+	context.followHealth(id);
 	if (oomKilled) publish(context, next, "oom");
 	publishNetworks(context, record, "disconnect");
 	const seconds = Math.max(0, Math.floor((Date.parse(finishedAt) - Date.parse(startedAt)) / 1000));

@@ -4,7 +4,7 @@ import { nowNano } from "../../shared/time.ts";
 import { type Action, plan } from "../reconcile.ts";
 import { type Context, change, isRunning } from "./context.ts";
 import { releaseAll, settle } from "./exit.ts";
-import { volumeHolder } from "./mounts/volumes.ts";
+import { finishVolumes, volumeHolder } from "./mounts/volumes.ts";
 import { removeLocked } from "./remove.ts";
 import { startLocked } from "./start.ts";
 
@@ -32,6 +32,7 @@ export async function open(context: Context, onExit: (exit: ProcessExit) => void
 	for (const action of actions) {
 		if (action.do !== "start") await attempt(context, action);
 	}
+	await finishVolumes(context);
 	const reports = queued;
 	queued = undefined;
 	for (const exit of reports) onExit(exit);
@@ -48,6 +49,7 @@ function adopt(context: Context, { id, pid, startedAt }: Extract<Action, { do: "
 	const status = record.state.status === "paused" ? "paused" : "running";
 	const same = isRunning(record.state) && record.state.pid === pid && record.execIds.length === 0;
 	if (!same) change(context, id, { state: { status, pid, startedAt }, execIds: [] });
+	context.followHealth(id);
 	context.log.info("container adopted", { id, pid });
 }
 

@@ -12,6 +12,7 @@ export function pause(context: Context, ref: string): Promise<void> {
 		if (record.state.status !== "running") throw notRunning(id);
 		await context.runtime.pause(id);
 		change(context, id, { state: { ...record.state, status: "paused" } });
+		context.followHealth(id);
 		publish(context, record, "pause");
 	});
 }
@@ -24,6 +25,7 @@ export function unpause(context: Context, ref: string): Promise<void> {
 		if (record.state.status !== "paused") throw new EngineError("conflict", `Container ${id} is not paused`);
 		await context.runtime.resume(id);
 		change(context, id, { state: { ...record.state, status: "running" } });
+		context.followHealth(id);
 		publish(context, record, "unpause");
 	});
 }

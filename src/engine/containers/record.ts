@@ -24,6 +24,8 @@ export interface ContainerRecord {
 	readonly mounts?: readonly MountPoint[];
 	/** It is being removed with its anonymous volumes. */
 	removeVolumes?: boolean;
+	/** Of a container with a health check, once it has been started. */
+	readonly health?: Health;
 	/** Exec ids that exist now. */
 	readonly execIds: readonly string[];
 }
@@ -73,6 +75,23 @@ export type ContainerState =
 	| ({ readonly status: "restarting" } & Ended)
 	| ({ readonly status: "exited" } & Ended)
 	| ({ readonly status: "removing" | "dead" } & Partial<Ended>);
+
+export interface Health {
+	readonly status: "starting" | "healthy" | "unhealthy";
+	/** Failures in a row. */
+	readonly failingStreak: number;
+	/** The last five, oldest first. */
+	readonly log: readonly ProbeResult[];
+}
+
+export interface ProbeResult {
+	/** RFC 3339 nano */
+	readonly start: string;
+	readonly end: string;
+	/** -1: it could not be run or took too long */
+	readonly exitCode: number;
+	readonly output: string;
+}
 
 export interface Ended {
 	readonly exitCode: number;

@@ -9,6 +9,7 @@ import { create } from "./create.ts";
 import { createExecs } from "./exec.ts";
 import { onContainerExit } from "./exit.ts";
 import { exportRoot } from "./export.ts";
+import { createHealthProbes } from "./health-probes.ts";
 import { open } from "./open.ts";
 import { pause, rename, unpause } from "./pause.ts";
 import { remove } from "./remove.ts";
@@ -32,6 +33,7 @@ export interface ContainersEngine {
 
 export function createContainers(deps: ContainerDeps): ContainersEngine {
 	const execs = createExecs(() => context);
+	const health = createHealthProbes(() => context, execs);
 	const context: Context = {
 		...deps,
 		locks: createLocks(),
@@ -39,6 +41,7 @@ export function createContainers(deps: ContainerDeps): ContainersEngine {
 		restarts: createRestarts(),
 		reserved: new Map(),
 		execsEnded: execs.containerEnded,
+		followHealth: (id) => health.follow(id),
 	};
 	const stats = createStats(() => context);
 	const onExit = (exit: ProcessExit) => {
@@ -53,6 +56,7 @@ export function createContainers(deps: ContainerDeps): ContainersEngine {
 		open: () => open(context, onExit),
 		close: async () => {
 			context.restarts.close();
+			health.close();
 			stats.close();
 			execs.close();
 		},

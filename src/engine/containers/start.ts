@@ -14,6 +14,7 @@ import {
 	publishNetworks,
 } from "./context.ts";
 import { diskError, makeDir, writeFiles } from "./files.ts";
+import { startingHealth } from "./health.ts";
 import { findInit } from "./init.ts";
 import { migrateMounts } from "./mounts/migrate.ts";
 import { prepareMounts, releaseMounts } from "./mounts/prepare.ts";
@@ -108,8 +109,10 @@ async function launch(context: Context, asked: ContainerRecord): Promise<void> {
 		network,
 		stoppedByUser: false,
 		restartCount: record.restartCount,
+		health: startingHealth(record),
 	});
 	undo.move();
+	context.followHealth(id);
 	publishNetworks(context, { ...record, network }, "connect");
 	publish(context, started ?? record, "start");
 }

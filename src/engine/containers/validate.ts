@@ -4,6 +4,7 @@ import { parseSignal } from "../../shared/signals.ts";
 import { capabilitiesOf } from "./capabilities.ts";
 import type { ContainerConfig, HostConfig } from "./config.ts";
 import { parseExtraHost } from "./files.ts";
+import { validateHealthcheck } from "./health.ts";
 import { mountsAsked } from "./mounts/points.ts";
 import { checkSources } from "./mounts/prepare.ts";
 import { parsePort, portsAsked } from "./ports.ts";
@@ -15,6 +16,7 @@ const invalid = (message: string) => new EngineError("invalid", message);
 /** The meaning of a create request, image defaults merged; "invalid" or "unsupported" in docker's words. */
 export function validate(config: ContainerConfig, host: HostConfig, capabilities?: readonly string[]): void {
 	validateConfig(config);
+	validateHealthcheck(config.Healthcheck);
 	validateResources(host);
 	validateDevices(host);
 	capabilitiesOf(host, capabilities);
