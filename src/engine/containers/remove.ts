@@ -54,7 +54,9 @@ export async function removeLocked(context: Context, id: string, released = fals
 		rmSync(containerDir(context, id), { recursive: true, force: true });
 		const record = context.store.get(id);
 		const volumes = record?.removeVolumes || record?.hostConfig.AutoRemove ? anonymousNames(record) : [];
-		await context.volumes.drop(id, volumes);
+		await context.volumes.drop(id, volumes).catch((error) => {
+			context.log.warn("anonymous volumes not removed", { id, volumes, error: messageOf(error) });
+		});
 		context.store.delete(id);
 	} catch (error) {
 		change(context, id, { state: { ...ended, status: "dead", error: messageOf(error) } });

@@ -84,14 +84,14 @@ export class VolumeService implements Volumes, ContainerVolumes {
 		return { deleted, reclaimed };
 	}
 
-	usage(): Promise<{ volume: VolumeRecord; size: number; references: number }[]> {
-		return Promise.all(
-			this.list().map(async (volume) => ({
-				volume,
-				size: await this.parts.driver.usage(volume.name),
-				references: this.held.of(volume.name).length,
-			})),
-		);
+	async usage(): Promise<{ volume: VolumeRecord; size: number; references: number }[]> {
+		const found: { volume: VolumeRecord; size: number; references: number }[] = [];
+		// One after the other: each is a process that reads a whole tree.
+		for (const volume of this.list()) {
+			const size = await this.parts.driver.usage(volume.name);
+			found.push({ volume, size, references: this.held.of(volume.name).length });
+		}
+		return found;
 	}
 
 	pathOf(name: string): string {

@@ -14,7 +14,7 @@ import { SyscallError } from "../../../sys/linux/libc.ts";
 import { O_DIRECTORY, O_PATH, openInRoot } from "../../../sys/linux/openat2.ts";
 import type { Populated, VolumeContent } from "../driver.ts";
 
-const ABSENT = ["ENOENT", "ENOTDIR", "ELOOP"];
+const ABSENT = ["ENOENT", "ENOTDIR", "ELOOP", "ENAMETOOLONG"];
 
 /** An fd (O_PATH) of what `path` is inside `root`, links kept inside it; undefined when there is nothing. The caller closes it. */
 export function openPathInRoot(root: string, path: string): number | undefined {

@@ -166,3 +166,23 @@ test("a record without mounts gets them at its next start: its own directories b
 	expect(engine.store.get(id)?.mounts).toMatchObject([{ name: volume?.name, target: "/logs", anonymous: true }]);
 	expect(await Bun.file(`${engine.directory}/${volume?.name}/old`).text()).toBe("x");
 });
+
+test("a new daemon finishes what a create was at: volumes still empty get the image's content", async () => {
+	await using engine = createTestEngine();
+	await create(engine, { Binds: ["data:/data", "mine:/mine"] });
+	engine.volumeDriver.content.set("data", []);
+	engine.volumeDriver.content.set("mine", ["own"]);
+	const next = createTestEngine({ keep: engine });
+	await next.open();
+	expect([...engine.volumeDriver.content]).toEqual([
+		["data", ["/data"]],
+		["mine", ["own"]],
+	]);
+	await next.close();
+});
+
+test("a path with a NUL byte is refused before anything is made", async () => {
+	await using engine = createTestEngine();
+	await expect(create(engine, { Binds: ["data:/a\0b"] })).rejects.toThrow("has a NUL byte");
+	expect([engine.store.list(), names(engine)]).toEqual([[], []]);
+});

@@ -66,6 +66,10 @@ export function mountPoints(config: ContainerConfig, host: Asked, from: MountSou
 		const create = host.VolumeDriver ? { driver: host.VolumeDriver } : undefined;
 		points.set(target, complete(volume("", target, "", { create, anonymous: true, declared: true }), from));
 	}
+	for (const { source, target } of points.values()) {
+		if (`${source}${target}`.includes("\0"))
+			throw invalid(`invalid mount path: ${JSON.stringify(target)} has a NUL byte`);
+	}
 	return [...points.values()];
 }
 

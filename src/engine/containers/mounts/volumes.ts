@@ -1,4 +1,4 @@
-import { EngineError } from "../../../shared/errors.ts";
+import { EngineError, messageOf } from "../../../shared/errors.ts";
 import type { VolumeHolder, VolumeRequest, VolumeUse } from "../../volumes/contract.ts";
 import { ANONYMOUS_LABEL } from "../../volumes/names.ts";
 import type { Context } from "../context.ts";
@@ -59,5 +59,17 @@ export async function populateVolumes(context: Context, record: ContainerRecord)
 		}
 	} finally {
 		snapshotter.unmount(record.id);
+	}
+}
+
+/** A daemon that died amid a create may have left volumes without the image's content: those that are still empty get it now. */
+export async function finishVolumes(context: Context): Promise<void> {
+	for (const record of context.store.list()) {
+		if (record.state.status !== "created") continue;
+		try {
+			await context.locks.run(record.id, () => populateVolumes(context, record));
+		} catch (error) {
+			context.log.warn("volumes not filled", { id: record.id, error: messageOf(error) });
+		}
 	}
 }
