@@ -18,12 +18,17 @@ export interface EventBusParts {
 
 /** Keeps the last 1000 events, with those of earlier daemons, and hands new ones to every subscriber. */
 export function createEventBus({ now = nowNanos, journal, log }: EventBusParts = {}): Events {
-	const kept: EngineEvent[] = (journal?.read() ?? []).map(fromStored);
+	const kept: EngineEvent[] = [];
 	const listeners = new Set<(event: EngineEvent) => void>();
-	const begin = now();
-	const before = kept.at(-1)?.timeNano ?? 0n;
-	// A clock that was ahead in an earlier run does not bind this one.
-	let last = before < begin ? before : begin;
+	// Read when first asked for: most daemons are never asked for what was before them.
+	let recalled = false;
+	const recall = () => {
+		if (recalled) return;
+		recalled = true;
+		kept.unshift(...(journal?.earlier() ?? []).map(fromStored));
+		kept.splice(0, Math.max(0, kept.length - KEPT));
+	};
+	let last = 0n;
 	return {
 		publish: (type, action, id, attributes) => {
 			// Strictly growing, so that `since` of the last event seen misses none.
@@ -39,6 +44,7 @@ export function createEventBus({ now = nowNanos, journal, log }: EventBusParts =
 		subscribe: (range, signal) => {
 			// Registered here, not at the first read: nothing published in between is missed.
 			const replays = range.since !== undefined || range.until !== undefined;
+			if (replays) recall();
 			const queue = replays ? kept.filter((event) => within(event, range)) : [];
 			return follow(queue, range, signal, listeners, now);
 		},
