@@ -30,6 +30,7 @@ function fake(check: object) {
 			const stream = new PassThrough();
 			stream.write(frame(STDOUT, Buffer.from("hi\n")));
 			if (!behaviour.hangs) stream.end();
+			stream.pause();
 			return { tty: false, stream, detached: () => {} };
 		},
 		inspect: () => ({ state: { status: "exited", exitCode: behaviour.exitCode } }),

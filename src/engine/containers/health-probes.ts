@@ -143,5 +143,7 @@ function collect(stream: Duplex): { done: Promise<"whole">; bytes: () => Buffer 
 	stream.once("end", () => resolve("whole"));
 	stream.once("close", () => resolve("whole"));
 	stream.once("error", () => resolve("whole"));
+	// It may come paused.
+	stream.resume();
 	return { done: promise, bytes: () => Buffer.concat(kept) };
 }
