@@ -46,7 +46,6 @@ test("create takes every zero value the docker CLI sends", () => {
 
 test("create refuses what has an effect and is not there, by name and value", () => {
 	const cases: [unknown, string][] = [
-		[{ Healthcheck: { Test: ["CMD", "x"] } }, 'Healthcheck is not supported yet: {"Test":["CMD","x"]}'],
 		[{ HostConfig: { LogConfig: { Type: "syslog" } } }, "HostConfig.LogConfig.Type is not supported yet: syslog"],
 		[{ HostConfig: { PidMode: "container:x" } }, "HostConfig.PidMode is not supported yet: container:x"],
 		[{ HostConfig: { Mounts: [{ Type: "cluster" }] } }, 'invalid mount config for type "cluster": mount type unknown'],
