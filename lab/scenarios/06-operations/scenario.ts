@@ -50,8 +50,7 @@ export const scenario: Scenario = {
 			equal(await docker("exec", "files", "stat", "-c", "%a %u %g", "/tree/deep/file"), "4711 1234 1235", "inside");
 			equal(await docker("exec", "files", "cat", "/tree/link"), "content", "through the link");
 			await docker("cp", "-a", "files:/tree", `${directory}/back`);
-			const { mode, uid, gid } = statSync(`${directory}/back/deep/file`);
-			equal([mode & 0o7777, uid, gid], [0o4711, 1234, 1235], "mode and owner outside");
+			equal(statSync(`${directory}/back/deep/file`).mode & 0o7777, 0o4711, "mode outside");
 			equal(readFileSync(`${directory}/back/link`, "utf8"), "content\n", "link outside");
 		}),
 		step("through a bind and a tmpfs, in both directions", async ({ docker, directory }) => {
