@@ -132,7 +132,8 @@ export const scenario: Scenario = {
 			equal(await lab.docker("ps", "--filter", "health=unhealthy", "--format", "{{.Names}}"), "checked", "filter");
 			await lab.docker("exec", "checked", "touch", "/ok");
 			await eventually("healthy", async () => (await health(lab, "checked")) === "healthy");
-			const events = await lab.docker("events", "--since", "60s", "--until", "0s", "--filter", "container=checked");
+			const until = String(Math.ceil(Date.now() / 1000));
+			const events = await lab.docker("events", "--since", "60s", "--until", until, "--filter", "container=checked");
 			includes(events, "health_status: unhealthy", "events");
 			includes(events, "health_status: healthy", "events");
 		}),
