@@ -1,24 +1,13 @@
-import { createHash } from "node:crypto";
-import { createReadStream, createWriteStream, readFileSync, statSync, unlinkSync, writeFileSync } from "node:fs";
+import { createWriteStream, readFileSync, unlinkSync, writeFileSync } from "node:fs";
 import { pipeline } from "node:stream/promises";
 import tar from "tar-stream";
+import { EPOCH, type ImageConfig, writeImageArchive } from "./image-archive.ts";
 
-export interface ImageSettings {
-	/** `busybox:latest` */
-	readonly tag: string;
-	readonly cmd?: readonly string[];
-	readonly entrypoint?: readonly string[];
-	readonly env?: readonly string[];
-	readonly exposedPorts?: readonly string[];
-	readonly labels?: Readonly<Record<string, string>>;
-	readonly user?: string;
-	readonly volumes?: readonly string[];
-	readonly workingDir?: string;
+export interface ImageSettings extends ImageConfig {
 	/** Further files by absolute path; an uneven mode is the caller's to give. */
 	readonly files?: Readonly<Record<string, string | Uint8Array>>;
 }
 
-const EPOCH = new Date("2026-01-01T00:00:00Z");
 /** Debian's package busybox-static. */
 const BUSYBOX = "/bin/busybox";
 
@@ -34,7 +23,7 @@ export async function buildBusyboxImage(outTar: string, settings: ImageSettings)
 	layer.finalize();
 	await written;
 	try {
-		await writeArchive(outTar, layerPath, settings);
+		await writeImageArchive(outTar, [{ path: layerPath, origin: "Debian's busybox-static" }], settings);
 	} finally {
 		unlinkSync(layerPath);
 	}
@@ -58,46 +47,6 @@ function addBase(layer: tar.Pack): void {
 function applets(): string[] {
 	const listed = Bun.spawnSync([BUSYBOX, "--list"]).stdout.toString().trim().split("\n");
 	return listed.filter((name) => name !== "busybox" && !name.includes("/")).sort();
-}
-
-async function writeArchive(outTar: string, layerPath: string, settings: ImageSettings): Promise<void> {
-	const hash = createHash("sha256");
-	for await (const chunk of createReadStream(layerPath)) hash.update(chunk);
-	const diffId = hash.digest("hex");
-	const config = JSON.stringify(configOf(settings, diffId));
-	const configName = `${createHash("sha256").update(config).digest("hex")}.json`;
-	const layerName = `${diffId}/layer.tar`;
-	const pack = tar.pack();
-	const written = pipeline(pack as unknown as NodeJS.ReadableStream, createWriteStream(outTar));
-	const manifest = [{ Config: configName, RepoTags: [settings.tag], Layers: [layerName] }];
-	pack.entry({ name: "manifest.json", mtime: EPOCH }, JSON.stringify(manifest));
-	pack.entry({ name: configName, mtime: EPOCH }, config);
-	const entry = pack.entry({ name: layerName, mtime: EPOCH, size: statSync(layerPath).size });
-	await pipeline(createReadStream(layerPath), entry as unknown as NodeJS.WritableStream);
-	pack.finalize();
-	await written;
-}
-
-function configOf(settings: ImageSettings, diffId: string) {
-	const set = (names: readonly string[] | undefined) => names && Object.fromEntries(names.map((name) => [name, {}]));
-	const created = EPOCH.toISOString();
-	return {
-		architecture: process.arch === "x64" ? "amd64" : process.arch,
-		os: "linux",
-		created,
-		config: {
-			Cmd: settings.cmd ?? ["sh"],
-			Entrypoint: settings.entrypoint,
-			Env: settings.env ?? ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
-			ExposedPorts: set(settings.exposedPorts),
-			Labels: settings.labels,
-			User: settings.user,
-			Volumes: set(settings.volumes),
-			WorkingDir: settings.workingDir ?? "/",
-		},
-		rootfs: { type: "layers", diff_ids: [`sha256:${diffId}`] },
-		history: [{ created, created_by: "Debian's busybox-static" }],
-	};
 }
 
 /** The images that `make-image.ts` knows, by name. */
