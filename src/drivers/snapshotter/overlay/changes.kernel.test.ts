@@ -1,10 +1,13 @@
-import { afterEach, beforeEach, expect, test } from "bun:test";
+import { afterEach, beforeEach, expect, setDefaultTimeout, test } from "bun:test";
 import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { getXattr, setXattr } from "../../../sys/linux/xattr.ts";
 import { OverlaySnapshotter } from "./overlay.ts";
+
+/** The disk may be busy with others' data. */
+setDefaultTimeout(30_000);
 
 const CAPABILITY = Buffer.from("0100000280800000000000000000000000000000", "hex");
 let base = "";

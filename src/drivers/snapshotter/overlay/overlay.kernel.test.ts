@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, expect, test } from "bun:test";
+import { afterEach, beforeEach, expect, setDefaultTimeout, test } from "bun:test";
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import * as fs from "node:fs";
@@ -6,6 +6,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { EngineError } from "../../../shared/errors.ts";
 import { OverlaySnapshotter } from "./overlay.ts";
+
+/** The disk may be busy with others' data. */
+setDefaultTimeout(30_000);
 
 let base = "";
 let snapshots: OverlaySnapshotter;
@@ -235,12 +238,12 @@ test("abandoning a tar that is put together ends the work", async () => {
 test("layers of an earlier version mount, and say why they cannot be put together", async () => {
 	makeTree();
 	const { chainId } = await snapshots.ingest({ source: { body: pieces(sh("tar -c -C tree .")) } });
+	await snapshots[Symbol.asyncDispose]();
 	const store = join(base, "store");
 	const index = join(store, "index", fs.readdirSync(join(store, "index"))[0] ?? "");
 	const { size, number } = JSON.parse(fs.readFileSync(index, "utf8")) as { size: number; number: number };
 	fs.writeFileSync(index, JSON.stringify({ chainId, number, size }));
 	fs.rmSync(join(store, "recipes"), { recursive: true });
-	await snapshots[Symbol.asyncDispose]();
 	snapshots = new OverlaySnapshotter(store);
 	await snapshots.prepare("c", [chainId]);
 	expect(fs.readFileSync(join(snapshots.mount("c"), "one"), "utf8")).toBe("one\n");
