@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { Readable } from "node:stream";
 import { createGzip } from "node:zlib";
 import { messageOf } from "../../../shared/errors.ts";
+import { lowerThreadPriority } from "../../../sys/linux/thread-priority.ts";
 import { archiveChanges, archiveRoot } from "./archive.ts";
 import { assembleLayer } from "./assemble.ts";
 import { changesOf } from "./changes.ts";
@@ -83,6 +84,10 @@ class Job {
 async function* copies(pieces: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
 	for await (const piece of pieces) yield new Uint8Array(piece);
 }
+
+/** Bulk work waits for requests that are answered meanwhile. */
+const NICE = 10;
+lowerThreadPriority(NICE);
 
 const jobs = new Map<number, Job>();
 
