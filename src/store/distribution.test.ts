@@ -1,4 +1,7 @@
 import { beforeEach, expect, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { openDatabase } from "./database.ts";
 import { DistributionStore, distributionSchema } from "./distribution.ts";
 import { ImageStore, imagesSchema } from "./images.ts";
@@ -38,4 +41,19 @@ test("a lease holds its layers until it ends or runs out", () => {
 	expect(store.leases()).toEqual(["two"]);
 	store.endLease("two");
 	expect(store.leased(0)).toEqual([]);
+});
+
+test("a file of an engine that knew no registries gets these tables and keeps its images", () => {
+	const directory = mkdtempSync(join(tmpdir(), "foredeck-store-"));
+	try {
+		const before = openDatabase(join(directory, "state.db"), imagesSchema);
+		new ImageStore(before).save({ id: "sha256:old", config: "{}", size: 1 }, ["old:1"], "2026-01-01T00:00:00Z");
+		before.close();
+		const database = openDatabase(join(directory, "state.db"), imagesSchema, distributionSchema);
+		expect(new ImageStore(database).list()).toMatchObject([{ id: "sha256:old", references: ["old:1"] }]);
+		expect(new DistributionStore(database).leases()).toEqual([]);
+		database.close();
+	} finally {
+		rmSync(directory, { recursive: true });
+	}
 });

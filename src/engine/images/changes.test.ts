@@ -34,3 +34,21 @@ test("an entrypoint takes the old command away; health checks and triggers are r
 	expect(applyChanges({}, ['HEALTHCHECK CMD ["a"]', "healthcheck none"]).Healthcheck).toEqual({ Test: ["NONE"] });
 	expect(() => applyChanges({}, ["HEALTHCHECK --often=1s CMD x"])).toThrow("invalid HEALTHCHECK flag --often=1s");
 });
+
+test("variables are the image's, filled in outside single quotes", () => {
+	const at = (change: string) => change.replaceAll("@", "$");
+	const base = { Env: ["PATH=/bin", "WHO=a b"] };
+	const changes = [
+		"ENV PATH=$PATH:/opt X=\"@{WHO}!\" Y='$WHO' Z=\\$WHO N=@{NONE:-none}",
+		"USER @{WHO:+me}",
+		"WORKDIR /$X",
+		"CMD echo $WHO",
+	];
+	expect(applyChanges(base, changes.map(at))).toEqual({
+		Env: ["PATH=/bin:/opt", "WHO=a b", "X=a b!", "Y=$WHO", "Z=$WHO", "N=none"],
+		User: "me",
+		WorkingDir: "/a b!",
+		Cmd: ["/bin/sh", "-c", "echo $WHO"],
+	});
+	expect(() => applyChanges(base, [at("ENV A=@{B/c/d}")])).toThrow("unsupported modifier in substitution");
+});

@@ -33,14 +33,14 @@ const INSTRUCTIONS: Record<string, (draft: Draft, rest: string) => void> = {
 	},
 	ENV: (draft, rest) => {
 		const env = new Map((draft.Env ?? []).map((one) => [one.split("=")[0], one]));
-		for (const [key, value] of pairs(rest)) env.set(key, `${key}=${value}`);
+		for (const [key, value] of pairs(rest, draft.Env)) env.set(key, `${key}=${value}`);
 		draft.Env = [...env.values()];
 	},
 	LABEL: (draft, rest) => {
-		draft.Labels = { ...draft.Labels, ...Object.fromEntries(pairs(rest)) };
+		draft.Labels = { ...draft.Labels, ...Object.fromEntries(pairs(rest, draft.Env)) };
 	},
 	EXPOSE: (draft, rest) => {
-		const ports = words(rest).map((port) => {
+		const ports = words(rest, draft.Env).map((port) => {
 			if (!/^\d{1,5}(-\d{1,5})?(\/(tcp|udp|sctp))?$/.test(port))
 				throw new EngineError("invalid", `invalid containerPort: ${port}`);
 			return port.includes("/") ? port : `${port}/tcp`;
@@ -48,17 +48,18 @@ const INSTRUCTIONS: Record<string, (draft: Draft, rest: string) => void> = {
 		draft.ExposedPorts = { ...draft.ExposedPorts, ...Object.fromEntries(ports.map((port) => [port, {}])) };
 	},
 	USER: (draft, rest) => {
-		draft.User = rest;
+		draft.User = unquote(rest, draft.Env);
 	},
 	VOLUME: (draft, rest) => {
-		const paths = jsonList(rest) ?? words(rest);
+		const paths = jsonList(rest) ?? words(rest, draft.Env);
 		draft.Volumes = { ...draft.Volumes, ...Object.fromEntries(paths.map((path) => [path, {}])) };
 	},
 	WORKDIR: (draft, rest) => {
-		draft.WorkingDir = rest.startsWith("/") ? rest : `${(draft.WorkingDir ?? "").replace(/\/$/, "")}/${rest}`;
+		const path = unquote(rest, draft.Env);
+		draft.WorkingDir = path.startsWith("/") ? path : `${(draft.WorkingDir ?? "").replace(/\/$/, "")}/${path}`;
 	},
 	STOPSIGNAL: (draft, rest) => {
-		draft.StopSignal = rest;
+		draft.StopSignal = unquote(rest, draft.Env);
 	},
 	ONBUILD: (draft, rest) => {
 		draft.OnBuild = [...(draft.OnBuild ?? []), rest];
@@ -115,22 +116,40 @@ function jsonList(text: string): string[] | undefined {
 	}
 }
 
-/** Words with quotes and backslashes taken off, as a shell would. */
-function words(text: string): string[] {
-	return [...text.matchAll(/(?:"(?:\\.|[^"\\])*"|'[^']*'|\\.|[^\s"'\\])+/g)].map(([word]) =>
-		word.replace(/"((?:\\.|[^"\\])*)"|'([^']*)'|\\(.)/g, (_all, double?: string, single?: string, escaped?: string) =>
-			double !== undefined ? double.replace(/\\(.)/g, "$1") : (single ?? escaped ?? ""),
-		),
+/** Words with quotes and backslashes taken off and variables filled in, as a Dockerfile's; `env` are the image's variables. */
+function words(text: string, env: readonly string[] = []): string[] {
+	return [...text.matchAll(/(?:"(?:\\.|[^"\\])*"|'[^']*'|\\.|[^\s"'\\])+/g)].map(([word]) => unquote(word, env));
+}
+
+function unquote(text: string, env: readonly string[] = []): string {
+	return text.replace(
+		/"((?:\\.|[^"\\])*)"|'([^']*)'|\\(.)|\$(\w+|\{[^}]*\})/g,
+		(_all, double?: string, single?: string, escaped?: string, variable?: string) => {
+			if (variable !== undefined) return variableValue(variable, env);
+			if (double === undefined) return single ?? escaped ?? "";
+			return double.replace(/\\(.)|\$(\w+|\{[^}]*\})/g, (_part, plain?: string, name?: string) =>
+				name === undefined ? (plain ?? "") : variableValue(name, env),
+			);
+		},
 	);
 }
 
-function pairs(rest: string): [string, string][] {
-	const list = words(rest);
+/** `NAME`, `{NAME}`, `{NAME:-otherwise}` or `{NAME:+instead}`. Source: Dockerfile reference, "Environment replacement". */
+function variableValue(variable: string, env: readonly string[]): string {
+	const [, name = "", sign, word = ""] = /^\{?(\w+)(?::([-+])([^}]*))?\}?$/.exec(variable) ?? [];
+	if (name === "") throw new EngineError("invalid", `unsupported modifier in substitution: $${variable}`);
+	const value = env.find((one) => one.startsWith(`${name}=`))?.slice(name.length + 1) ?? "";
+	if (sign === "-") return value === "" ? word : value;
+	return sign === "+" ? (value === "" ? "" : word) : value;
+}
+
+function pairs(rest: string, env: readonly string[] = []): [string, string][] {
+	const list = words(rest, env);
 	const [first = ""] = list;
 	if (!first.includes("=")) {
 		const old = /^(\S+)\s+([\s\S]+)$/.exec(rest);
 		if (!old) throw new EngineError("invalid", `${JSON.stringify(rest)} is no key=value`);
-		return [[old[1] ?? "", old[2] ?? ""]];
+		return [[old[1] ?? "", unquote(old[2] ?? "", env)]];
 	}
 	return list.map((word) => {
 		const at = word.indexOf("=");
