@@ -167,7 +167,7 @@ test("bad bodies are 400 naming the field", async () => {
 		["{", "invalid JSON"],
 		[{ HostConfig: { Memory: "5" } }, "HostConfig.Memory of type int64"],
 		[{ Env: "A=1" }, "Config.Env"],
-		[{ HostConfig: { BlkioWeight: 500 } }, "HostConfig.BlkioWeight is not supported yet: 500"],
+		[{ HostConfig: { CpuCount: 5 } }, "HostConfig.CpuCount is not supported yet: 5"],
 		['{"Image":"a","image":"b"}', "duplicate field Config.Image"],
 	];
 	for (const [body, text] of cases) {

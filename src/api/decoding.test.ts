@@ -57,8 +57,6 @@ test("create refuses what has an effect and is not there, by name and value", ()
 		[{ HostConfig: { CgroupnsMode: "x" } }, "invalid cgroup namespace mode: x"],
 		[{ HostConfig: { Runtime: "x" } }, "unknown or invalid runtime name: x"],
 		[{ HostConfig: { Isolation: "x" } }, "invalid isolation (x): linux only supports 'default'"],
-		[{ HostConfig: { MemorySwappiness: 200 } }, "valid memory swappiness range is 0-100"],
-		[{ HostConfig: { MemorySwappiness: 50 } }, "HostConfig.MemorySwappiness is not supported yet: 50"],
 		[{ HostConfig: { Mounts: [{ Type: "x" }] } }, 'invalid mount config for type "x": mount type unknown'],
 		[{ HostConfig: { RestartPolicy: { Name: "no", MaximumRetryCount: -1 } } }, "and cannot be negative"],
 		[{}, "config cannot be empty in order to create a container"],

@@ -29,6 +29,7 @@ import { migrations } from "../store/migrations.ts";
 import { NetworkStore, networksSchema } from "../store/networks.ts";
 import { VolumeStore, volumesSchema } from "../store/volumes.ts";
 import { availableCapabilities } from "../sys/linux/capability-set.ts";
+import { cgroupFeatures } from "../sys/linux/cgroup-features.ts";
 import { removeEmptyCgroup } from "../sys/linux/cgroup-parent.ts";
 import { runPs } from "../sys/linux/ps.ts";
 import { readInRoot } from "../sys/linux/read-in-root.ts";
@@ -140,6 +141,7 @@ async function buildEngine(options: DaemonOptions, log: Logger) {
 		runRoot,
 		instance,
 		cgroupVersion: facts.cgroupVersion === "2" ? 2 : 1,
+		kernel: cgroupFeatures(),
 		capabilities: availableCapabilities(),
 		seccomp: seccompOf,
 		readInRoot,

@@ -64,7 +64,15 @@ export interface SpecDevice {
 export interface SpecResources {
 	devices?: { allow: boolean; type?: string; major?: number; minor?: number; access?: string }[];
 	memory?: { limit?: number; reservation?: number; swap?: number; swappiness?: number; disableOOMKiller?: boolean };
-	cpu?: { shares?: number; quota?: number; period?: number; cpus?: string; mems?: string };
+	cpu?: {
+		shares?: number;
+		quota?: number;
+		period?: number;
+		realtimeRuntime?: number;
+		realtimePeriod?: number;
+		cpus?: string;
+		mems?: string;
+	};
 	pids?: { limit: number };
 	blockIO?: unknown;
 	unified?: Record<string, string>;

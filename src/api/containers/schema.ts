@@ -185,13 +185,7 @@ const isolation: Decode<undefined> = (value, path) => {
 	return undefined;
 };
 
-/** Percent; -1 is the host's. */
-const swappiness: Decode<undefined> = (value, path) => {
-	const percent = optional(integer())(value, path);
-	if (percent === undefined || percent === -1) return undefined;
-	if (percent < -1 || percent > 100) throw invalid(`Invalid value: ${percent}, valid memory swappiness range is 0-100`);
-	throw refused(path, value);
-};
+const throttles = list(object({ Path: string(), Rate: integer() }));
 
 const HOST_CONFIG = {
 	Binds: nullStrings,
@@ -237,29 +231,29 @@ const HOST_CONFIG = {
 	IpcMode: namespaceMode("IPC mode", "private", "shareable"),
 	UTSMode: namespaceMode("UTS mode"),
 	CgroupnsMode: namespaceMode("cgroup namespace mode", "private"),
-	BlkioWeight: none,
-	BlkioWeightDevice: none,
-	BlkioDeviceReadBps: none,
-	BlkioDeviceWriteBps: none,
-	BlkioDeviceReadIOps: none,
-	BlkioDeviceWriteIOps: none,
-	CgroupParent: none,
+	BlkioWeight: integer(),
+	BlkioWeightDevice: list(object({ Path: string(), Weight: integer() })),
+	BlkioDeviceReadBps: throttles,
+	BlkioDeviceWriteBps: throttles,
+	BlkioDeviceReadIOps: throttles,
+	BlkioDeviceWriteIOps: throttles,
+	CgroupParent: string(),
 	Cgroup: none,
-	CpuRealtimePeriod: none,
-	CpuRealtimeRuntime: none,
-	DeviceCgroupRules: none,
+	CpuRealtimePeriod: integer(),
+	CpuRealtimeRuntime: integer(),
+	DeviceCgroupRules: nullStrings,
 	DeviceRequests: none,
 	KernelMemory: none,
 	KernelMemoryTCP: none,
-	MemorySwappiness: swappiness,
-	OomKillDisable: none,
+	MemorySwappiness: nullable(integer()),
+	OomKillDisable: boolean(),
 	CpuCount: none,
 	CpuPercent: none,
 	IOMaximumIOps: none,
 	IOMaximumBandwidth: none,
 	VolumeDriver: string(),
 	VolumesFrom: nullStrings,
-	Annotations: none,
+	Annotations: optional(map(string())),
 	Links: none,
 	StorageOpt: none,
 	UsernsMode: unsupported(["host"]),

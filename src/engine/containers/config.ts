@@ -1,3 +1,5 @@
+import type { KernelLimits } from "./kernel-limits.ts";
+
 /**
  * What a client asked for, in docker's own words: these are stored as they came (image defaults merged into Config) and shown by inspect.
  * Only fields that the engine honours stand here; `api/containers/schema.ts` refuses every other one that has a value with an effect.
@@ -37,7 +39,7 @@ export interface Healthcheck {
 	Retries?: number;
 }
 
-export interface HostConfig {
+export interface HostConfig extends KernelLimits {
 	Binds: string[] | null;
 	Mounts?: MountRequest[];
 	Tmpfs?: Record<string, string>;

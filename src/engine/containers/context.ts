@@ -11,6 +11,7 @@ import type { Locks } from "../lock.ts";
 import type { Sandboxes } from "../sandboxes/contract.ts";
 import type { ContainerVolumes, Volumes } from "../volumes/contract.ts";
 import type { FileViews } from "./archive.ts";
+import type { KernelFeatures } from "./kernel-limits.ts";
 import type { ContainerRecord, ContainerState } from "./record.ts";
 import type { Restarts } from "./restart.ts";
 import type { Waits } from "./wait.ts";
@@ -34,6 +35,8 @@ export interface ContainerDeps {
 	readonly instance: string;
 	/** The host's: v1 has no private cgroup namespace by default, v2 has. */
 	readonly cgroupVersion: 1 | 2;
+	/** Limits that the kernel has; undefined: all. */
+	readonly kernel?: KernelFeatures;
 	/** Kernel numbers of the capabilities the engine can give; undefined: all. */
 	readonly capabilities?: readonly number[];
 	/** Annotations that carry the compiled filter. */

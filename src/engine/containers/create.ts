@@ -13,6 +13,7 @@ import { mergeEnv } from "./env.ts";
 import { defaultHostname, diskError, makeDir } from "./files.ts";
 import { mergeHealthcheck } from "./health.ts";
 import { findInit } from "./init.ts";
+import { validateKernelLimits, WHOLE_KERNEL, withinKernel } from "./kernel-limits.ts";
 import { mountPoints } from "./mounts/points.ts";
 import { anonymousNames, holdVolumes, populateVolumes } from "./mounts/volumes.ts";
 import { checkName, generateName } from "./names.ts";
@@ -29,6 +30,9 @@ export async function create(context: Context, request: CreateRequest): Promise<
 	const [path, ...args] = command;
 	if (path === undefined) throw new EngineError("invalid", "no command specified");
 	validate(config, request.hostConfig, availableNames(context.capabilities));
+	const kernel = context.kernel ?? WHOLE_KERNEL;
+	validateKernelLimits(request.hostConfig, kernel);
+	const { host, warnings: discarded } = withinKernel(request.hostConfig, kernel);
 	if (request.hostConfig.Init) findInit(context);
 	const name = request.name ? checkName(context, request.name) : generateName(context);
 	const record: ContainerRecord = {
@@ -40,7 +44,7 @@ export async function create(context: Context, request: CreateRequest): Promise<
 		path,
 		args,
 		config,
-		hostConfig: withDefaults(request.hostConfig, context.cgroupVersion),
+		hostConfig: withDefaults(host, context.cgroupVersion),
 		state: { status: "created" },
 		restartCount: 0,
 		stoppedByUser: false,
@@ -55,7 +59,11 @@ export async function create(context: Context, request: CreateRequest): Promise<
 	}
 	publish(context, record, "create");
 	const images = record.mounts?.some(({ type }) => type === "image");
-	const warnings = [...warningsOf(request.hostConfig), ...(images ? ["Image mount is an experimental feature"] : [])];
+	const warnings = [
+		...discarded,
+		...warningsOf(request.hostConfig),
+		...(images ? ["Image mount is an experimental feature"] : []),
+	];
 	return { id, warnings };
 }
 

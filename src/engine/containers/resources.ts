@@ -3,6 +3,7 @@ import { cpus } from "node:os";
 import type { SpecDevice, SpecResources } from "../../oci/runtime-spec.ts";
 import { EngineError } from "../../shared/errors.ts";
 import type { HostConfig } from "./config.ts";
+import { kernelResources, parseDeviceRule } from "./kernel-limits.ts";
 
 const MIN_MEMORY = 6 << 20;
 const DEFAULT_PERIOD = 100_000;
@@ -97,7 +98,11 @@ export function resourcesOf(host: HostConfig): SpecResources {
 		...(host.CpusetCpus && { cpus: host.CpusetCpus }),
 		...(host.CpusetMems && { mems: host.CpusetMems }),
 	};
+	const more = kernelResources(host);
+	Object.assign(memory, more.memory);
+	Object.assign(cpu, more.cpu);
 	return {
+		...(more.blockIO !== undefined && { blockIO: more.blockIO }),
 		...(Object.keys(memory).length > 0 && { memory }),
 		...(Object.keys(cpu).length > 0 && { cpu }),
 		...(host.PidsLimit && host.PidsLimit > 0 && { pids: { limit: host.PidsLimit } }),
@@ -135,6 +140,7 @@ export function devicesOf(host: HostConfig): { devices: SpecDevice[]; rules: Non
 		const { type, major, minor } = device;
 		rules.push({ allow: true, type, major, minor, access: asked.CgroupPermissions || "rwm" });
 	}
+	rules.push(...(host.DeviceCgroupRules ?? []).map(parseDeviceRule));
 	return { devices, rules };
 }
 

@@ -3,6 +3,7 @@ import type { RuntimeSpec, SpecDevice, SpecMount, SpecProcess, SpecResources } f
 import { capabilitiesOf } from "./capabilities.ts";
 import type { SeccompProfile } from "./context.ts";
 import { processEnv } from "./env.ts";
+import { cgroupPath } from "./kernel-limits.ts";
 import { type AskedMount, outerFirst, specMount } from "./mounts.ts";
 import type { ContainerRecord } from "./record.ts";
 import { DEFAULT_DEVICE_RULES, resourcesOf } from "./resources.ts";
@@ -72,9 +73,12 @@ export function runtimeSpec(record: ContainerRecord, facts: SpecFacts): RuntimeS
 		root: { path: facts.rootPath, readonly: host.ReadonlyRootfs },
 		process: firstProcess(record, facts, capabilities),
 		mounts: allMounts(record, facts),
-		annotations: host.Privileged ? {} : facts.seccomp(security.seccomp, capabilities),
+		annotations: {
+			...host.Annotations,
+			...(!host.Privileged && facts.seccomp(security.seccomp, capabilities)),
+		},
 		linux: {
-			cgroupsPath: `/foredeck-${facts.instance}/${record.id}`,
+			cgroupsPath: cgroupPath(host, facts.instance, record.id),
 			namespaces: namespaces(record, facts),
 			resources: { ...resourcesOf(host), devices: deviceRules(host.Privileged, facts) },
 			devices: host.Privileged ? [...facts.hostDevices, ...facts.devices.devices] : facts.devices.devices,
