@@ -47,7 +47,6 @@ test("create takes every zero value the docker CLI sends", () => {
 test("create refuses what has an effect and is not there, by name and value", () => {
 	const cases: [unknown, string][] = [
 		[{ HostConfig: { LogConfig: { Type: "syslog" } } }, "HostConfig.LogConfig.Type is not supported yet: syslog"],
-		[{ HostConfig: { PidMode: "container:x" } }, "HostConfig.PidMode is not supported yet: container:x"],
 		[{ HostConfig: { Mounts: [{ Type: "cluster" }] } }, 'invalid mount config for type "cluster": mount type unknown'],
 		[{ HostConfig: { RestartPolicy: { Name: "often" } } }, "unknown policy 'often'"],
 		[{ HostConfig: { AutoRemove: true, RestartPolicy: { Name: "always" } } }, "can't create 'AutoRemove'"],

@@ -88,7 +88,7 @@ export interface HostConfig extends KernelLimits {
 	ConsoleSize: [number, number];
 	MaskedPaths: string[] | null;
 	ReadonlyPaths: string[] | null;
-	/** "" private, "host"; IpcMode and CgroupnsMode are stored as "private" */
+	/** "" private, "host", "container:ID" (PidMode), "none" (IpcMode: no /dev/shm); IpcMode and CgroupnsMode are stored as "private" */
 	PidMode: string;
 	IpcMode: string;
 	UTSMode: string;

@@ -18,6 +18,7 @@ import { mountPoints } from "./mounts/points.ts";
 import { anonymousNames, holdVolumes, populateVolumes } from "./mounts/volumes.ts";
 import { checkName, generateName } from "./names.ts";
 import type { ContainerRecord } from "./record.ts";
+import { storedMode } from "./shared-namespaces.ts";
 import { validate } from "./validate.ts";
 
 /** Contract: Containers.create. The record comes before the snapshot: a daemon that dies in between finds it and makes the snapshot. */
@@ -44,7 +45,7 @@ export async function create(context: Context, request: CreateRequest): Promise<
 		path,
 		args,
 		config,
-		hostConfig: withDefaults(host, context.cgroupVersion),
+		hostConfig: withDefaults({ ...host, PidMode: storedMode(context, host.PidMode) }, context.cgroupVersion),
 		state: { status: "created" },
 		restartCount: 0,
 		stoppedByUser: false,

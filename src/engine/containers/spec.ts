@@ -24,6 +24,8 @@ export interface SpecFacts {
 	readonly devices: { readonly devices: SpecDevice[]; readonly rules: NonNullable<SpecResources["devices"]> };
 	/** For --privileged: every device node of the host. */
 	readonly hostDevices: readonly SpecDevice[];
+	/** First process of the container whose pid namespace is joined. */
+	readonly joinedPid?: number;
 	/** Static init on the host, for --init. */
 	readonly initPath?: string;
 	readonly apparmorProfile?: string;
@@ -141,7 +143,9 @@ function namespaces(record: ContainerRecord, facts: SpecFacts): RuntimeSpec["lin
 	const list: RuntimeSpec["linux"]["namespaces"] = [{ type: "mount" }];
 	if (facts.sandboxPath) list.push({ type: "network", path: facts.sandboxPath });
 	if (host.NetworkMode !== "host" && host.UTSMode !== "host") list.push({ type: "uts" });
-	if (host.PidMode !== "host") list.push({ type: "pid" });
+	const { joinedPid } = facts;
+	if (joinedPid !== undefined) list.push({ type: "pid", path: `/proc/${joinedPid}/ns/pid` });
+	else if (host.PidMode !== "host") list.push({ type: "pid" });
 	if (host.IpcMode !== "host") list.push({ type: "ipc" });
 	// docker's default: private with v2, the host's with v1 and for privileged containers.
 	const privateCgroup = host.CgroupnsMode === "private" || (facts.cgroupVersion === 2 && !host.Privileged);
@@ -179,6 +183,8 @@ function systemMounts({ hostConfig: host }: ContainerRecord): SpecMount[] {
 	});
 	const hostIpc = host.IpcMode === "host";
 	const bind = (path: string) => mount(path, "bind", path, "rbind", "rprivate");
+	const size = `size=${host.ShmSize || 64 << 20}`;
+	const ownShm = mount("/dev/shm", "tmpfs", "shm", "nosuid", "noexec", "nodev", "mode=1777", size);
 	return [
 		host.PidMode === "host" ? bind("/proc") : mount("/proc", "proc", "proc", "nosuid", "noexec", "nodev"),
 		mount("/dev", "tmpfs", "tmpfs", "nosuid", "strictatime", "mode=755", "size=65536k"),
@@ -188,9 +194,7 @@ function systemMounts({ hostConfig: host }: ContainerRecord): SpecMount[] {
 		mount("/sys/fs/cgroup", "cgroup", "cgroup", ro, "nosuid", "noexec", "nodev"),
 		// Of whichever IPC namespace it is mounted in: the host's own, too, and it need not be mounted there.
 		mount("/dev/mqueue", "mqueue", "mqueue", "nosuid", "noexec", "nodev"),
-		hostIpc
-			? bind("/dev/shm")
-			: mount("/dev/shm", "tmpfs", "shm", "nosuid", "noexec", "nodev", "mode=1777", `size=${host.ShmSize || 64 << 20}`),
+		...(host.IpcMode === "none" ? [] : [hostIpc ? bind("/dev/shm") : ownShm]),
 	];
 }
 

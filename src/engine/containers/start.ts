@@ -22,6 +22,7 @@ import { portsAsked } from "./ports.ts";
 import type { ContainerRecord, NetworkSettings } from "./record.ts";
 import { removeLocked } from "./remove.ts";
 import { deviceAt, devicesOf } from "./resources.ts";
+import { joinedPid } from "./shared-namespaces.ts";
 import { runtimeSpec, splitSysctls } from "./spec.ts";
 import { startFailure } from "./start-failure.ts";
 import { resolveUser } from "./user.ts";
@@ -95,6 +96,7 @@ async function launch(context: Context, asked: ContainerRecord): Promise<void> {
 		mounts,
 		devices,
 		hostDevices: hostConfig.Privileged ? hostDevices("/dev") : [],
+		joinedPid: joinedPid(context, hostConfig.PidMode, "PID"),
 		initPath: hostConfig.Init ? findInit(context) : undefined,
 		apparmorProfile: context.apparmorProfile,
 		capabilities: availableNames(context.capabilities),
