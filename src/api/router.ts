@@ -10,7 +10,7 @@ import type { Logger } from "../shared/log.ts";
 import type { ContainerList } from "./containers/list.ts";
 import { pruneRoutes } from "./containers/prune.ts";
 import { containerRoutes } from "./containers/routes.ts";
-import { errorResponse, pageNotFound } from "./errors.ts";
+import { errorResponse, invalid, pageNotFound } from "./errors.ts";
 import { execRoutes } from "./exec/routes.ts";
 import { networkRoutes } from "./networks/routes.ts";
 import { swarmRoutes } from "./swarm/routes.ts";
@@ -57,12 +57,25 @@ export function createRouter(services: ApiServices, list: ContainerList): (reque
 	app.use(unsupportedRoutes(new Set(app.routes.map((route) => `${route.method} ${route.path}`))));
 	return async (request) => {
 		try {
+			if (!isEncoded(request.url))
+				return errorResponse(invalid(`invalid URL escape in path: ${request.url.slice(16, 116)}`));
 			return await app.fetch(request);
 		} catch (error) {
 			log.error("request failed", { method: request.method, url: request.url, error });
 			return errorResponse(error);
 		}
 	};
+}
+
+/** Elysia gives handlers no parameters at all where one cannot be decoded. */
+function isEncoded(url: string): boolean {
+	if (!url.includes("%")) return true;
+	try {
+		decodeURIComponent(url.split("?", 1)[0] ?? "");
+		return true;
+	} catch {
+		return false;
+	}
 }
 
 function stackOf(error: unknown): string | undefined {

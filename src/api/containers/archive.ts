@@ -38,6 +38,7 @@ function pathOf(request: Request): string {
 	const path = queryOf(request).get("path");
 	// docker's text, blank and all
 	if (!path) throw invalid("bad parameter: pathcannot be empty");
+	if (path.includes("\0")) throw invalid(`bad parameter: path has a NUL byte: ${JSON.stringify(path)}`);
 	return path;
 }
 
