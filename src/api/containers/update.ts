@@ -14,6 +14,9 @@ const RESOURCES = {
 	CpusetCpus: string(),
 	CpusetMems: string(),
 	PidsLimit: nullable(integer()),
+	BlkioWeight: integer(),
+	CpuRealtimePeriod: integer(),
+	CpuRealtimeRuntime: integer(),
 };
 
 /** One without a name says nothing. */

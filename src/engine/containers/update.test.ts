@@ -76,6 +76,16 @@ test("update() of a stopped container stores; what the kernel refuses is not sto
 	expect(engine.containers.inspect(id).hostConfig.CpuShares).toBe(300);
 });
 
+test("update() sets block weight where the kernel has it, within its range", async () => {
+	const { engine, id } = await made();
+	await using _ = engine;
+	const { warnings } = await engine.containers.update(id, { resources: { ...NOTHING, BlkioWeight: 300 } });
+	expect([warnings, engine.containers.inspect(id).hostConfig.BlkioWeight]).toEqual([[], 300]);
+	await expect(engine.containers.update(id, { resources: { ...NOTHING, BlkioWeight: 5 } })).rejects.toThrow(
+		"Range of blkio weight is from 10 to 1000",
+	);
+});
+
 test("update() refuses impossible limits, and a policy beside --rm", async () => {
 	const { engine, id } = await made({ AutoRemove: true });
 	await using _ = engine;

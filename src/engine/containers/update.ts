@@ -2,6 +2,7 @@ import type { SpecResources } from "../../oci/runtime-spec.ts";
 import { EngineError, messageOf } from "../../shared/errors.ts";
 import type { HostConfig } from "./config.ts";
 import { type Context, change, find, isRunning, publish } from "./context.ts";
+import { validateKernelLimits, WHOLE_KERNEL, withinKernel } from "./kernel-limits.ts";
 import type { ContainerRecord } from "./record.ts";
 import { resourcesOf, validateResources } from "./resources.ts";
 
@@ -18,6 +19,9 @@ export type Resources = Pick<
 	| "CpusetCpus"
 	| "CpusetMems"
 	| "PidsLimit"
+	| "BlkioWeight"
+	| "CpuRealtimePeriod"
+	| "CpuRealtimeRuntime"
 >;
 
 export interface UpdateRequest {
@@ -45,7 +49,9 @@ export async function update(context: Context, ref: string, request: UpdateReque
 	const { id } = find(context, ref);
 	return context.locks.run(id, async () => {
 		const record = find(context, id);
-		const { resources } = request;
+		const kernel = context.kernel ?? WHOLE_KERNEL;
+		validateKernelLimits(request.resources, kernel);
+		const { host: resources, warnings } = withinKernel(request.resources, kernel);
 		// Swap alone refers to the memory limit that there is.
 		const swapAlone = resources.Memory === 0 && resources.MemorySwap > 0;
 		validateResources({ ...record.hostConfig, ...NOTHING, ...resources, ...(swapAlone && { MemorySwap: 0 }) });
@@ -53,9 +59,9 @@ export async function update(context: Context, ref: string, request: UpdateReque
 		if (conflict) throw new EngineError("conflict", `Cannot update container ${id}: ${conflict}`);
 		const limits = liveResources(resources);
 		if (isRunning(record.state) && Object.keys(limits).length > 0) await apply(context, id, limits);
-		change(context, id, { hostConfig: merged(record.hostConfig, request) });
+		change(context, id, { hostConfig: merged(record.hostConfig, { ...request, resources }) });
 		publish(context, record, "update");
-		return { warnings: [] };
+		return { warnings };
 	});
 }
 
@@ -91,7 +97,9 @@ export function conflictOf(
 }
 
 function merged(host: HostConfig, { resources, restartPolicy }: UpdateRequest): HostConfig {
-	const set = Object.entries(resources).filter(([, value]) => value !== 0 && value !== "" && value !== null);
+	const set = Object.entries(resources).filter(
+		([, value]) => value !== undefined && value !== 0 && value !== "" && value !== null,
+	);
 	const pids = resources.PidsLimit === null ? {} : { PidsLimit: resources.PidsLimit };
 	return { ...host, ...Object.fromEntries(set), ...pids, ...(restartPolicy && { RestartPolicy: restartPolicy }) };
 }
