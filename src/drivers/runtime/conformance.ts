@@ -175,6 +175,23 @@ export function runtimeConformance(name: string, subject: () => ConformanceSubje
 			expect(exits.get(c)?.exitCode).toBe(137);
 		});
 
+		test("usage is what the cgroup says, and an update changes its limits", async () => {
+			const c = id();
+			await start(c, ["sleep", "100"], {}, 64 * 1024 * 1024);
+			const before = await driver.usage(c);
+			expect([before.memory.limit, before.pids.current]).toEqual([64 * 1024 * 1024, 1]);
+			expect(before.cpu.total).toBeGreaterThan(0);
+			expect(before.system.cpu).toBeGreaterThan(before.cpu.total);
+			const memory = { limit: 128 * 1024 * 1024, swap: 256 * 1024 * 1024 };
+			await driver.update(c, { memory, pids: { limit: 33 } });
+			const after = await driver.usage(c);
+			expect([after.memory.limit, after.pids.limit]).toEqual([128 * 1024 * 1024, 33]);
+			await driver.update(c, { pids: { limit: -1 } });
+			expect((await driver.usage(c)).pids.limit).toBeUndefined();
+			await driver.release(c);
+			await expect(driver.usage(c)).rejects.toThrow("is not running");
+		});
+
 		test("out of memory is told", async () => {
 			const c = id();
 			await start(c, ["sh", "-c", "x=$(yes); true"], {}, 16 * 1024 * 1024);
