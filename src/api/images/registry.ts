@@ -1,6 +1,6 @@
 import type { Images } from "../../engine/images/contract.ts";
-import { parseJson } from "../body.ts";
 import { invalid } from "../errors.ts";
+import { boolFilter, filtersOf } from "../filters.ts";
 import { boolOf, queryOf } from "../query.ts";
 import { streamResponse } from "../stream.ts";
 import { platformOf, streamLines } from "./stream-lines.ts";
@@ -89,7 +89,7 @@ export async function searchReply(images: Images, request: Request): Promise<Res
 	const query = queryOf(request);
 	const found = await images.search(query.get("term") ?? "", {
 		limit: limitOf(query.get("limit")),
-		filters: searchFilters(query.get("filters")),
+		filters: searchFilters(query),
 		credentials: credentialsOf(request),
 		signal: request.signal,
 	});
@@ -110,17 +110,17 @@ function limitOf(text: string | null): number {
 	throw invalid(`limit ${text} is outside the range of [1, 100]`);
 }
 
-function searchFilters(text: string | null): { stars?: number; official?: boolean; automated?: boolean } {
-	if (!text) return {};
-	const result: { stars?: number; official?: boolean; automated?: boolean } = {};
-	for (const [name, value] of Object.entries(parseJson(text) as Record<string, unknown>)) {
-		const [first = ""] = Array.isArray(value) ? value : Object.keys(value as object);
-		if (name === "stars" && /^\d+$/.test(first)) result.stars = Number(first);
-		else if (name === "is-official" && /^(true|false|1|0)$/.test(first)) result.official = /true|1/.test(first);
-		else if (name === "is-automated" && /^(true|false|1|0)$/.test(first)) result.automated = /true|1/.test(first);
-		else throw invalid(`invalid filter '${name}=${first}'`);
-	}
-	return result;
+function searchFilters(query: URLSearchParams): { stars?: number; official?: boolean; automated?: boolean } {
+	const filters = filtersOf(query, ["stars", "is-official", "is-automated"]);
+	const [stars] = filters.get("stars");
+	if (stars !== undefined && !/^\d{1,9}$/.test(stars)) throw invalid(`invalid filter 'stars=${stars}'`);
+	const official = boolFilter(filters, "is-official");
+	const automated = boolFilter(filters, "is-automated");
+	return {
+		...(stars !== undefined && { stars: Number(stars) }),
+		...(official !== undefined && { official }),
+		...(automated !== undefined && { automated }),
+	};
 }
 
 /** `GET /distribution/{name}/json`. */

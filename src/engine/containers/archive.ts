@@ -270,7 +270,11 @@ function worded(error: unknown, path: string, ref: string): EngineError {
 	const code = (error as { code?: unknown } | undefined)?.code;
 	const text = messageOf(error);
 	if (code === "ENOENT") return new EngineError("not-found", `Could not find the file ${path} in container ${ref}`);
+	// What the client sent is no tar, or no path: nothing of the engine's has failed.
+	if (text === "unexpected EOF")
+		return new EngineError("invalid", `cannot read the archive: ${text}`, { cause: error });
 	const phrase = typeof code === "string" ? PHRASES[code] : undefined;
 	const call = text.replace(/: [A-Z]+$/, "").replace(/^openat2 /, "lstat ");
-	return new EngineError("internal", phrase ? `${call}: ${phrase}` : text, { cause: error });
+	const kind = code === "ENAMETOOLONG" ? "invalid" : "internal";
+	return new EngineError(kind, phrase ? `${call}: ${phrase}` : text, { cause: error });
 }
