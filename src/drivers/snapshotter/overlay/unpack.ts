@@ -39,9 +39,11 @@ export interface Unpacked {
 	readonly tarSize: number;
 }
 
-/** Big pieces: the streams' cost is per piece, and one is 2 ms of gunzip. */
-const PIECE = 1024 * 1024;
+/** Big pieces: the streams cost is per piece, and one is 1 ms of gunzip. */
+const PIECE = 512 * 1024;
 const MAGIC = 6;
+/** The collector does not see the buffers that streams leave behind soon enough: it is called after so many bytes. */
+const COLLECT_BYTES = 16 * 1024 * 1024;
 
 /**
  * Unpacks one layer into an empty directory in one pass: check of the compressed bytes, decompression (on another thread), hash, tar, files, recipe.
@@ -55,6 +57,7 @@ export async function unpackLayer(request: UnpackRequest, body?: AsyncIterable<U
 	using layer = new LayerSink(request);
 	const tar = new TarReader(layer);
 	let tarSize = 0;
+	let collected = 0;
 	const sink = async (pieces: AsyncIterable<Buffer>) => {
 		for await (const piece of pieces) {
 			tarSize += piece.length;
@@ -64,6 +67,10 @@ export async function unpackLayer(request: UnpackRequest, body?: AsyncIterable<U
 				);
 			hash.update(piece);
 			tar.push(piece);
+			if (tarSize - collected > COLLECT_BYTES) {
+				collected = tarSize;
+				Bun.gc(true);
+			}
 		}
 	};
 	if (decoder) await pipeline(Readable.from(rest), decoder, sink);

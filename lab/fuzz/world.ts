@@ -1,0 +1,51 @@
+export const RUNNING = "fuzz-up";
+export const STOPPED = "fuzz-down";
+
+/** What requests are aimed at. */
+export interface World {
+	/** Puts back what a request has changed: one container that runs, one that does not, an exec to start. Returns the exec's id. */
+	restore(): Promise<string>;
+	/** Calls the API; throws unless it answers below 400 or with one of `also`. */
+	call(method: string, path: string, body?: object, also?: readonly number[]): Promise<unknown>;
+}
+
+/** @param socket path of the engine's unix socket */
+export function createWorld(socket: string): World {
+	const call: World["call"] = async (method, path, body, also = []) => {
+		const headers = body ? { "content-type": "application/json" } : {};
+		const init = {
+			method,
+			unix: socket,
+			headers,
+			body: body && JSON.stringify(body),
+			signal: AbortSignal.timeout(10_000),
+		};
+		const reply = await fetch(`http://d/v1.51${path}`, init as RequestInit);
+		const text = await reply.text();
+		if (reply.status >= 400 && !also.includes(reply.status))
+			throw new Error(`${method} ${path}: ${reply.status} ${text}`);
+		return text.startsWith("{") || text.startsWith("[") ? JSON.parse(text) : text;
+	};
+	const create = async (name: string, command: readonly string[]) =>
+		await call("POST", `/containers/create?name=${name}`, { Image: "busybox", Cmd: command });
+
+	const state = async () => {
+		const rows = (await call("GET", "/containers/json?all=1")) as { Names: string[]; State: string }[];
+		return rows.map(({ Names, State }) => `${Names[0]} ${State}`).sort();
+	};
+	return {
+		call,
+		async restore() {
+			const wanted = [`/${STOPPED} created`, `/${RUNNING} running`];
+			if (!Bun.deepEquals(await state(), wanted)) {
+				const rows = (await call("GET", "/containers/json?all=1")) as { Id: string }[];
+				for (const { Id } of rows) await call("DELETE", `/containers/${Id}?force=1&v=1`, undefined, [404, 409]);
+				await create(STOPPED, ["true"]);
+				await create(RUNNING, ["sh", "-c", "trap 'exit 0' TERM INT; sleep 1000 & wait"]);
+				await call("POST", `/containers/${RUNNING}/start`);
+			}
+			const made = (await call("POST", `/containers/${RUNNING}/exec`, { Cmd: ["true"] })) as { Id: string };
+			return made.Id;
+		},
+	};
+}
