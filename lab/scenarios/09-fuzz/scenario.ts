@@ -13,7 +13,7 @@ import { type Lab, type Scenario, step } from "../../lib/scenario.ts";
 
 const SEED = Number(process.env.FOREDECK_FUZZ_SEED ?? 51);
 /** How often each parameter and each field is tried. */
-const EACH = Number(process.env.FOREDECK_FUZZ_EACH ?? 24);
+const EACH = Number(process.env.FOREDECK_FUZZ_EACH ?? 16);
 /** Descriptors that caches and keep-alive connections may hold after it, beyond those before it. */
 const MORE_DESCRIPTORS = 24;
 
