@@ -15,8 +15,8 @@ import {
 	fakeEvents,
 	fakeExecs,
 	fakeImages,
+	fakeNetworks,
 	fakeRecord,
-	fakeSandboxes,
 } from "./testing/fakes.ts";
 
 let dir: string;
@@ -53,7 +53,7 @@ beforeEach(async () => {
 		containers,
 		execs: fakeExecs(),
 		images: fakeImages(),
-		sandboxes: fakeSandboxes(),
+		networks: fakeNetworks(),
 		volumes: createTestVolumes().volumes,
 		events: fakeEvents([EVENT]),
 		facts: FAKE_FACTS,
@@ -343,7 +343,7 @@ test("the socket is 0660, a live one is not taken, a file is not replaced, TCP b
 		containers,
 		execs: fakeExecs(),
 		images: fakeImages(),
-		sandboxes: fakeSandboxes(),
+		networks: fakeNetworks(),
 		volumes: createTestVolumes().volumes,
 		events: fakeEvents([]),
 		facts: FAKE_FACTS,

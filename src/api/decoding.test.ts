@@ -50,7 +50,7 @@ test("create refuses what has an effect and is not there, by name and value", ()
 		[{ HostConfig: { Mounts: [{ Type: "cluster" }] } }, 'invalid mount config for type "cluster": mount type unknown'],
 		[{ HostConfig: { RestartPolicy: { Name: "often" } } }, "unknown policy 'often'"],
 		[{ HostConfig: { AutoRemove: true, RestartPolicy: { Name: "always" } } }, "can't create 'AutoRemove'"],
-		[{ NetworkingConfig: { EndpointsConfig: { bridge: { Aliases: ["a"] } } } }, "bridge.Aliases is not supported yet"],
+		[{ NetworkingConfig: { EndpointsConfig: { n: { Aliases: [1] } } } }, "EndpointsConfig.n.Aliases[0] of type string"],
 		[{ HostConfig: { LogConfig: { Type: "x" } } }, 'error looking up logging plugin x: plugin "x" not found'],
 		[{ HostConfig: { PidMode: "x" } }, "invalid PID mode: x"],
 		[{ HostConfig: { CgroupnsMode: "x" } }, "invalid cgroup namespace mode: x"],

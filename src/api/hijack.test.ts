@@ -16,8 +16,8 @@ import {
 	fakeEvents,
 	fakeExecs,
 	fakeImages,
+	fakeNetworks,
 	fakeRecord,
-	fakeSandboxes,
 } from "./testing/fakes.ts";
 
 const RUNNING = { status: "running", pid: 7, startedAt: new Date().toISOString() } as const;
@@ -36,7 +36,7 @@ beforeEach(async () => {
 		containers,
 		execs: fakeExecs(),
 		images: fakeImages(),
-		sandboxes: fakeSandboxes(),
+		networks: fakeNetworks(),
 		volumes: createTestVolumes().volumes,
 		events: fakeEvents([]),
 		facts: FAKE_FACTS,

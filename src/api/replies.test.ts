@@ -12,8 +12,8 @@ import {
 	fakeEvents,
 	fakeExecs,
 	fakeImages,
+	fakeNetworks,
 	fakeRecord,
-	fakeSandboxes,
 } from "./testing/fakes.ts";
 
 let dir: string;
@@ -42,7 +42,7 @@ beforeAll(async () => {
 		containers,
 		execs: fakeExecs(),
 		images: fakeImages(),
-		sandboxes: fakeSandboxes(),
+		networks: fakeNetworks(),
 		volumes: createTestVolumes().volumes,
 		events: fakeEvents([]),
 		facts: FAKE_FACTS,

@@ -2,7 +2,7 @@ import { type AnyElysia, Elysia } from "elysia";
 import type { Containers, Execs } from "../engine/containers/contract.ts";
 import type { Events } from "../engine/events.ts";
 import type { Images } from "../engine/images/contract.ts";
-import type { Sandboxes } from "../engine/sandboxes/contract.ts";
+import type { Networks } from "../engine/networks/contract.ts";
 import type { SystemFacts } from "../engine/system.ts";
 import type { Volumes } from "../engine/volumes/contract.ts";
 import { EngineError } from "../shared/errors.ts";
@@ -23,7 +23,7 @@ export interface ApiServices {
 	readonly containers: Containers;
 	readonly execs: Execs;
 	readonly images: Images;
-	readonly sandboxes: Sandboxes;
+	readonly networks: Networks;
 	readonly volumes: Volumes;
 	readonly events: Events;
 	readonly facts: SystemFacts;
@@ -37,7 +37,7 @@ export type Route = AnyElysia;
 
 /** All routes but those that take a socket over; a function from request to reply that never throws. */
 export function createRouter(services: ApiServices, list: ContainerList): (request: Request) => Promise<Response> {
-	const { containers, execs, sandboxes, facts, log } = services;
+	const { containers, execs, facts, log } = services;
 	const app = new Elysia({ strictPath: true }).onError(({ code, error, request }) => {
 		if (code === "NOT_FOUND") return pageNotFound();
 		if (!(error instanceof EngineError)) {
@@ -50,7 +50,7 @@ export function createRouter(services: ApiServices, list: ContainerList): (reque
 		.use(containerRoutes(containers, list, { dataRoot: facts.dataRoot, driver: facts.storageDriver }))
 		.use(pruneRoutes(containers, services.events))
 		.use(execRoutes(execs))
-		.use(networkRoutes(sandboxes))
+		.use(networkRoutes(services.networks, containers))
 		.use(volumeRoutes(services.volumes))
 		.use(systemRoutes({ ...services, list }))
 		.use(swarmRoutes());

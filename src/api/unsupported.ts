@@ -8,9 +8,7 @@ const OPERATIONS: readonly (readonly ["GET" | "POST" | "PUT" | "DELETE" | "HEAD"
 	["POST", "/build/cancel"],
 	["POST", "/session"],
 	["POST", "/grpc"],
-	["POST", "/networks/create"],
-	["POST", "/networks/:id/connect"],
-	["POST", "/networks/:id/disconnect"],
+
 	["POST", "/swarm/init"],
 	["POST", "/swarm/join"],
 	["POST", "/plugins/pull"],

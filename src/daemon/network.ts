@@ -1,4 +1,5 @@
 import { createForwarder } from "../dns/forward.ts";
+import type { Handler } from "../dns/handlers.ts";
 import { createSandboxResolver } from "../dns/sandbox-resolver.ts";
 import { createDnsServer } from "../dns/server.ts";
 import { NftFirewall } from "../drivers/firewall/nft.ts";
@@ -6,8 +7,12 @@ import { createIpamDriver } from "../drivers/ipam/pool.ts";
 import { BridgeDriver } from "../drivers/network/bridge.ts";
 import { createNamespaceDriver } from "../drivers/network/namespace.ts";
 import type { ContainerRecord } from "../engine/containers/record.ts";
+import type { Events } from "../engine/events.ts";
 import { createNameDirectory } from "../engine/names/directory.ts";
 import { createHostResolvers } from "../engine/names/host-resolvers.ts";
+import type { Networks } from "../engine/networks/contract.ts";
+import { LiveNetworks } from "../engine/networks/live.ts";
+import { createNetworks } from "../engine/networks/service.ts";
 import type { Sandboxes } from "../engine/sandboxes/contract.ts";
 import { createSandboxes } from "../engine/sandboxes/service.ts";
 import type { Logger } from "../shared/log.ts";
@@ -22,6 +27,7 @@ const BEHIND_STUB = "/run/systemd/resolve/resolv.conf";
 
 export interface Network {
 	readonly sandboxes: Sandboxes;
+	readonly networks: Networks;
 	/** Begins to answer the host on `--dns`; "conflict" when the address is taken. */
 	serveHost(): void;
 	stopServing(): void;
@@ -32,6 +38,7 @@ export function buildNetwork(
 	options: DaemonOptions,
 	store: NetworkStore,
 	containers: ContainerStore<ContainerRecord>,
+	events: Events,
 	log: Logger,
 ): Network {
 	const { domain, dns, instance, runRoot } = options;
@@ -39,27 +46,40 @@ export function buildNetwork(
 		containers: () => containers.list(),
 		revision: () => containers.revision,
 		domain,
+		networksOf: (id) => sandboxes.networksOf(id),
 	});
 	const forwardTo = (behindStub?: string) => {
 		const resolvers = createHostResolvers({ path: RESOLV_CONF, own: dns, behindStub });
 		return createForwarder({ upstreams: () => resolvers().nameservers });
 	};
-	const resolver = createSandboxResolver({ withNetns, directory, forward: forwardTo(), domain, log });
-	const sandboxes = createSandboxes({
+	const resolver = createSandboxResolver({
+		withNetns,
+		directory,
+		forward: forwardTo(),
+		forwardFor: ownForwarders((id) => containers.get(id)),
+		domain,
+		log,
+	});
+	const driver = new BridgeDriver(log);
+	const ipam = createIpamDriver();
+	const live = new LiveNetworks({ instance, store, network: driver, ipam, log });
+	const sandboxes: Sandboxes = createSandboxes({
 		instance,
 		runRoot,
 		store,
+		live,
 		resolver,
 		namespaces: createNamespaceDriver(),
-		network: new BridgeDriver(log),
+		network: driver,
 		firewall: new NftFirewall(log),
-		ipam: createIpamDriver(),
+		ipam,
 		nameOf: (id) => containers.get(id)?.name,
 		log,
 	});
 	let server: { close(): void } | undefined;
 	return {
 		sandboxes,
+		networks: createNetworks({ store, live, ipam, sandboxes, events }),
 		serveHost() {
 			server = createDnsServer({ ...dns, domain, directory, forward: forwardTo(BEHIND_STUB), log });
 		},
@@ -67,5 +87,20 @@ export function buildNetwork(
 			server?.close();
 			server = undefined;
 		},
+	};
+}
+
+/** Forwarders to the servers that containers name for themselves (`--dns`), one for each set of servers. */
+function ownForwarders(recordOf: (id: string) => ContainerRecord | undefined): (id: string) => Handler | undefined {
+	const known = new Map<string, Handler>();
+	return (id) => {
+		const servers = recordOf(id)?.hostConfig.Dns ?? [];
+		if (servers.length === 0) return undefined;
+		const key = servers.join(" ");
+		const upstreams = servers.map((address) => ({ address, port: 53 }));
+		const forwarder = known.get(key) ?? createForwarder({ upstreams: () => upstreams });
+		if (!known.has(key) && known.size >= 64) known.clear();
+		known.set(key, forwarder);
+		return forwarder;
 	};
 }

@@ -26,7 +26,7 @@ import { DistributionStore, distributionSchema } from "../store/distribution.ts"
 import { openEventJournal } from "../store/events.ts";
 import { ImageStore, imagesSchema } from "../store/images.ts";
 import { migrations } from "../store/migrations.ts";
-import { NetworkStore, networksSchema } from "../store/networks.ts";
+import { NetworkStore, networksSchema, userNetworksSchema } from "../store/networks.ts";
 import { VolumeStore, volumesSchema } from "../store/volumes.ts";
 import { availableCapabilities } from "../sys/linux/capability-set.ts";
 import { cgroupFeatures } from "../sys/linux/cgroup-features.ts";
@@ -75,6 +75,7 @@ async function buildEngine(options: DaemonOptions, log: Logger) {
 		imagesSchema,
 		distributionSchema,
 		volumesSchema,
+		userNetworksSchema,
 	);
 	const store = createContainerStore<ContainerRecord>(database);
 	const runtimeFound = findRuntime();
@@ -109,7 +110,7 @@ async function buildEngine(options: DaemonOptions, log: Logger) {
 		events,
 		log,
 	});
-	const network = buildNetwork(options, new NetworkStore(database), store, log);
+	const network = buildNetwork(options, new NetworkStore(database), store, events, log);
 	const runtime = createRuntimeDriver({
 		runRoot,
 		instance,
@@ -153,7 +154,7 @@ async function buildEngine(options: DaemonOptions, log: Logger) {
 			containers: engine.containers,
 			execs: engine.execs,
 			images,
-			sandboxes: network.sandboxes,
+			networks: network.networks,
 			volumes,
 			events,
 			facts,

@@ -51,6 +51,11 @@ export function reverseHandler(directory: NameDirectory, containerId?: () => str
 	};
 }
 
+/** Ends here with SERVFAIL, as docker has it, what a sandbox on internal networks alone asks of the outside. */
+export function insideOnlyHandler(directory: NameDirectory, containerId: () => string | undefined): Handler {
+	return { answer: () => (directory.mayAskOutside(containerId()) ? undefined : failure(RCODE.SERVFAIL)) };
+}
+
 /** Refuses what none before it answered, unless the client may have it forwarded: no open resolver. */
 export function guardHandler(isLocal: (address: string) => boolean): Handler {
 	return { answer: (query) => (isLocal(query.client) ? undefined : failure(RCODE.REFUSED)) };
@@ -69,11 +74,21 @@ function apexAnswer(query: Query, zone: string): Answer {
 
 /** A known name without the family asked for is NODATA, never NXDOMAIN. */
 function addressAnswer(query: Query, addresses: readonly string[], zone: string | undefined): Answer {
-	const records = addresses
+	const records = turned(addresses)
 		.map((data) => ({ type: data.includes(":") ? ("AAAA" as const) : ("A" as const), data }))
 		.filter((record) => query.type === TYPE.ANY || TYPE[record.type] === query.type);
 	const soa = records.length === 0 ? zone : undefined;
 	return { rcode: RCODE.NOERROR, authoritative: true, records, ...(soa === undefined ? {} : { soa }) };
+}
+
+let turn = 0;
+
+/** Each answer begins with another of several addresses: clients take the first. */
+function turned(addresses: readonly string[]): readonly string[] {
+	if (addresses.length < 2) return addresses;
+	turn = (turn + 1) % 0x10000;
+	const first = turn % addresses.length;
+	return [...addresses.slice(first), ...addresses.slice(0, first)];
 }
 
 const failure = (rcode: number): Answer => ({ rcode, authoritative: false, records: [] });

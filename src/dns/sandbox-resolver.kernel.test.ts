@@ -76,6 +76,7 @@ test("sockets of a sandbox's resolver stay in its namespace, and answer by its c
 			fromSandbox: (id, name) => (name === "web" ? [id === "one" ? "10.0.0.1" : "10.0.0.2"] : undefined),
 			fromHost: () => undefined,
 			nameOf: () => undefined,
+			mayAskOutside: () => true,
 		},
 		forward: createForwarder({ upstreams: () => [{ address: "127.0.0.78", port: upstream.port }] }),
 		domain: "fd.local",

@@ -1,7 +1,14 @@
 import type { NameDirectory } from "../engine/names/contract.ts";
 import type { SandboxResolver } from "../engine/sandboxes/contract.ts";
 import type { Logger } from "../shared/log.ts";
-import { type Handler, protocolHandler, reverseHandler, sandboxNameHandler, zoneHandler } from "./handlers.ts";
+import {
+	type Handler,
+	insideOnlyHandler,
+	protocolHandler,
+	reverseHandler,
+	sandboxNameHandler,
+	zoneHandler,
+} from "./handlers.ts";
 import { createResponder } from "./responder.ts";
 import { openDnsSockets } from "./sockets.ts";
 
@@ -10,6 +17,8 @@ export interface SandboxResolverOptions {
 	readonly withNetns: <T>(path: string, fn: () => T) => T;
 	readonly directory: NameDirectory;
 	readonly forward: Handler;
+	/** Another way out for a container that names servers of its own. */
+	readonly forwardFor?: (containerId: string) => Handler | undefined;
 	/** fd.local */
 	readonly domain: string;
 	readonly log: Logger;
@@ -20,7 +29,7 @@ export const SANDBOX_DNS_ADDRESS = "127.0.0.11";
 
 /** Sockets live in the sandbox's namespace, everything asked of others leaves from the namespace of the daemon. Close them, or they keep the namespace alive. */
 export function createSandboxResolver(options: SandboxResolverOptions): SandboxResolver {
-	const { withNetns, directory, forward, domain, log } = options;
+	const { withNetns, directory, domain, log } = options;
 	return {
 		listen(netnsPath, containerId) {
 			const lookup = (label: string) => directory.fromSandbox(containerId(), label) ?? directory.fromHost(label);
@@ -29,10 +38,23 @@ export function createSandboxResolver(options: SandboxResolverOptions): SandboxR
 				zoneHandler(domain, lookup),
 				sandboxNameHandler(directory, containerId),
 				reverseHandler(directory, containerId),
-				forward,
+				insideOnlyHandler(directory, containerId),
+				forwardHandler(options, containerId),
 			];
 			const respond = createResponder(handlers, log);
 			return withNetns(netnsPath, () => openDnsSockets(SANDBOX_DNS_ADDRESS, 0, respond));
+		},
+	};
+}
+
+function forwardHandler(
+	{ forward, forwardFor }: SandboxResolverOptions,
+	containerId: () => string | undefined,
+): Handler {
+	return {
+		answer(query) {
+			const id = containerId();
+			return ((id && forwardFor?.(id)) || forward).answer(query);
 		},
 	};
 }

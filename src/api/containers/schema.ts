@@ -1,4 +1,5 @@
 import type { ContainerConfig, HostConfig, MountRequest } from "../../engine/containers/config.ts";
+import type { EndpointConfig } from "../../engine/containers/record.ts";
 import {
 	boolean,
 	type Decode,
@@ -16,8 +17,11 @@ import {
 	unsupported,
 } from "../body.ts";
 import { invalid } from "../errors.ts";
+import { decodeEndpoint, type Endpoint } from "../networks/schema.ts";
 
 const none = unsupported();
+/** A field that another decoder reads. */
+const unused: Decode<undefined> = () => undefined;
 const emptyObject = object({});
 const nullStrings = nullable(list(string()));
 const set = map(emptyObject);
@@ -61,7 +65,8 @@ const CONFIG = {
 	Healthcheck: healthcheck,
 	ArgsEscaped: unsupported(),
 	NetworkDisabled: none,
-	MacAddress: none,
+	// Read by decodeCreate.
+	MacAddress: unused,
 	OnBuild: none,
 	Shell: none,
 };
@@ -262,36 +267,46 @@ const HOST_CONFIG = {
 	Isolation: isolation,
 };
 
-const ENDPOINT = object({
-	IPAMConfig: none,
-	Links: none,
-	Aliases: none,
-	MacAddress: none,
-	DriverOpts: none,
-	GwPriority: none,
-});
-
 const decodeConfig: Decode<ContainerConfig> = object(CONFIG);
+const decodeMac = object({ MacAddress: string() });
 
 const CREATE = object({
 	HostConfig: (value): HostConfig => object(HOST_CONFIG)(value, "HostConfig"),
-	NetworkingConfig: (value) => object({ EndpointsConfig: map(ENDPOINT) })(value, "NetworkingConfig"),
+	NetworkingConfig: (value) => object({ EndpointsConfig: map(decodeEndpoint) })(value, "NetworkingConfig"),
 });
 
 /** The body of `POST /containers/create`: what the engine honours, the rest refused when it asks for something. */
-export const decodeCreate: Decode<{ config: ContainerConfig; hostConfig: HostConfig }> = (value, path) => {
+export const decodeCreate: Decode<{
+	config: ContainerConfig;
+	hostConfig: HostConfig;
+	networks: readonly EndpointConfig[];
+}> = (value, path) => {
 	if (!isEffective(value)) throw invalid("config cannot be empty in order to create a container");
 	const config = decodeConfig(value, path);
 	const { HostConfig: hostConfig, NetworkingConfig: networking } = CREATE(value, path);
-	for (const name of Object.keys(networking.EndpointsConfig)) {
-		const same = (name === "default" ? "bridge" : name) === hostConfig.NetworkMode;
-		if (!same)
-			throw invalid(
-				`NetworkingConfig.EndpointsConfig.${name} is not supported yet: NetworkMode is ${hostConfig.NetworkMode}`,
-			);
-	}
 	if (hostConfig.AutoRemove && hostConfig.RestartPolicy.Name !== "no") {
 		throw invalid("can't create 'AutoRemove' container with restart policy");
 	}
-	return { config, hostConfig };
+	const { MacAddress } = decodeMac(value, path);
+	return { config, hostConfig, networks: networksOf(networking.EndpointsConfig, hostConfig.NetworkMode, MacAddress) };
 };
+
+/** The old field for a MAC address is that of NetworkMode's network. */
+function networksOf(
+	asked: Record<string, Endpoint>,
+	networkMode: string,
+	macAddress: string,
+): readonly EndpointConfig[] {
+	const named = Object.entries(asked).map(([name, one]) => ({
+		...one,
+		networkName: name === "default" ? "bridge" : name,
+	}));
+	if (macAddress === "") return named;
+	const main = named.find(({ networkName }) => networkName === networkMode) ?? { networkName: networkMode };
+	if (main.macAddress !== undefined && main.macAddress.toLowerCase() !== macAddress.toLowerCase()) {
+		throw invalid(
+			"conflicting MAC addresses specified: the container-wide MAC address must match the endpoint-specific MAC address for the main network, or be left empty",
+		);
+	}
+	return [...named.filter((one) => one !== main), { ...main, macAddress }];
+}

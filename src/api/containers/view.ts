@@ -1,7 +1,9 @@
 import type { HostConfig } from "../../engine/containers/config.ts";
+import { dnsNames } from "../../engine/containers/endpoints.ts";
 import type {
 	ContainerRecord,
 	ContainerState,
+	EndpointConfig,
 	EndpointSettings,
 	Health,
 	PublishedPort,
@@ -207,24 +209,33 @@ function portMap(record: ContainerRecord): Record<string, { HostIp: string; Host
 }
 
 function bindingView(port: PublishedPort) {
-	return { HostIp: port.hostIp, HostPort: String(port.hostPort) };
+	return { HostIp: port.hostIp, HostPort: port.hostPort === 0 ? "" : String(port.hostPort) };
 }
 
+/** By name, as Go writes maps. */
 function networksView(record: ContainerRecord) {
 	const endpoints = record.network?.endpoints ?? [];
-	if (endpoints.length > 0) return Object.fromEntries(endpoints.map((one) => [one.networkName, endpointView(one)]));
-	const name = record.hostConfig.NetworkMode;
-	return { [name]: endpointView({ networkName: name, networkId: "", endpointId: "" }) };
+	const mode = record.hostConfig.NetworkMode;
+	if (mode.startsWith("container:")) return {};
+	const asked: readonly EndpointConfig[] = record.networks ?? [{ networkName: mode }];
+	const entries = asked.map((config) => {
+		const known = endpoints.find(({ networkName }) => networkName === config.networkName);
+		const view = endpointView(known ?? { ...config, networkId: "", endpointId: "" }, config, record);
+		return [config.networkName, view] as const;
+	});
+	return Object.fromEntries(entries.toSorted(([a], [b]) => (a < b ? -1 : 1)));
 }
 
-function endpointView(endpoint: EndpointSettings) {
+function endpointView(endpoint: EndpointSettings, config: EndpointConfig, record: ContainerRecord) {
+	const isUserDefined = !["bridge", "host", "none"].includes(endpoint.networkName);
+	const { ipamConfig, links, aliases, driverOpts } = config;
 	return {
-		IPAMConfig: null,
-		Links: null,
-		Aliases: null,
-		MacAddress: endpoint.macAddress ?? "",
-		DriverOpts: null,
-		GwPriority: 0,
+		IPAMConfig: ipamConfig ?? null,
+		Links: links ?? null,
+		Aliases: aliases ?? null,
+		MacAddress: endpoint.macAddress ?? config.macAddress ?? "",
+		DriverOpts: driverOpts ?? null,
+		GwPriority: config.gwPriority ?? 0,
 		NetworkID: endpoint.networkId,
 		EndpointID: endpoint.endpointId,
 		Gateway: endpoint.gateway ?? "",
@@ -233,6 +244,6 @@ function endpointView(endpoint: EndpointSettings) {
 		IPv6Gateway: "",
 		GlobalIPv6Address: "",
 		GlobalIPv6PrefixLen: 0,
-		DNSNames: null,
+		DNSNames: isUserDefined && endpoint.networkId !== "" ? dnsNames(record, aliases) : null,
 	};
 }

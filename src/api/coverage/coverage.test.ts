@@ -13,22 +13,15 @@ import {
 	fakeEvents,
 	fakeExecs,
 	fakeImages,
+	fakeNetworks,
 	fakeRecord,
-	fakeSandboxes,
 } from "../testing/fakes.ts";
 import { CORE_OPERATIONS } from "./core-operations.ts";
 import type { Operation } from "./shape.ts";
 import { SWARM_OPERATIONS } from "./swarm-operations.ts";
 
 /** Answered 501 for now. A line goes when its operation is served; none is added. */
-const UNSUPPORTED = [
-	"POST /build",
-	"POST /build/prune",
-	"POST /networks/create",
-	"POST /networks/{id}/connect",
-	"POST /networks/{id}/disconnect",
-	"POST /session",
-];
+const UNSUPPORTED = ["POST /build", "POST /build/prune", "POST /session"];
 
 /** Answered 501 for good: this engine is not made part of a swarm and takes no plugins. */
 const REFUSED = [
@@ -52,7 +45,7 @@ beforeAll(async () => {
 		containers,
 		execs: fakeExecs(),
 		images,
-		sandboxes: fakeSandboxes(),
+		networks: fakeNetworks(),
 		volumes: createTestVolumes().volumes,
 		events: fakeEvents([]),
 		facts: FAKE_FACTS,

@@ -108,7 +108,9 @@ test("search checks its limit and filters; distribution shows descriptor and pla
 	expect(rows).toEqual([{ star_count: 3, is_official: true, name: "x", is_automated: false, description: "d" }]);
 	expect(asked).toEqual(["x", 5, { stars: 3, official: true }]);
 	await expect(searchReply(images, request("/images/search?term=x&limit=101"))).rejects.toThrow("outside the range");
-	await expect(searchReply(images, request(`/images/search?term=x&filters={"a":["b"]}`))).rejects.toThrow("invalid filter 'a'");
+	await expect(searchReply(images, request(`/images/search?term=x&filters={"a":["b"]}`))).rejects.toThrow(
+		"invalid filter 'a'",
+	);
 	await expect(searchReply(images, request("/images/search?term=x&filters=null"))).rejects.toThrow("invalid filters");
 	expect(await (await distributionReply(images, "x", request("/"))).json()).toEqual({
 		Descriptor: { mediaType: "m", digest: "d", size: 1 },

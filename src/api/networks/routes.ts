@@ -1,36 +1,79 @@
 import { Elysia } from "elysia";
-import type { NetworkRecord, Sandboxes } from "../../engine/sandboxes/contract.ts";
-import { EngineError } from "../../shared/errors.ts";
+import type { Containers } from "../../engine/containers/contract.ts";
+import type { Networks } from "../../engine/networks/contract.ts";
+import { findNetwork } from "../../engine/networks/find.ts";
+import type { NetworkRecord } from "../../engine/sandboxes/contract.ts";
+import { nowNanos, parseNano } from "../../shared/time.ts";
+import { readJson } from "../body.ts";
 import { invalid } from "../errors.ts";
 import { boolFilter, type Filters, filtersOf, matchesLabel, matchesPattern } from "../filters.ts";
 import { queryOf } from "../query.ts";
+import { parseTimestamp } from "../timestamp.ts";
+import { decodeConnect, decodeDisconnect, decodeNetwork } from "./schema.ts";
 import { networkView } from "./view.ts";
 
 const FILTERS = ["dangling", "driver", "id", "label", "name", "scope", "type"];
+const PRUNE_FILTERS = ["until", "label", "label!"];
+const PREDEFINED = ["bridge", "host", "none"];
 
 const RAW = { parse: "none" } as const;
 
-/** The networks noun: reading the predefined ones, which cannot be removed. */
-export function networkRoutes(sandboxes: Sandboxes) {
+const done = () => new Response(null, { status: 200 });
+
+/** The networks noun. Connect and disconnect change a container: they are asked of the containers. */
+export function networkRoutes(networks: Networks, containers: Pick<Containers, "connect" | "disconnect">) {
 	return new Elysia()
 		.get("/networks", ({ request }) => {
 			const filters = filtersOf(queryOf(request), FILTERS);
 			checkFilters(filters);
-			const found = sandboxes.networks().filter((network) => matches(network, filters));
+			const found = networks.list().filter((network) => matches(network, filters));
 			return Response.json(found.map((network) => networkView(network, false)));
 		})
 		.get("/networks/:id", ({ request, params }) => {
 			const query = queryOf(request);
 			checkVerbose(query.get("verbose"));
 			const scope = query.get("scope") || "local";
-			return Response.json(networkView(find(scope === "local" ? sandboxes.networks() : [], params.id), true));
+			return Response.json(networkView(findNetwork(scope === "local" ? networks.list() : [], params.id), true));
 		})
-		.post("/networks/prune", () => Response.json({ NetworksDeleted: null }), RAW)
+		.post(
+			"/networks/create",
+			async ({ request }) => {
+				const { id } = await networks.create(await readJson(request, decodeNetwork, "CreateRequest"));
+				return Response.json({ Id: id, Warning: "" }, { status: 201 });
+			},
+			RAW,
+		)
+		.post(
+			"/networks/:id/connect",
+			async ({ request, params }) => {
+				const { Container, EndpointConfig } = await readJson(request, decodeConnect, "ConnectOptions");
+				await containers.connect(Container, params.id, EndpointConfig);
+				return done();
+			},
+			RAW,
+		)
+		.post(
+			"/networks/:id/disconnect",
+			async ({ request, params }) => {
+				const { Container } = await readJson(request, decodeDisconnect, "DisconnectOptions");
+				await containers.disconnect(Container, params.id);
+				return done();
+			},
+			RAW,
+		)
+		.post(
+			"/networks/prune",
+			async ({ request }) => {
+				const removed = await networks.prune(pruneFilter(filtersOf(queryOf(request), PRUNE_FILTERS)));
+				return Response.json({ NetworksDeleted: removed.length > 0 ? removed : null });
+			},
+			RAW,
+		)
 		.delete(
 			"/networks/:id",
-			({ params }) => {
-				const { name } = find(sandboxes.networks(), params.id);
-				throw new EngineError("forbidden", `${name} is a pre-defined network and cannot be removed`);
+			async ({ params }) => {
+				await networks.remove(params.id);
+				return new Response(null, { status: 204 });
 			},
 			RAW,
 		);
@@ -54,26 +97,39 @@ function checkFilters(filters: Filters): void {
 	}
 }
 
-function find(networks: readonly NetworkRecord[], ref: string): NetworkRecord {
-	const exact = networks.find((one) => one.id === ref || one.name === ref);
-	if (exact) return exact;
-	const byPrefix = networks.filter((one) => one.id.startsWith(ref));
-	if (byPrefix.length > 1)
-		throw new EngineError("invalid", `network ${ref} is ambiguous (${byPrefix.length} matches found on ID prefix)`);
-	const [only] = byPrefix;
-	if (!only) throw new EngineError("not-found", `network ${ref} not found`);
-	return only;
-}
-
 function matches(network: NetworkRecord, filters: Filters): boolean {
+	const type = PREDEFINED.includes(network.name) ? "builtin" : "custom";
+	const dangling = boolFilter(filters, "dangling");
 	return (
 		filters.any("name", (name) => matchesPattern(network.name, name)) &&
-		filters.any("id", (id) => network.id.startsWith(id)) &&
+		filters.any("id", (id) => network.id.startsWith(id) || matchesPattern(network.id, id)) &&
 		filters.any("driver", (driver) => network.driver === driver) &&
 		filters.any("scope", (scope) => scope === "local") &&
-		// these networks are all predefined, so none is "custom", and never dangling
-		filters.any("type", (type) => type === "builtin") &&
-		filters.every("label", (label) => matchesLabel({}, label)) &&
-		boolFilter(filters, "dangling") !== true
+		filters.any("type", (wanted) => type === wanted) &&
+		filters.every("label", (label) => matchesLabel(network.config?.labels ?? {}, label)) &&
+		(dangling === undefined || dangling === (type === "custom" && network.endpoints.length === 0))
 	);
+}
+
+/** `until` a time, with these labels and without those. */
+function pruneFilter(filters: Filters): (network: NetworkRecord) => boolean {
+	const until = untilOf(filters);
+	return ({ created, config }) => {
+		const labels = config?.labels ?? {};
+		return (
+			(until === undefined || (parseNano(created) ?? 0n) <= until) &&
+			filters.every("label", (label) => matchesLabel(labels, label)) &&
+			filters.every("label!", (label) => !matchesLabel(labels, label))
+		);
+	};
+}
+
+/** Nanoseconds since the epoch. */
+function untilOf(filters: Filters): bigint | undefined {
+	const [value, more] = filters.get("until");
+	if (value === undefined) return undefined;
+	if (more !== undefined) throw invalid("more than one until filter specified");
+	const time = parseTimestamp(value, nowNanos());
+	if (time === undefined) throw invalid(`failed to parse value as time or duration: ${JSON.stringify(value)}`);
+	return time;
 }

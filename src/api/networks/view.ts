@@ -2,9 +2,8 @@ import type { NetworkRecord } from "../../engine/sandboxes/contract.ts";
 
 /** docker lists endpoints in inspect only. */
 export function networkView(network: NetworkRecord, withContainers: boolean) {
-	const pool = network.subnet
-		? [{ Subnet: network.subnet, ...(network.gateway ? { Gateway: network.gateway } : {}) }]
-		: null;
+	const { config } = network;
+	const own = network.subnet ? [{ Subnet: network.subnet, Gateway: network.gateway }] : null;
 	return {
 		Name: network.name,
 		Id: network.id,
@@ -13,19 +12,19 @@ export function networkView(network: NetworkRecord, withContainers: boolean) {
 		Driver: network.driver,
 		EnableIPv4: true,
 		EnableIPv6: false,
-		IPAM: { Driver: "default", Options: null, Config: pool },
-		Internal: false,
-		Attachable: false,
+		IPAM: { Driver: "default", Options: config?.ipam.options ?? null, Config: config ? config.ipam.config : own },
+		Internal: config?.internal ?? false,
+		Attachable: config?.attachable ?? false,
 		Ingress: false,
 		ConfigFrom: { Network: "" },
 		ConfigOnly: false,
 		Containers: withContainers ? Object.fromEntries(network.endpoints.map(endpointView)) : {},
-		Options: network.bridge ? bridgeOptions(network.bridge) : {},
-		Labels: {},
+		Options: config?.options ?? (network.bridge ? bridgeOptions(network.bridge) : {}),
+		Labels: config?.labels ?? {},
 	};
 }
 
-/** What the one bridge there is does, by docker's names for it: containers reach each other and the outside, ports are published on all addresses. */
+/** What the predefined bridge does, by docker's names for it: containers reach each other and the outside, ports are published on all addresses. */
 function bridgeOptions(name: string) {
 	const option = "com.docker.network.bridge";
 	return {

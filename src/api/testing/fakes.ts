@@ -4,7 +4,8 @@ import type { ContainerRecord, ContainerState } from "../../engine/containers/re
 import type { StatsPair } from "../../engine/containers/stats.ts";
 import type { EngineEvent, Events } from "../../engine/events.ts";
 import type { Images } from "../../engine/images/contract.ts";
-import type { Sandboxes } from "../../engine/sandboxes/contract.ts";
+import type { Networks } from "../../engine/networks/contract.ts";
+import { findNetwork } from "../../engine/networks/find.ts";
 import type { SystemFacts } from "../../engine/system.ts";
 import { EngineError } from "../../shared/errors.ts";
 import { createId } from "../../shared/id.ts";
@@ -93,6 +94,12 @@ export class FakeContainers implements Containers {
 	async pause() {}
 	async unpause() {}
 	async rename() {}
+	async connect(ref: string, network: string, endpoint: object) {
+		this.calls.push(["connect", this.inspect(ref).name, network, endpoint]);
+	}
+	async disconnect(ref: string, network: string) {
+		this.calls.push(["disconnect", this.inspect(ref).name, network]);
+	}
 	async remove(ref: string, options: { force: boolean; volumes: boolean; link: boolean }) {
 		this.calls.push(["remove", this.inspect(ref).name, options]);
 	}
@@ -237,17 +244,23 @@ export function fakeEvents(sent: readonly EngineEvent[]): Events {
 	};
 }
 
-export function fakeSandboxes(): Sandboxes {
-	const refuse = async () => {
-		throw new Error("not part of the fake");
-	};
+/** The bridge alone; what would change it is refused as the engine refuses it. */
+export function fakeNetworks(): Networks {
 	const network = { id: "f".repeat(64), name: "bridge", driver: "bridge", created: "2026-01-01T00:00:00Z" } as const;
+	const list = () => [{ ...network, subnet: "172.30.0.0/16", gateway: "172.30.0.1", bridge: "fd0", endpoints: [] }];
 	return {
-		open: refuse,
-		join: refuse,
-		leave: refuse,
-		networks: () => [{ ...network, subnet: "172.30.0.0/16", gateway: "172.30.0.1", bridge: "fd0", endpoints: [] }],
-		close: refuse,
+		list,
+		inspect: (ref) => findNetwork(list(), ref),
+		create: async () => ({ id: "e".repeat(64) }),
+		remove: async (ref) => {
+			const { name } = findNetwork(list(), ref);
+			throw new EngineError("forbidden", `${name} is a pre-defined network and cannot be removed`);
+		},
+		prune: async (chosen) =>
+			list()
+				.filter(chosen)
+				.slice(1)
+				.map(({ name }) => name),
 	};
 }
 

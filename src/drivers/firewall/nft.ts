@@ -5,6 +5,7 @@ import { Nftables } from "../../sys/linux/nftables.ts";
 import { TableWatch } from "../../sys/linux/nftables-watch.ts";
 import type { Firewall } from "./driver.ts";
 import {
+	type NetworkRules,
 	type PortForward,
 	type RulesetModel,
 	renderPublish,
@@ -40,6 +41,13 @@ export class NftFirewall implements Firewall {
 		this.ports.clear();
 		for (const port of model.ports) this.ports.add(port);
 		this.forgetFlows(model.ports, []);
+	}
+
+	setNetworks(networks: readonly NetworkRules[]): void {
+		if (!this.model) throw new Error("cannot change the firewall: no ruleset applied");
+		const model = { ...this.model, networks };
+		this.change(renderRuleset({ ...model, ports: [...this.ports] }));
+		this.model = model;
 	}
 
 	publish(ports: readonly PortForward[]): Promise<void> {
@@ -138,7 +146,7 @@ export class NftFirewall implements Firewall {
 	 * lead to the container that had it before, would never come to the new one.
 	 */
 	private forgetFlows(added: readonly PortForward[], dropped: readonly PortForward[]): void {
-		const isUdp = ({ protocol }: PortForward) => protocol === "udp";
+		const isUdp = ({ protocol, direct }: PortForward) => protocol === "udp" && !direct;
 		try {
 			for (const port of dropped.filter(isUdp)) this.flows.forgetUdp(port.hostPort, (flow) => leadsTo(flow, port));
 			for (const port of added.filter(isUdp)) this.flows.forgetUdp(port.hostPort, (flow) => missed(flow, port));
@@ -150,16 +158,17 @@ export class NftFirewall implements Firewall {
 	/** By value: after a restart the port is another object. */
 	private forget(port: PortForward): boolean {
 		for (const known of this.ports) {
-			if (
-				known.protocol === port.protocol &&
-				known.hostAddress === port.hostAddress &&
-				known.hostPort === port.hostPort
-			) {
-				return this.ports.delete(known);
-			}
+			if (isSame(known, port)) return this.ports.delete(known);
 		}
 		return false;
 	}
+}
+
+/** By what the table knows them: a host's port, or a container's own. */
+function isSame(a: PortForward, b: PortForward): boolean {
+	if (a.protocol !== b.protocol || a.direct !== b.direct) return false;
+	if (a.direct) return a.address === b.address && a.port === b.port;
+	return a.hostAddress === b.hostAddress && a.hostPort === b.hostPort;
 }
 
 function leadsTo(flow: Flow, port: PortForward): boolean {

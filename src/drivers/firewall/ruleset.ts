@@ -3,10 +3,23 @@ import { formatIpv4 } from "../../shared/ip.ts";
 /** Everything that the instance's one nftables table is drawn from. */
 export interface RulesetModel {
 	readonly instance: string;
+	readonly networks: readonly NetworkRules[];
+	readonly ports: readonly PortForward[];
+}
+
+/** One bridge and what may pass it. */
+export interface NetworkRules {
 	readonly bridge: string;
 	/** 172.17.0.0/16 */
 	readonly subnet: string;
-	readonly ports: readonly PortForward[];
+	/** Nothing leaves the bridge and nothing comes in, published ports included. */
+	readonly internal: boolean;
+	/** Members may talk to each other by more than published ports. */
+	readonly icc: boolean;
+	/** What leaves goes behind the host's address. */
+	readonly masquerade: boolean;
+	/** From elsewhere every port is reachable, not only published ones. */
+	readonly unprotected: boolean;
 }
 
 /** hostAddress 0 stands for every address of the host. */
@@ -16,6 +29,8 @@ export interface PortForward {
 	readonly hostPort: number;
 	readonly address: number;
 	readonly port: number;
+	/** The container's own address is reached at this port, no port of the host leads there: a routed network. */
+	readonly direct?: boolean;
 }
 
 export function tableNameOf(instance: string): string {
@@ -33,26 +48,29 @@ export function renderRemoval(instance: string): string {
 }
 
 /**
- * The whole table as nft text: replaces what stands there in one transaction, so applying twice equals once.
+ * The whole table as nft text: replaces what stands there in one transaction, so applying twice equals once. What a rule needs to know of the networks
+ * it looks up in a set: a packet's way is as long with 500 networks as with one.
  *
- * - guard: 127/8 belongs to lo. route_localnet on our bridge, and DNAT before routing, would otherwise let others reach ports published on 127.0.0.1.
- * - forward: inside the bridge all may talk (bridge-nf shows that traffic to this hook); from elsewhere only answers and published ports get in.
+ * - guard: 127/8 belongs to lo. route_localnet on our bridges, and DNAT before routing, would otherwise let others reach ports published on 127.0.0.1.
+ * - forward: inside a bridge all may talk where the network allows it (bridge-nf shows that traffic to this hook); internal networks end here; from
+ *   elsewhere, other bridges of ours included, only answers and published ports get in.
  * - postrouting: leaving by any other interface is masqueraded (the uplink's name does not matter: policy routing, VPN); a source in 127/8 or a sandbox
  *   that reaches a sibling by its published port is masqueraded too, or the answer would not pass here.
  */
 export function renderRuleset(model: RulesetModel): string {
 	const table = tableOf(model.instance);
-	const { bridge, subnet } = model;
-	const br = JSON.stringify(bridge);
 	return `table ${table}
 delete table ${table}
 table ${table} {
-	map published {
+${setsOf(model.networks)}	map published {
 		type inet_proto . inet_service : ipv4_addr . inet_service
-${elementsLine(model.ports.filter((port) => port.hostAddress === 0))}	}
+${elementsLine(model.ports, "published")}	}
 	map published_at {
 		type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service
-${elementsLine(model.ports.filter((port) => port.hostAddress !== 0))}	}
+${elementsLine(model.ports, "published_at")}	}
+	set opened {
+		type ipv4_addr . inet_proto . inet_service
+${elementsLine(model.ports, "opened")}	}
 	chain guard {
 		type filter hook prerouting priority raw; policy accept;
 		iifname != "lo" ip daddr 127.0.0.0/8 drop
@@ -69,17 +87,22 @@ ${elementsLine(model.ports.filter((port) => port.hostAddress !== 0))}	}
 	}
 	chain forward {
 		type filter hook forward priority filter; policy accept;
-		iifname ${br} oifname != ${br} tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu
-		iifname ${br} oifname ${br} accept
-		oifname ${br} ct state established,related accept
-		oifname ${br} ct status dnat accept
-		oifname ${br} drop
+		iifname . oifname @inside accept
+		iifname @internal drop
+		oifname @internal drop
+		iifname @bridges tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu
+		oifname @bridges ct state established,related accept
+		oifname @bridges ct status dnat accept
+		oifname @bridges ip daddr . meta l4proto . th dport @opened accept
+		iifname != @bridges oifname @unprotected accept
+		oifname @bridges drop
 	}
 	chain postrouting {
 		type nat hook postrouting priority srcnat; policy accept;
-		oifname != ${br} ip saddr ${subnet} masquerade
-		oifname ${br} ip saddr 127.0.0.0/8 masquerade
-		oifname ${br} ip saddr ${subnet} ct status dnat masquerade
+		oifname @bridges ip saddr 127.0.0.0/8 masquerade
+		ip saddr . oifname @own ct status dnat masquerade
+		ip saddr . oifname @own return
+		ip saddr @masqueraded masquerade
 	}
 }
 `;
@@ -87,30 +110,65 @@ ${elementsLine(model.ports.filter((port) => port.hostAddress !== 0))}	}
 
 /** Commands that add these ports to the standing table. */
 export function renderPublish(instance: string, ports: readonly PortForward[]): string {
-	return ports
-		.map((port) => `add element ${tableOf(instance)} ${mapOf(port)} { ${keyOf(port)} : ${targetOf(port)} }\n`)
-		.join("");
+	return ports.map((port) => `add element ${tableOf(instance)} ${setOf(port)} { ${elementOf(port)} }\n`).join("");
 }
 
 /** Commands that take them out again. */
 export function renderUnpublish(instance: string, ports: readonly PortForward[]): string {
-	return ports.map((port) => `delete element ${tableOf(instance)} ${mapOf(port)} { ${keyOf(port)} }\n`).join("");
+	return ports.map((port) => `delete element ${tableOf(instance)} ${setOf(port)} { ${keyOf(port)} }\n`).join("");
 }
 
-function elementsLine(ports: readonly PortForward[]): string {
-	if (ports.length === 0) return "";
-	return `\t\telements = { ${ports.map((port) => `${keyOf(port)} : ${targetOf(port)}`).join(", ")} }\n`;
+/** inside: pairs of interfaces between which traffic stays in a network; own: sources and the interface they are at home on. */
+function setsOf(networks: readonly NetworkRules[]): string {
+	const names = (chosen: readonly NetworkRules[]) => chosen.map(({ bridge }) => quoted(bridge));
+	const inside = networks.filter(({ icc }) => icc).map(({ bridge }) => `${quoted(bridge)} . ${quoted(bridge)}`);
+	const masqueraded = networks.filter(({ masquerade, internal }) => masquerade && !internal);
+	return [
+		set("bridges", "ifname", names(networks)),
+		set("inside", "ifname . ifname", inside),
+		set("internal", "ifname", names(networks.filter(({ internal }) => internal))),
+		set("unprotected", "ifname", names(networks.filter(({ unprotected }) => unprotected))),
+		set(
+			"own",
+			"ipv4_addr . ifname",
+			networks.map(({ subnet, bridge }) => `${subnet} . ${quoted(bridge)}`),
+			"interval",
+		),
+		set(
+			"masqueraded",
+			"ipv4_addr",
+			masqueraded.map(({ subnet }) => subnet),
+			"interval",
+		),
+	].join("");
 }
 
-function mapOf(port: PortForward): string {
+function set(name: string, type: string, elements: readonly string[], flags?: string): string {
+	const flagsLine = flags ? `\t\tflags ${flags}\n` : "";
+	const line = elements.length > 0 ? `\t\telements = { ${elements.join(", ")} }\n` : "";
+	return `\tset ${name} {\n\t\ttype ${type}\n${flagsLine}${line}\t}\n`;
+}
+
+function quoted(name: string): string {
+	return JSON.stringify(name);
+}
+
+function elementsLine(ports: readonly PortForward[], name: string): string {
+	const own = ports.filter((port) => setOf(port) === name);
+	return own.length > 0 ? `\t\telements = { ${own.map(elementOf).join(", ")} }\n` : "";
+}
+
+function setOf(port: PortForward): string {
+	if (port.direct) return "opened";
 	return port.hostAddress === 0 ? "published" : "published_at";
 }
 
 function keyOf(port: PortForward): string {
+	if (port.direct) return `${formatIpv4(port.address)} . ${port.protocol} . ${port.port}`;
 	const key = `${port.protocol} . ${port.hostPort}`;
 	return port.hostAddress === 0 ? key : `${formatIpv4(port.hostAddress)} . ${key}`;
 }
 
-function targetOf(port: PortForward): string {
-	return `${formatIpv4(port.address)} . ${port.port}`;
+function elementOf(port: PortForward): string {
+	return port.direct ? keyOf(port) : `${keyOf(port)} : ${formatIpv4(port.address)} . ${port.port}`;
 }

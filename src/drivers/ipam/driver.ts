@@ -4,16 +4,26 @@ import type { Cidr } from "../../shared/cidr.ts";
 export interface IpamDriver {
 	/** A subnet that overlaps none of `used`. */
 	chooseSubnet(used: readonly Cidr[]): Cidr;
-	/** An empty book of addresses for the subnet. */
-	leases(subnet: Cidr): Leases;
+	/** A book of addresses for the subnet with only its own addresses taken. */
+	leases(subnet: Cidr, plan?: AddressPlan): Leases;
+}
+
+/** What a network's owner decided about its addresses. */
+export interface AddressPlan {
+	/** Default: the first host address of the range, or of the subnet. */
+	readonly gateway?: number;
+	/** Addresses that are given out by themselves come from here; default: the whole subnet. */
+	readonly range?: Cidr;
+	/** Never given out: others have them. */
+	readonly reserved?: readonly number[];
 }
 
 export interface Leases {
 	readonly subnet: Cidr;
 	readonly gateway: number;
-	/** Throws EngineError "unavailable" when the subnet is full. */
+	/** Throws EngineError "unavailable" when the range is full. */
 	allocate(): number;
-	/** false when the address is taken. */
+	/** false when the address is taken, or belongs to the subnet itself. */
 	take(address: number): boolean;
 	/** false when it was free already. */
 	release(address: number): boolean;

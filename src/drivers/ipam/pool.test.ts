@@ -35,3 +35,20 @@ test("an adopted address is not given out", () => {
 	expect(leases.take(cidr("10.0.0.2/32").base)).toBe(false);
 	expect(formatIpv4(leases.allocate())).toBe("10.0.0.3");
 });
+
+test("a range bounds what is given out; gateway and reserved addresses are not, nor taken on request", () => {
+	const address = (text: string) => cidr(`${text}/32`).base;
+	const plan = { gateway: address("10.0.0.9"), range: cidr("10.0.0.8/30"), reserved: [address("10.0.0.10")] };
+	const leases = new AddressLeases(cidr("10.0.0.0/24"), plan);
+	expect([formatIpv4(leases.allocate()), formatIpv4(leases.allocate())]).toEqual(["10.0.0.8", "10.0.0.11"]);
+	expect(() => leases.allocate()).toThrow("no available IPv4 addresses on this network's address pools: 10.0.0.8/30");
+	const wanted = ["10.0.0.0", "10.0.0.9", "10.0.0.10", "10.0.0.255", "10.0.0.200"];
+	expect(wanted.map((text) => leases.take(address(text)))).toEqual([false, false, false, false, true]);
+});
+
+test("a /31 has a gateway and one address, a /32 nothing but a gateway", () => {
+	const leases = new AddressLeases(cidr("10.0.0.0/31"));
+	expect([leases.gateway, leases.allocate()].map(formatIpv4)).toEqual(["10.0.0.0", "10.0.0.1"]);
+	expect(() => leases.allocate()).toThrow("no available IPv4 addresses");
+	expect(() => new AddressLeases(cidr("10.0.0.0/32")).allocate()).toThrow("no available IPv4 addresses");
+});

@@ -1,7 +1,6 @@
-import { type Cidr, overlaps, sizeOf } from "../../shared/cidr.ts";
+import { type Cidr, formatCidr, overlaps, sizeOf } from "../../shared/cidr.ts";
 import { EngineError } from "../../shared/errors.ts";
-import { formatIpv4 } from "../../shared/ip.ts";
-import type { IpamDriver, Leases } from "./driver.ts";
+import type { AddressPlan, IpamDriver, Leases } from "./driver.ts";
 
 /** Docker's default pools, in its order: 172.17/16 to 172.31/16, then 192.168.0/20 to 192.168.240/20. */
 export const DEFAULT_POOLS: readonly Cidr[] = [
@@ -19,37 +18,49 @@ export function chooseSubnet(pools: readonly Cidr[], used: readonly Cidr[]): Cid
 	);
 }
 
-/** Addresses of one subnet. The gateway is the first; leases go round, so that an address just freed comes back last. */
+/**
+ * Addresses of one subnet. Leases go round, so that an address just freed comes back last. Network and broadcast address are never given out, but for
+ * a /31 and a /32, which have none (RFC 3021).
+ */
 export class AddressLeases implements Leases {
 	private readonly taken = new Set<number>();
-	private cursor = 1;
+	private readonly kept: ReadonlySet<number>;
+	private readonly range: Cidr;
+	/** Offset in the range of the address given out last. */
+	private cursor: number;
 	readonly gateway: number;
 
-	constructor(readonly subnet: Cidr) {
-		this.gateway = subnet.base + 1;
+	constructor(
+		readonly subnet: Cidr,
+		plan: AddressPlan = {},
+	) {
+		this.range = plan.range ?? subnet;
+		const edges = subnet.prefixLength < 31 ? [subnet.base, subnet.base + sizeOf(subnet) - 1] : [];
+		this.gateway = plan.gateway ?? firstOf(this.range, new Set([...edges, ...(plan.reserved ?? [])]));
+		this.kept = new Set([...edges, this.gateway, ...(plan.reserved ?? [])]);
+		this.cursor = -1;
 	}
 
-	/** Throws EngineError "unavailable" when the subnet is full. */
+	/** Throws EngineError "unavailable" when the range is full. */
 	allocate(): number {
-		const last = sizeOf(this.subnet) - 2;
-		for (let tried = 1; tried < last; tried++) {
-			this.cursor = this.cursor >= last ? 2 : this.cursor + 1;
-			const address = this.subnet.base + this.cursor;
-			if (this.taken.has(address)) continue;
+		const size = sizeOf(this.range);
+		for (let tried = 0; tried < size; tried++) {
+			this.cursor = (this.cursor + 1) % size;
+			const address = this.range.base + this.cursor;
+			if (this.taken.has(address) || this.kept.has(address)) continue;
 			this.taken.add(address);
 			return address;
 		}
 		throw new EngineError(
 			"unavailable",
-			`no available IPv4 addresses on this network's address pools: ${formatIpv4(this.subnet.base)}/${this.subnet.prefixLength}`,
+			`no available IPv4 addresses on this network's address pools: ${formatCidr(this.range)}`,
 		);
 	}
 
-	/** Takes a certain address, for sandboxes that outlived a restart; false when it is taken. */
+	/** Takes a certain address, asked for by a client or held by a sandbox that outlived a restart; false when it is taken. */
 	take(address: number): boolean {
-		if (this.taken.has(address)) return false;
+		if (this.taken.has(address) || this.kept.has(address)) return false;
 		this.taken.add(address);
-		this.cursor = Math.max(this.cursor, address - this.subnet.base);
 		return true;
 	}
 
@@ -59,9 +70,16 @@ export class AddressLeases implements Leases {
 	}
 }
 
+/** The first address of the range that is none of these; its base where all are. */
+function firstOf(range: Cidr, except: ReadonlySet<number>): number {
+	const last = range.base + sizeOf(range);
+	for (let address = range.base; address < last; address++) if (!except.has(address)) return address;
+	return range.base;
+}
+
 export function createIpamDriver(pools: readonly Cidr[] = DEFAULT_POOLS): IpamDriver {
 	return {
 		chooseSubnet: (used) => chooseSubnet(pools, used),
-		leases: (subnet) => new AddressLeases(subnet),
+		leases: (subnet, plan) => new AddressLeases(subnet, plan),
 	};
 }

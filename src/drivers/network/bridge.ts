@@ -1,6 +1,7 @@
+import { randomInt } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { type Cidr, cidrOf } from "../../shared/cidr.ts";
-import { EngineError } from "../../shared/errors.ts";
+import { EngineError, messageOf } from "../../shared/errors.ts";
 import type { Logger } from "../../shared/log.ts";
 import { macOfIpv4 } from "../../shared/mac.ts";
 import { addAddress, listAddresses } from "../../sys/linux/address.ts";
@@ -12,23 +13,26 @@ import {
 	findLink,
 	type Link,
 	listLinks,
+	moveLink,
 	setAlias,
+	setDown,
 	setHairpin,
+	setIsolated,
+	setMaster,
 	setUp,
 } from "../../sys/linux/link.ts";
 import { RouteSocket } from "../../sys/linux/netlink.ts";
-import { openNetns, withNetnsFd, writeSysctl } from "../../sys/linux/netns.ts";
+import { createNetns, openNetns, removeNetns, withNetns, withNetnsFd, writeSysctl } from "../../sys/linux/netns.ts";
 import { bindPort, closePort } from "../../sys/linux/port-socket.ts";
-import { addDefaultRoute, listRoutes } from "../../sys/linux/route.ts";
+import { addDefaultRoute, deleteDefaultRoute, listRoutes } from "../../sys/linux/route.ts";
 import type { BridgeSpec, EndpointSpec, NetworkDriver } from "./driver.ts";
 
-/** Number of eth0 in its namespace: the first after lo. */
-const ETH0_INDEX = 2;
-
-/** A Linux bridge with a veth for each sandbox. Its socket lives in the namespace it was constructed in, which is the host for it. */
+/** Bridges with a veth for each endpoint. Its socket lives in the namespace it was constructed in, which is the host for it. */
 export class BridgeDriver implements NetworkDriver {
 	private readonly socket = new RouteSocket();
-	private bridge: Link | undefined;
+	private readonly bridges = new Map<string, Link>();
+	/** Bridges that the kernel is taking apart. */
+	private readonly going = new Map<string, Promise<void>>();
 
 	constructor(private readonly log: Logger) {}
 
@@ -40,69 +44,104 @@ export class BridgeDriver implements NetworkDriver {
 				`cannot use interface ${spec.name} as bridge: it exists and is not marked ${JSON.stringify(spec.alias)}`,
 			);
 		}
-		this.socket.request(setUp(link.index), addAddress(link.index, spec.gateway, spec.prefixLength));
+		const address = spec.gateway === undefined ? [] : [addAddress(link.index, spec.gateway, spec.prefixLength)];
+		this.socket.request(setUp(link.index), ...address);
 		// route_localnet lets connections that start at 127.0.0.1 on the host leave by our bridge to a published port; the firewall drops the abuse of it.
-		this.ensureSysctl(`net/ipv4/conf/${spec.name}/route_localnet`, "1");
+		writeSysctl(`net/ipv4/conf/${spec.name}/route_localnet`, "1");
 		this.ensureSysctl("net/ipv4/ip_forward", "1");
-		this.bridge = link;
+		this.bridges.set(spec.name, { ...link, mtu: spec.mtu ?? link.mtu });
 	}
 
 	connect(path: string, endpoint: EndpointSpec): void {
-		const bridge = this.opened();
+		const bridge = this.opened(endpoint.bridge);
+		const { link, name } = endpoint;
 		const netnsFd = openNetns(path);
 		try {
 			this.socket.request(
-				createVeth({
-					name: endpoint.link,
-					mtu: bridge.mtu,
-					master: bridge.index,
-					peer: { name: "eth0", netnsFd, index: ETH0_INDEX, mac: endpoint.mac },
-				}),
-				setHairpin(endpoint.link),
+				createVeth({ name: link, mtu: bridge.mtu, master: bridge.index, peer: { name, netnsFd, mac: endpoint.mac } }),
+				setHairpin(link),
+				...(endpoint.isolated ? [setIsolated(link)] : []),
 			);
-			withNetnsFd(netnsFd, path, () => {
-				// As docker: a network without IPv6 has no link-local addresses either; interfaces that the container makes itself may.
-				disableIpv6("eth0");
-				using inside = new RouteSocket();
-				inside.request(
-					setUp(ETH0_INDEX),
-					addAddress(ETH0_INDEX, endpoint.address, endpoint.prefixLength),
-					addDefaultRoute(ETH0_INDEX, endpoint.gateway),
-				);
-			});
+			withNetnsFd(netnsFd, path, () => configure(endpoint));
+		} catch (error) {
+			this.deleteQuietly(link);
+			throw error;
 		} finally {
 			closePort(netnsFd);
 		}
 	}
 
-	sweep(keepLinks: readonly string[]): void {
-		const bridge = this.opened();
-		for (const link of listLinks(this.socket)) {
-			if (link.master !== bridge.index || keepLinks.includes(link.name)) continue;
-			try {
-				this.socket.request(deleteLink(link.index));
-			} catch (error) {
-				// The kernel was faster: its namespace has just gone.
-				if (!(error instanceof SyscallError && error.code === "ENODEV")) throw error;
-			}
+	rejoin(bridge: string, name: string): void {
+		const { index } = this.opened(bridge);
+		const link = findLink(this.socket, name);
+		if (!link || link.master === index) return;
+		this.socket.request(setMaster(link.index, index), setHairpin(name));
+		this.log.warn("interface joined to its bridge again", { bridge, link: name });
+	}
+
+	disconnect(path: string, name: string): void {
+		// Another namespace, that nobody else has and that goes at once, takes the interface along: the kernel does the slow part by itself.
+		const grave = `${path}.gone`;
+		createNetns(grave, () => {});
+		const graveFd = openNetns(grave);
+		try {
+			withNetns(path, () => {
+				using inside = new RouteSocket();
+				const link = findLink(inside, name);
+				if (link) inside.request(moveLink(link.index, graveFd));
+			});
+		} finally {
+			closePort(graveFd);
+			removeNetns(grave);
 		}
 	}
 
-	remove(): void {
-		if (!this.bridge) return;
-		this.sweep([]);
-		// ip link delete fd0
-		this.socket.request(deleteLink(this.bridge.index));
-		this.bridge = undefined;
+	setDefaultRoute(path: string, route: { name: string; gateway: number } | undefined): void {
+		withNetns(path, () => {
+			using inside = new RouteSocket();
+			// The old one may lead over another interface, which `replace` would leave standing beside the new.
+			tolerate("ESRCH", () => inside.request(deleteDefaultRoute()));
+			const link = route && findLink(inside, route.name);
+			if (route && link) inside.request(addDefaultRoute(link.index, route.gateway));
+		});
 	}
 
-	usedNetworks(except: string): Cidr[] {
-		const own = findLink(this.socket, except)?.index;
+	interfaces(path: string): string[] {
+		return withNetns(path, () => {
+			using inside = new RouteSocket();
+			return listLinks(inside).map(({ name }) => name);
+		});
+	}
+
+	sweep(mark: string, keepBridges: readonly string[], keepLinks: readonly string[]): void {
+		const links = listLinks(this.socket);
+		const bridges = links.filter(({ kind, alias }) => kind === "bridge" && alias === mark);
+		const ours = new Set(bridges.map(({ index }) => index));
+		const stale = [
+			...links.filter(({ master, name }) => master !== undefined && ours.has(master) && !keepLinks.includes(name)),
+			...bridges.filter(({ name }) => !keepBridges.includes(name)),
+		];
+		// The kernel may be faster: a namespace that has just gone takes its interfaces along.
+		for (const { index } of stale) tolerate("ENODEV", () => this.socket.request(deleteLink(index)));
+	}
+
+	remove(name: string): Promise<void> {
+		const link = this.bridges.get(name);
+		this.bridges.delete(name);
+		if (!link) return Promise.resolve();
+		const done = this.takeApart(link).finally(() => this.going.delete(name));
+		this.going.set(name, done);
+		return done;
+	}
+
+	usedNetworks(except: readonly string[]): Cidr[] {
+		const links = except.length > 0 ? listLinks(this.socket) : [];
+		const own = new Set(links.filter(({ name }) => except.includes(name)).map(({ index }) => index));
 		return [
 			...listRoutes(this.socket).map((route) => ({ ...route, address: route.base })),
 			...listAddresses(this.socket),
 		]
-			.filter((entry) => own === undefined || entry.index !== own)
+			.filter((entry) => entry.index === undefined || !own.has(entry.index))
 			.map(({ address, prefixLength }) => cidrOf(address, prefixLength));
 	}
 
@@ -132,7 +171,13 @@ export class BridgeDriver implements NetworkDriver {
 	}
 
 	private create(spec: BridgeSpec): Link {
-		this.socket.request(createBridge(spec.name, macOfIpv4(spec.gateway)));
+		if (this.going.has(spec.name)) {
+			throw new EngineError(
+				"conflict",
+				`cannot create bridge ${spec.name}: an older one of this name is still being removed`,
+			);
+		}
+		this.socket.request(createBridge(spec.name, macOfIpv4(spec.gateway ?? randomInt(2 ** 32)), spec.mtu));
 		const made = findLink(this.socket, spec.name);
 		if (made) this.socket.request(setAlias(made.index, spec.alias));
 		const link = findLink(this.socket, spec.name);
@@ -141,9 +186,32 @@ export class BridgeDriver implements NetworkDriver {
 		return link;
 	}
 
-	private opened(): Link {
-		if (!this.bridge) throw new EngineError("internal", "cannot use the bridge network: not opened");
-		return this.bridge;
+	/** In a process of its own: the kernel holds the caller for as long as all its CPUs need to forget the bridge. */
+	private async takeApart(link: Link): Promise<void> {
+		try {
+			this.socket.request(setDown(link.index));
+			// ip link del dev br-0123456789ab
+			const command = ["ip", "link", "del", "dev", link.name];
+			const { exited } = Bun.spawn(command, { stdin: "ignore", stdout: "ignore", stderr: "ignore" });
+			if ((await exited) !== 0) this.deleteQuietly(link.name);
+		} catch {
+			this.deleteQuietly(link.name);
+		}
+	}
+
+	private deleteQuietly(name: string): void {
+		try {
+			const link = findLink(this.socket, name);
+			if (link) tolerate("ENODEV", () => this.socket.request(deleteLink(link.index)));
+		} catch (error) {
+			this.log.warn("interface not deleted", { link: name, error: messageOf(error) });
+		}
+	}
+
+	private opened(name: string): Link {
+		const link = this.bridges.get(name);
+		if (!link) throw new EngineError("internal", `cannot use bridge ${name}: not opened`);
+		return link;
 	}
 
 	/** Writes only where the value differs, and says so: it is the host's setting. */
@@ -154,13 +222,34 @@ export class BridgeDriver implements NetworkDriver {
 	}
 }
 
-/** In the calling thread's namespace. */
+/** What the kernel numbers the first interface after lo. */
+const FIRST_INDEX = 2;
+
+/** Everything of an endpoint that is set from inside its namespace, in the calling thread's. */
+function configure({ name, first, address, prefixLength, gateway, sysctls = {} }: EndpointSpec): void {
+	using inside = new RouteSocket();
+	const index = first ? FIRST_INDEX : findLink(inside, name)?.index;
+	if (index === undefined) throw new EngineError("internal", `cannot find interface ${name} after its creation`);
+	// As docker: a network without IPv6 has no link-local addresses either; interfaces that the container makes itself may.
+	disableIpv6(name);
+	for (const [path, value] of Object.entries(sysctls)) writeSysctl(`net/${path.replaceAll("IFNAME", name)}`, value);
+	inside.request(
+		setUp(index),
+		addAddress(index, address, prefixLength),
+		...(gateway === undefined ? [] : [addDefaultRoute(index, gateway)]),
+	);
+}
+
 function disableIpv6(link: string): void {
+	// A kernel started without IPv6 has no such file.
+	tolerate("ENOENT", () => writeSysctl(`net/ipv6/conf/${link}/disable_ipv6`, "1"));
+}
+
+function tolerate(code: string, work: () => void): void {
 	try {
-		writeSysctl(`net/ipv6/conf/${link}/disable_ipv6`, "1");
+		work();
 	} catch (error) {
-		// A kernel started without IPv6 has no such file.
-		if (!(error instanceof Error && "code" in error && error.code === "ENOENT")) throw error;
+		if (!(error instanceof Error && "code" in error && error.code === code)) throw error;
 	}
 }
 

@@ -15,18 +15,26 @@ export interface NamespaceDriver {
 	redirectResolver(path: string, ports: { udpPort: number; tcpPort: number }, again: boolean): void;
 }
 
-/** A network on this host that sandboxes are connected to by an interface of their own. All calls are synchronous. */
+/** Bridges on this host, that sandboxes are connected to by interfaces of their own. All calls are synchronous but one. */
 export interface NetworkDriver {
-	/** Makes the bridge so: interface, address, sysctls. Refuses an interface of that name which is not ours. */
+	/** Makes the bridge so: interface, address, sysctls. Refuses ("conflict") an interface of that name which is not ours. */
 	open(bridge: BridgeSpec): void;
-	/** eth0 in the namespace, with address, default route and MAC, joined to the bridge. */
+	/** An interface in the namespace with address and MAC, joined to the bridge. Leaves nothing on failure. */
 	connect(path: string, endpoint: EndpointSpec): void;
-	/** Deletes interfaces on the bridge other than these. */
-	sweep(keepLinks: readonly string[]): void;
-	/** Deletes the bridge: for a daemon that leaves no container behind. */
-	remove(): void;
-	/** IPv4 networks that the host routes to or has an address in, those of the interface `except` left out. */
-	usedNetworks(except: string): Cidr[];
+	/** Makes the host's interface a port of the bridge again, where that was made anew. */
+	rejoin(bridge: string, link: string): void;
+	/** Takes an interface out of the namespace; one that is gone is as good. */
+	disconnect(path: string, name: string): void;
+	/** The namespace's way out; undefined: none. Replaces the one there was. */
+	setDefaultRoute(path: string, route: { readonly name: string; readonly gateway: number } | undefined): void;
+	/** Names of the interfaces in the namespace. */
+	interfaces(path: string): string[];
+	/** Deletes what bears the mark and is not to be kept: interfaces on our bridges, and bridges. */
+	sweep(mark: string, keepBridges: readonly string[], keepLinks: readonly string[]): void;
+	/** Deletes the bridge. It cannot be used any more when this returns; the kernel takes 50 ms to take it apart, which the promise tells. */
+	remove(bridge: string): Promise<void>;
+	/** IPv4 networks that the host routes to or has an address in, those of these interfaces left out. */
+	usedNetworks(except: readonly string[]): Cidr[];
 	/** Takes a host port for as long as the hold lives. Throws EngineError "conflict" with the kernel's reason in lower-case words: `address already in use`. */
 	holdPort(protocol: "tcp" | "udp", address: number, port: number): { release(): void };
 	/** First and last port that random publishing may take. */
@@ -38,15 +46,28 @@ export interface BridgeSpec {
 	readonly name: string;
 	/** Marks the interface as this instance's. */
 	readonly alias: string;
-	readonly gateway: number;
+	/** undefined: the host has no address on it */
+	readonly gateway?: number;
 	readonly prefixLength: number;
+	/** bytes; undefined: the kernel's */
+	readonly mtu?: number;
 }
 
 export interface EndpointSpec {
+	readonly bridge: string;
 	/** interface on the host, at most 15 bytes */
 	readonly link: string;
+	/** interface in the namespace: eth0 */
+	readonly name: string;
 	readonly address: number;
 	readonly prefixLength: number;
-	readonly gateway: number;
+	/** Default route over it, set in the same go. */
+	readonly gateway?: number;
 	readonly mac: string;
+	/** The namespace has never had an interface but lo: saves looking for the new one. */
+	readonly first?: boolean;
+	/** Reaches the bridge itself but no other member. */
+	readonly isolated?: boolean;
+	/** Of this interface, written before it is up: path below net/ with IFNAME for its name, as in `ipv4/conf/IFNAME/rp_filter`. */
+	readonly sysctls?: Readonly<Record<string, string>>;
 }

@@ -112,7 +112,7 @@ export function publishNetworks(
 	action: "connect" | "disconnect",
 ): void {
 	for (const { networkName: name, networkId } of network?.endpoints ?? []) {
-		const type = name === "none" ? "null" : name;
+		const type = name === "none" ? "null" : name === "host" ? "host" : "bridge";
 		context.events.publish("network", action, networkId, { container: id, name, type });
 	}
 }

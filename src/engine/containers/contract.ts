@@ -2,7 +2,7 @@ import type { Duplex } from "node:stream";
 import type { ImageRunConfig } from "../../oci/image.ts";
 import type { ExtractOptions, PathStat } from "./archive.ts";
 import type { ContainerConfig, HostConfig } from "./config.ts";
-import type { ContainerRecord } from "./record.ts";
+import type { ContainerRecord, EndpointConfig } from "./record.ts";
 import type { StatsPair } from "./stats.ts";
 import type { UpdateRequest } from "./update.ts";
 
@@ -22,6 +22,10 @@ export interface Containers {
 	pause(ref: string): Promise<void>;
 	unpause(ref: string): Promise<void>;
 	rename(ref: string, name: string): Promise<void>;
+	/** Puts the container on a network, at once when it runs. "forbidden" when it is on it already, "invalid" for modes without networks and settings the network cannot give. */
+	connect(ref: string, network: string, endpoint: Omit<EndpointConfig, "networkName">): Promise<void>;
+	/** Takes it off. "internal", as docker has it, when it is not on it. */
+	disconnect(ref: string, network: string): Promise<void>;
 	remove(ref: string, options: { force: boolean; volumes: boolean; link: boolean }): Promise<void>;
 	/** `registered` is called once the wait cannot miss the exit any more: the reply's headers go out then. Rejects "cancelled" on abort. */
 	wait(
@@ -86,6 +90,8 @@ export interface CreateRequest {
 	/** As the client sent it, defaults filled in by api, image defaults not yet merged. */
 	readonly config: ContainerConfig;
 	readonly hostConfig: HostConfig;
+	/** NetworkingConfig.EndpointsConfig. */
+	readonly networks?: readonly EndpointConfig[];
 	/** "linux/amd64" where the client asked for one. */
 	readonly platform?: string;
 }

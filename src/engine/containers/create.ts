@@ -17,16 +17,19 @@ import { validateKernelLimits, WHOLE_KERNEL, withinKernel } from "./kernel-limit
 import { mountPoints } from "./mounts/points.ts";
 import { anonymousNames, holdVolumes, populateVolumes } from "./mounts/volumes.ts";
 import { checkName, generateName } from "./names.ts";
+import { networkModeFor, networksFor, sharedWith } from "./networking.ts";
 import type { ContainerRecord } from "./record.ts";
 import { storedMode } from "./shared-namespaces.ts";
-import { validate } from "./validate.ts";
+import { validate, validateSharedNetwork } from "./validate.ts";
 
 /** Contract: Containers.create. The record comes before the snapshot: a daemon that dies in between finds it and makes the snapshot. */
 export async function create(context: Context, request: CreateRequest): Promise<{ id: string; warnings: string[] }> {
 	const image = context.images.resolve(request.config.Image);
 	checkPlatform(image, request);
 	const id = createId();
-	const config = mergeImage(request.config, image.config.config ?? {}, id, request.hostConfig);
+	validateSharedNetwork(request.config, request.hostConfig);
+	const NetworkMode = networkModeFor(context, request.hostConfig.NetworkMode);
+	const config = mergeImage(request.config, image.config.config ?? {}, id, hostOf(context, NetworkMode));
 	const command = [...(config.Entrypoint ?? []), ...(config.Cmd ?? [])];
 	const [path, ...args] = command;
 	if (path === undefined) throw new EngineError("invalid", "no command specified");
@@ -35,6 +38,7 @@ export async function create(context: Context, request: CreateRequest): Promise<
 	validateKernelLimits(request.hostConfig, kernel);
 	const { host, warnings: discarded } = withinKernel(request.hostConfig, kernel);
 	if (request.hostConfig.Init) findInit(context);
+	const networks = networksFor(context, NetworkMode, request.networks ?? []);
 	const name = request.name ? checkName(context, request.name) : generateName(context);
 	const record: ContainerRecord = {
 		id,
@@ -45,7 +49,11 @@ export async function create(context: Context, request: CreateRequest): Promise<
 		path,
 		args,
 		config,
-		hostConfig: withDefaults({ ...host, PidMode: storedMode(context, host.PidMode) }, context.cgroupVersion),
+		hostConfig: withDefaults(
+			{ ...host, NetworkMode, PidMode: storedMode(context, host.PidMode) },
+			context.cgroupVersion,
+		),
+		...(networks && { networks }),
 		state: { status: "created" },
 		restartCount: 0,
 		stoppedByUser: false,
@@ -87,6 +95,12 @@ async function persist(context: Context, record: ContainerRecord): Promise<void>
 	}
 }
 
+/** Whose host name the container has without one of its own: that of a container whose network it shares. */
+function hostOf(context: Context, NetworkMode: string): { NetworkMode: string; Hostname?: string } {
+	const target = context.store.get(sharedWith(NetworkMode) ?? "");
+	return { NetworkMode, ...(target && { Hostname: target.config.Hostname }) };
+}
+
 function mountsOf(context: Context, config: ContainerConfig, { hostConfig }: CreateRequest) {
 	return mountPoints(config, hostConfig, {
 		container: (ref) => find(context, ref),
@@ -116,7 +130,7 @@ export function mergeImage(
 	config: ContainerConfig,
 	image: ImageRunConfig,
 	id: string,
-	host: { NetworkMode: string },
+	host: { NetworkMode: string; Hostname?: string },
 ): ContainerConfig {
 	const ownEntrypoint = config.Entrypoint !== null && config.Entrypoint.length > 0;
 	// [""] is how `--entrypoint ""` clears the image's.
@@ -128,7 +142,7 @@ export function mergeImage(
 	const stopSignal = config.StopSignal || image.StopSignal;
 	return {
 		...config,
-		Hostname: config.Hostname || defaultHostname(id, host),
+		Hostname: config.Hostname || host.Hostname || defaultHostname(id, host),
 		User: config.User || image.User || "",
 		Env: mergeEnv(image.Env ?? [], config.Env),
 		Entrypoint: cleared ? null : ownEntrypoint ? config.Entrypoint : image.Entrypoint ? [...image.Entrypoint] : null,

@@ -27,9 +27,32 @@ export function writeFiles(context: Context, record: ContainerRecord, network: N
 	);
 }
 
+/** The container's own lines in /etc/hosts when it came to a network or left one while it runs; what it wrote there itself stays. */
+export function writeHosts(
+	context: Pick<Context, "dataRoot">,
+	record: ContainerRecord,
+	before: NetworkSettings | undefined,
+	after: NetworkSettings,
+): void {
+	const path = `${containerDir(context, record.id)}/hosts`;
+	const addresses = (network: NetworkSettings | undefined) =>
+		(network?.endpoints ?? []).flatMap(({ ipAddress }) => ipAddress ?? []);
+	const now = addresses(after);
+	const gone = addresses(before).filter((address) => !now.includes(address));
+	const lines = readOr(path, LOCALHOST)
+		.split("\n")
+		.filter((line) => line !== "" && !gone.some((address) => line.startsWith(`${address}\t`)));
+	const added = now.filter((address) => !lines.some((line) => line.startsWith(`${address}\t`)));
+	writeText(path, [...lines, ...added.map((address) => `${address}\t${ownNames(record)}`), ""].join("\n"));
+}
+
+function ownNames({ config }: ContainerRecord): string {
+	return config.Domainname ? `${config.Hostname}.${config.Domainname} ${config.Hostname}` : config.Hostname;
+}
+
 /** /etc/hosts: the host's own in host mode; else localhost, the extra hosts, the container itself. */
 export function hostsFile(record: ContainerRecord, network: NetworkSettings, hostFile: () => string): string {
-	const { config, hostConfig } = record;
+	const { hostConfig } = record;
 	const gateway = network.endpoints.find((endpoint) => endpoint.gateway)?.gateway;
 	const extra = (hostConfig.ExtraHosts ?? []).map((entry) => {
 		const [name, address] = parseExtraHost(entry);
@@ -43,7 +66,7 @@ export function hostsFile(record: ContainerRecord, network: NetworkSettings, hos
 		return `${target}\t${name}\n`;
 	});
 	if (hostConfig.NetworkMode === "host") return [hostFile().replace(/\n?$/, "\n"), ...extra].join("");
-	const full = config.Domainname ? `${config.Hostname}.${config.Domainname} ${config.Hostname}` : config.Hostname;
+	const full = ownNames(record);
 	const own = network.endpoints.flatMap(({ ipAddress }) => (ipAddress ? [`${ipAddress}\t${full}\n`] : []));
 	return [LOCALHOST, ...extra, ...own].join("");
 }
@@ -60,7 +83,10 @@ export function parseExtraHost(entry: string): [string, string] {
 	return [name, address];
 }
 
-/** /etc/resolv.conf: the engine's resolver in a bridge, the host's file in host mode, no server in none; what the client gave wins. */
+/**
+ * /etc/resolv.conf: the engine's resolver in a bridge, the host's file in host mode, no server in none. What the client gave wins; on a network of
+ * the user's, servers are asked through the engine's resolver, so that names still work.
+ */
 export function resolvConf(record: ContainerRecord, hostFile: () => string): string {
 	const { NetworkMode, Dns, DnsSearch, DnsOptions } = record.hostConfig;
 	const host = NetworkMode === "none" ? "" : hostFile();
@@ -70,9 +96,14 @@ export function resolvConf(record: ContainerRecord, hostFile: () => string): str
 			.filter((line) => line.startsWith(`${word} `) || line.startsWith(`${word}\t`))
 			.flatMap((line) => line.trim().split(/\s+/).slice(1));
 	const inherited = NetworkMode === "host" ? of("nameserver") : NetworkMode === "none" ? [] : ["127.0.0.11"];
-	const servers = Dns?.length ? Dns : inherited;
+	const behindOurs = !["bridge", "host", "none"].includes(NetworkMode);
+	const servers = Dns?.length && !behindOurs ? Dns : inherited;
 	const search = (DnsSearch?.length ? DnsSearch : of("search")).filter((domain) => domain !== ".");
-	const options = DnsOptions?.length ? DnsOptions : NetworkMode === "bridge" ? ["ndots:0"] : of("options");
+	const options = DnsOptions?.length
+		? DnsOptions
+		: NetworkMode === "host" || NetworkMode === "none"
+			? of("options")
+			: ["ndots:0"];
 	return [
 		...servers.map((server) => `nameserver ${server}\n`),
 		...(search.length > 0 ? [`search ${search.join(" ")}\n`] : []),

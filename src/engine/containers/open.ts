@@ -2,9 +2,11 @@ import type { ProcessExit } from "../../drivers/runtime/driver.ts";
 import { messageOf } from "../../shared/errors.ts";
 import { nowNano } from "../../shared/time.ts";
 import { type Action, plan } from "../reconcile.ts";
+import { restoreNetworks } from "./connect.ts";
 import { type Context, change, isRunning } from "./context.ts";
 import { releaseAll, settle } from "./exit.ts";
 import { finishVolumes, volumeHolder } from "./mounts/volumes.ts";
+import { sharedWith } from "./networking.ts";
 import { removeLocked } from "./remove.ts";
 import { startLocked } from "./start.ts";
 
@@ -23,12 +25,15 @@ export async function open(context: Context, onExit: (exit: ProcessExit) => void
 	}
 	const keep = context.store
 		.list()
-		.flatMap(({ id, state, network }) =>
-			isRunning(state) && network && lives(actions, id) ? [{ containerId: id, settings: network }] : [],
+		.flatMap(({ id, state, network, hostConfig }) =>
+			isRunning(state) && network && sharedWith(hostConfig.NetworkMode) === undefined && lives(actions, id)
+				? [{ containerId: id, settings: network }]
+				: [],
 		);
 	context.stage.sweep();
 	await context.volumes.open(context.store.list().map((record) => volumeHolder(record, lives(actions, record.id))));
 	await context.sandboxes.open(keep);
+	for (const { containerId } of keep) await attemptNetworks(context, containerId);
 	for (const action of actions) {
 		if (action.do !== "start") await attempt(context, action);
 	}
@@ -51,6 +56,14 @@ function adopt(context: Context, { id, pid, startedAt }: Extract<Action, { do: "
 	if (!same) change(context, id, { state: { status, pid, startedAt }, execIds: [] });
 	context.followHealth(id);
 	context.log.info("container adopted", { id, pid });
+}
+
+async function attemptNetworks(context: Context, id: string): Promise<void> {
+	try {
+		await context.locks.run(id, () => restoreNetworks(context, id));
+	} catch (error) {
+		context.log.error("networks of a running container not restored", { id, error: messageOf(error) });
+	}
 }
 
 /** One that fails does not keep the daemon from starting. */

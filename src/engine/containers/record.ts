@@ -20,6 +20,8 @@ export interface ContainerRecord {
 	stoppedByUser: boolean;
 	/** What the sandbox got at the last start; after the run only which networks it was on, absent before. */
 	network?: NetworkSettings;
+	/** The networks it shall be on, in docker's order; absent: the one of NetworkMode alone. */
+	readonly networks?: readonly EndpointConfig[];
 	/** What is mounted into it, decided at create; absent in rows of the first version. */
 	readonly mounts?: readonly MountPoint[];
 	/** It is being removed with its anonymous volumes. */
@@ -110,6 +112,22 @@ export interface NetworkSettings {
 	readonly ports: readonly PublishedPort[];
 }
 
+/** What a client asked of one network of a container. */
+export interface EndpointConfig {
+	/** As the client named it at create; the network's name from then on when it was found. */
+	readonly networkName: string;
+	readonly aliases?: readonly string[];
+	readonly links?: readonly string[];
+	readonly ipamConfig?: {
+		readonly IPv4Address?: string;
+		readonly IPv6Address?: string;
+		readonly LinkLocalIPs?: readonly string[];
+	};
+	readonly macAddress?: string;
+	readonly driverOpts?: Readonly<Record<string, string>>;
+	readonly gwPriority?: number;
+}
+
 export interface EndpointSettings {
 	/** docker's name: bridge, host, none */
 	readonly networkName: string;
@@ -119,6 +137,10 @@ export interface EndpointSettings {
 	readonly ipAddress?: string;
 	readonly prefixLength?: number;
 	readonly gateway?: string;
+	/** Interface in the container and its other end on the host; absent in rows of the first version. */
+	readonly link?: string;
+	readonly hostLink?: string;
+	readonly gwPriority?: number;
 }
 
 export interface PublishedPort {
@@ -126,5 +148,6 @@ export interface PublishedPort {
 	readonly containerPort: number;
 	/** "0.0.0.0", "::", or an address of the host */
 	readonly hostIp: string;
+	/** 0: no port of the host, the container's own address is reached (routed networks) */
 	readonly hostPort: number;
 }

@@ -3,6 +3,7 @@ import { messageOf } from "../../shared/errors.ts";
 import { createLocks } from "../lock.ts";
 import { archive, extract, statPath } from "./archive.ts";
 import { commit } from "./commit.ts";
+import { connect, disconnect } from "./connect.ts";
 import { type ContainerDeps, type Context, find } from "./context.ts";
 import type { Containers, Execs } from "./contract.ts";
 import { create } from "./create.ts";
@@ -74,6 +75,8 @@ function containersOf(context: Context, stats: Stats): Containers {
 		pause: async (ref) => pause(context, ref),
 		unpause: async (ref) => unpause(context, ref),
 		rename: async (ref, name) => rename(context, ref, name),
+		connect: (ref, network, endpoint) => connect(context, ref, network, endpoint),
+		disconnect: (ref, network) => disconnect(context, ref, network),
 		remove: (ref, options) => remove(context, ref, options),
 		wait: (ref, condition, signal, registered) => wait(context, ref, condition, signal, registered),
 		inspect: (ref) => find(context, ref),

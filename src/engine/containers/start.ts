@@ -18,12 +18,12 @@ import { startingHealth } from "./health.ts";
 import { findInit } from "./init.ts";
 import { migrateMounts } from "./mounts/migrate.ts";
 import { prepareMounts, releaseMounts } from "./mounts/prepare.ts";
-import { portsAsked } from "./ports.ts";
-import type { ContainerRecord, NetworkSettings } from "./record.ts";
+import { joinNetworks, networkFilesDir } from "./networking.ts";
+import type { ContainerRecord } from "./record.ts";
 import { removeLocked } from "./remove.ts";
 import { deviceAt, devicesOf } from "./resources.ts";
 import { joinedPid } from "./shared-namespaces.ts";
-import { runtimeSpec, splitSysctls } from "./spec.ts";
+import { runtimeSpec } from "./spec.ts";
 import { startFailure } from "./start-failure.ts";
 import { resolveUser } from "./user.ts";
 import { logLimits } from "./validate.ts";
@@ -78,9 +78,10 @@ async function launch(context: Context, asked: ContainerRecord): Promise<void> {
 	const rootPath = context.snapshotter.mount(id);
 	undo.defer(() => context.snapshotter.unmount(id));
 	const user = resolveUser(config.User, hostConfig.GroupAdd ?? [], (path) => context.readInRoot(rootPath, path));
-	const network = await join(context, record);
+	const network = await joinNetworks(context, record);
 	undo.defer(() => context.sandboxes.leave(id));
-	writeFiles(context, record, network);
+	const directory = networkFilesDir(context, record);
+	if (directory === containerDir(context, id)) writeFiles(context, record, network);
 	undo.defer(() => releaseMounts(context, id));
 	const mounts = await prepareMounts(context, record);
 	const bundle = bundleDir(context, id);
@@ -88,7 +89,7 @@ async function launch(context: Context, asked: ContainerRecord): Promise<void> {
 	undo.defer(() => rmSync(bundle, { recursive: true, force: true }));
 	const spec = runtimeSpec(record, {
 		rootPath,
-		directory: containerDir(context, id),
+		directory,
 		instance: context.instance,
 		cgroupVersion: context.cgroupVersion,
 		user,
@@ -117,18 +118,6 @@ async function launch(context: Context, asked: ContainerRecord): Promise<void> {
 	context.followHealth(id);
 	publishNetworks(context, { ...record, network }, "connect");
 	publish(context, started ?? record, "start");
-}
-
-function join(context: Context, record: ContainerRecord): Promise<NetworkSettings> {
-	const { NetworkMode } = record.hostConfig;
-	const mode = NetworkMode === "host" || NetworkMode === "none" ? NetworkMode : "bridge";
-	return context.sandboxes.join({
-		containerId: record.id,
-		containerName: record.name,
-		mode,
-		ports: mode === "bridge" ? portsAsked(record.config, record.hostConfig) : [],
-		sysctls: splitSysctls(record).net,
-	});
 }
 
 function ioOf(context: Context, { id, config, hostConfig }: ContainerRecord) {

@@ -50,7 +50,6 @@ test.each<[string, Partial<HostConfig>]>([
 	["opening seccomp profile failed", { SecurityOpt: ["seccomp=/file"] }],
 	["not allowed in host network namespace", { NetworkMode: "host", Sysctls: { "net.ipv4.ip_forward": "1" } }],
 	["is not in a separate kernel namespace", { Sysctls: { "kernel.panic": "1" } }],
-	["failed to set up container networking: network mine not found", { NetworkMode: "mine" }],
 	["invalid IP address: x", { Dns: ["x"] }],
 	["invalid DnsSearch", { DnsSearch: ["a\nnameserver 1.1.1.1"] }],
 	['bad format for add-host: "x"', { ExtraHosts: ["x"] }],

@@ -7,6 +7,7 @@ import { parseExtraHost } from "./files.ts";
 import { validateHealthcheck } from "./health.ts";
 import { mountsAsked } from "./mounts/points.ts";
 import { checkSources } from "./mounts/prepare.ts";
+import { sharedWith } from "./networking.ts";
 import { parsePort, portsAsked } from "./ports.ts";
 import { validateDevices, validateResources } from "./resources.ts";
 import { parseSecurityOpt } from "./security.ts";
@@ -54,16 +55,6 @@ function validateConfig(config: ContainerConfig): void {
 }
 
 function validateNetwork(host: HostConfig): void {
-	if (!["bridge", "host", "none"].includes(host.NetworkMode)) {
-		if (host.NetworkMode.startsWith("container:")) {
-			throw new EngineError(
-				"unsupported",
-				`HostConfig.NetworkMode ${JSON.stringify(host.NetworkMode)} is not supported yet`,
-			);
-		}
-		// Not 404: the CLI takes that for a missing image, and pulls.
-		throw invalid(`failed to set up container networking: network ${host.NetworkMode} not found`);
-	}
 	for (const server of host.Dns ?? []) {
 		if (isIP(server) === 0) throw invalid(`invalid IP address: ${server}`);
 	}
@@ -75,6 +66,23 @@ function validateNetwork(host: HostConfig): void {
 		const [name] = parseExtraHost(entry);
 		if (/\s/.test(name)) throw invalid(`bad format for add-host: "${entry}"`);
 	}
+}
+
+/** What a client cannot ask of a container that has another one's network; `config` is as it came, without the image's. */
+export function validateSharedNetwork(config: ContainerConfig, host: HostConfig): void {
+	const ref = sharedWith(host.NetworkMode);
+	if (ref === undefined) return;
+	if (ref === "") throw invalid("invalid network mode: invalid container format container:<name|id>");
+	const has = (value: object | null | undefined) => Object.keys(value ?? {}).length > 0;
+	const conflicts: [boolean, string][] = [
+		[config.Hostname !== "", "hostname and the network mode"],
+		[has(host.Dns), "dns and the network mode"],
+		[has(host.ExtraHosts), "custom host-to-IP mapping and the network mode"],
+		[has(host.PortBindings) || host.PublishAllPorts, "port publishing and the container type network mode"],
+		[has(config.ExposedPorts), "port exposing and the container type network mode"],
+	];
+	const [, found] = conflicts.find(([conflicting]) => conflicting) ?? [];
+	if (found) throw invalid(`conflicting options: ${found}`);
 }
 
 function validatePolicy(host: HostConfig): void {

@@ -1,9 +1,11 @@
 /** Names as the resolver sees them. All lower-case, without the trailing dot. */
 export interface NameDirectory {
-	/** Containers visible from the sandbox of `containerId` under a bare name, short id or alias: its addresses; undefined when there is no such name. */
+	/** Containers on a network of `containerId` under a bare name, short id or alias, or one of these and the network's name: their addresses there; undefined when there is no such name. */
 	fromSandbox(containerId: string | undefined, name: string): readonly string[] | undefined;
-	/** `<container>.<domain>` asked from the host: name without the domain. */
+	/** `<container>.<domain>` and `<service>.<project>.<domain>` asked from the host: name without the domain. */
 	fromHost(label: string): readonly string[] | undefined;
-	/** For PTR: a name for this address. */
+	/** For PTR: a name for this address; to a sandbox only of addresses on its networks. */
 	nameOf(address: string, containerId?: string): string | undefined;
+	/** Whether a sandbox's questions that nobody here answers may leave: not from one that is on internal networks alone. */
+	mayAskOutside(containerId: string | undefined): boolean;
 }

@@ -1,4 +1,5 @@
 import { shortId } from "../../shared/id.ts";
+import { dnsNames } from "../containers/endpoints.ts";
 import type { ContainerRecord } from "../containers/record.ts";
 import type { NameDirectory } from "./contract.ts";
 
@@ -9,14 +10,32 @@ export interface NameDirectoryOptions {
 	readonly revision: () => number;
 	/** fd.local: PTR answers are `<name>.<domain>`. */
 	readonly domain: string;
+	/** The networks of a sandbox, best first; asked of what is, for a container asks for names before its record says that it runs. */
+	readonly networksOf: (containerId: string) => readonly SandboxNetwork[];
 }
+
+export interface SandboxNetwork {
+	readonly id: string;
+	readonly name: string;
+	readonly internal: boolean;
+}
+
+type Names = Map<string, readonly string[]>;
 
 interface Index {
-	readonly byName: ReadonlyMap<string, readonly string[]>;
-	readonly byAddress: ReadonlyMap<string, string>;
+	readonly fromHost: Names;
+	/** By network id. */
+	readonly inside: ReadonlyMap<string, Names>;
+	/** By address: the name, and the id of the network it is on. */
+	readonly byAddress: ReadonlyMap<string, { readonly name: string; readonly network: string }>;
+	/** By container id: `--link CONTAINER:ALIAS` as alias to container. */
+	readonly links: ReadonlyMap<string, ReadonlyMap<string, string>>;
 }
 
-/** Names of running containers on the bridge network: name and short id; a name wins over another container's id. A container without an address is known, with none. */
+/**
+ * Names of running containers. On each network: name, aliases, short id, host name; several containers with one name share it; a name wins over
+ * another container's short id. From the host: the name, and compose's service and project. A container without an address is known to the host, with none.
+ */
 export function createNameDirectory(options: NameDirectoryOptions): NameDirectory {
 	let index: Index | undefined;
 	let builtAt: number | undefined;
@@ -28,29 +47,95 @@ export function createNameDirectory(options: NameDirectoryOptions): NameDirector
 		}
 		return index;
 	};
-	const lookup = (name: string) => current().byName.get(name);
+	const networksOf = (containerId: string | undefined) => (containerId ? options.networksOf(containerId) : []);
 	return {
-		fromSandbox: (_containerId, name) => lookup(name),
-		fromHost: lookup,
-		nameOf: (address) => current().byAddress.get(address),
+		fromSandbox(containerId, name) {
+			const { inside, links } = current();
+			const target = links.get(containerId ?? "")?.get(name) ?? name;
+			for (const network of networksOf(containerId)) {
+				const names = inside.get(network.id);
+				const found = names?.get(target) ?? names?.get(withoutNetwork(target, network.name));
+				if (found) return found;
+			}
+			return undefined;
+		},
+		fromHost: (label) => current().fromHost.get(label),
+		nameOf(address, containerId) {
+			const found = current().byAddress.get(address);
+			if (!found) return undefined;
+			const visible = containerId === undefined || networksOf(containerId).some(({ id }) => id === found.network);
+			return visible ? found.name : undefined;
+		},
+		mayAskOutside(containerId) {
+			const networks = networksOf(containerId);
+			return networks.length === 0 || networks.some(({ internal }) => !internal);
+		},
 	};
 }
 
 function buildIndex(containers: readonly ContainerRecord[], domain: string): Index {
-	const byName = new Map<string, readonly string[]>();
-	const byAddress = new Map<string, string>();
 	const running = containers.filter(({ state }) => state.status === "running" || state.status === "paused");
+	const fromHost: Names = new Map();
+	const inside = new Map<string, Names>();
+	const byAddress = new Map<string, { name: string; network: string }>();
 	for (const container of running) {
 		const name = container.name.toLowerCase();
-		const addresses = addressesOf(container);
-		if (!byName.has(name)) byName.set(name, addresses);
-		for (const address of addresses) byAddress.set(address, `${name}.${domain}`);
+		add(fromHost, name, addressesOf(container));
+		for (const { networkId, ipAddress } of container.network?.endpoints ?? []) {
+			if (ipAddress) byAddress.set(ipAddress, { name: `${name}.${domain}`, network: networkId });
+		}
 	}
 	for (const container of running) {
-		const id = shortId(container.id);
-		if (!byName.has(id)) byName.set(id, addressesOf(container));
+		const service = serviceOf(container);
+		if (service) add(fromHost, service, addressesOf(container));
 	}
-	return { byName, byAddress };
+	addIds(running, fromHost);
+	for (const container of running) addInside(inside, container);
+	return { fromHost, inside, byAddress, links: new Map(running.map((one) => [one.id, linksOf(one)])) };
+}
+
+/** A name wins over another container's id. */
+function addIds(running: readonly ContainerRecord[], names: Names): void {
+	for (const container of running) {
+		const id = shortId(container.id);
+		if (!names.has(id)) names.set(id, addressesOf(container));
+	}
+}
+
+function addInside(inside: Map<string, Names>, container: ContainerRecord): void {
+	for (const { networkId, networkName, ipAddress } of container.network?.endpoints ?? []) {
+		const names = inside.get(networkId) ?? new Map();
+		inside.set(networkId, names);
+		const config = container.networks?.find((one) => one.networkName === networkName);
+		const own = new Set(dnsNames(container, config?.aliases).map((name) => name.toLowerCase()));
+		for (const name of own) add(names, name, ipAddress ? [ipAddress] : []);
+	}
+}
+
+function add(names: Names, name: string, addresses: readonly string[]): void {
+	names.set(name, [...(names.get(name) ?? []), ...addresses]);
+}
+
+/** `web.shop` of compose's service `web` in project `shop`. */
+function serviceOf({ config }: ContainerRecord): string | undefined {
+	const { "com.docker.compose.project": project, "com.docker.compose.service": service } = config.Labels;
+	return project && service ? `${service}.${project}`.toLowerCase() : undefined;
+}
+
+/** `CONTAINER[:ALIAS]` */
+function linksOf({ networks = [] }: ContainerRecord): ReadonlyMap<string, string> {
+	const links = networks.flatMap((network) => network.links ?? []);
+	return new Map(
+		links.map((link) => {
+			const [container = "", alias = container] = link.toLowerCase().split(":");
+			return [alias, container];
+		}),
+	);
+}
+
+function withoutNetwork(name: string, network: string): string {
+	const ending = `.${network.toLowerCase()}`;
+	return name.endsWith(ending) ? name.slice(0, -ending.length) : name;
 }
 
 function addressesOf(container: ContainerRecord): string[] {

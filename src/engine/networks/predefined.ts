@@ -30,7 +30,7 @@ export function openPredefined(
 	chooseSubnet: (used: readonly Cidr[]) => Cidr,
 	log: Logger,
 ): Predefined {
-	const fresh = { created: nowNano(), subnet: null, bridge: null };
+	const fresh = { created: nowNano(), subnet: null, bridge: null, config: null };
 	const ensure = (name: string, driver: NetworkRow["driver"], more: Partial<NetworkRow>): NetworkRow => {
 		const row = { ...fresh, ...more, name, driver, id: createId() };
 		store.putNetwork(row);

@@ -1,25 +1,54 @@
+import type { NetworkConfig } from "../../store/networks.ts";
 import type { NetworkSettings, PublishedPort } from "../containers/record.ts";
 
 /** A sandbox is one network namespace with its interfaces, addresses, published ports and resolver. */
 export interface Sandboxes {
-	/** Prepares the predefined networks and the firewall; `keep` are the sandboxes that live on over a daemon restart: everything else of this instance is swept. */
+	/** Prepares the networks and the firewall; `keep` are the sandboxes that live on over a daemon restart: everything else of this instance is swept. */
 	open(keep: readonly { containerId: string; settings: NetworkSettings }[]): Promise<void>;
-	/** A namespace joined to the network, ports published, resolver listening. "conflict"/"internal" in docker's words when a port is taken (`driver failed programming external connectivity on endpoint NAME (ID): Bind for 0.0.0.0:80 failed: port is already allocated`). Leaves nothing on error. */
+	/** A namespace joined to the networks, ports published, resolver listening. "not-found" for a network that is not there, "conflict"/"internal" in docker's words when a port is taken (`driver failed programming external connectivity on endpoint NAME (ID): Bind for 0.0.0.0:80 failed: port is already allocated`). Leaves nothing on error. */
 	join(request: JoinRequest): Promise<NetworkSettings>;
-	/** Frees ports, address, namespace. Safe to repeat. */
+	/** Frees ports, addresses, namespace. Safe to repeat. */
 	leave(containerId: string): Promise<void>;
-	/** The predefined networks, for `docker network ls/inspect` and info. */
+	/** Another network for a sandbox on bridge networks, while it runs. The default route and published ports follow where the new network is first choice. Leaves nothing on error. */
+	attach(containerId: string, endpoint: EndpointRequest): Promise<NetworkSettings>;
+	/** Takes a sandbox off a network. undefined when it has none (any more) or is not on it. */
+	detach(containerId: string, networkId: string): Promise<NetworkSettings | undefined>;
+	/** The networks of a sandbox, its way out first. */
+	networksOf(
+		containerId: string,
+	): readonly { readonly id: string; readonly name: string; readonly internal: boolean }[];
+	/** All networks, for `docker network ls/inspect` and info. */
 	networks(): readonly NetworkRecord[];
+	/** Tells that a network came or went: the firewall follows. */
+	networksChanged(): void;
 	close(): Promise<void>;
 }
 
 export interface JoinRequest {
 	readonly containerId: string;
 	readonly containerName: string;
+	/** "bridge": on bridge networks, whichever. */
 	readonly mode: "bridge" | "host" | "none";
+	/** Of mode "bridge": the networks to join, at least one. Default: the predefined one. */
+	readonly endpoints?: readonly EndpointRequest[];
 	readonly ports: readonly PortRequest[];
 	/** Written inside the namespace before the container starts: net.* only. */
 	readonly sysctls: Record<string, string>;
+}
+
+/** One network that a container shall be on. */
+export interface EndpointRequest {
+	/** id or name */
+	readonly network: string;
+	/** A certain address; "forbidden" `Address already in use` when another has it. */
+	readonly address?: string;
+	readonly macAddress?: string;
+	/** The highest one's network is the way out; of equals the first by name. */
+	readonly gwPriority?: number;
+	/** Of this endpoint's interface: `ipv4/conf/IFNAME/log_martians`. */
+	readonly sysctls?: Readonly<Record<string, string>>;
+	/** The interface's name in the container; default: the first free ethN. */
+	readonly linkName?: string;
 }
 
 /** hostPort 0: any free one; `hostPortEnd` for a range from which the first free one is taken. hostIp "" means every address, both families. */
@@ -40,6 +69,8 @@ export interface NetworkRecord {
 	readonly gateway?: string;
 	/** Linux interface, for a bridge. */
 	readonly bridge?: string;
+	/** What was asked at its creation; undefined for the predefined ones. */
+	readonly config?: NetworkConfig;
 	readonly endpoints: readonly {
 		containerId: string;
 		endpointId: string;

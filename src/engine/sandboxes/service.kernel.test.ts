@@ -9,7 +9,7 @@ import { BridgeDriver } from "../../drivers/network/bridge.ts";
 import { createNamespaceDriver } from "../../drivers/network/namespace.ts";
 import { parseIpv4 } from "../../shared/ip.ts";
 import { silentLogger } from "../../shared/log.ts";
-import { NetworkStore, networksSchema } from "../../store/networks.ts";
+import { NetworkStore, networksSchema, userNetworksSchema } from "../../store/networks.ts";
 import { addAddress } from "../../sys/linux/address.ts";
 import { check, libc } from "../../sys/linux/libc.ts";
 import { createVeth, findLink, listLinks, setUp } from "../../sys/linux/link.ts";
@@ -34,7 +34,7 @@ beforeAll(async () => {
 	home = openNetns("/proc/thread-self/ns/net");
 	check(libc.unshare(0x40000000), "unshare --net");
 	buildOutside();
-	database.exec(networksSchema);
+	database.exec(networksSchema + userNetworksSchema);
 	sandboxes = engine();
 	await sandboxes.open([]);
 });
@@ -301,7 +301,7 @@ function buildOutside(): void {
 	createNetns(outside, () => {});
 	using socket = new RouteSocket();
 	const netnsFd = openNetns(outside);
-	const peer = { name: "eth0", netnsFd, index: 2, mac: "02:00:00:00:00:02" };
+	const peer = { name: "eth0", netnsFd, mac: "02:00:00:00:00:02" };
 	socket.request(setUp(1), createVeth({ name: "wire", mtu: 1500, peer }));
 	closePort(netnsFd);
 	socket.request(addAddress(findLink(socket, "wire")?.index ?? 0, parseIpv4(HOST) ?? 0, 24));

@@ -1,28 +1,27 @@
 import { join } from "node:path";
 import type { Firewall } from "../../drivers/firewall/driver.ts";
-import type { PortForward } from "../../drivers/firewall/ruleset.ts";
-import type { IpamDriver, Leases } from "../../drivers/ipam/driver.ts";
+import type { IpamDriver } from "../../drivers/ipam/driver.ts";
 import type { NamespaceDriver, NetworkDriver } from "../../drivers/network/driver.ts";
-import { parseCidr } from "../../shared/cidr.ts";
 import { EngineError, messageOf } from "../../shared/errors.ts";
 import { createId } from "../../shared/id.ts";
 import { formatIpv4, parseIpv4 } from "../../shared/ip.ts";
 import type { Logger } from "../../shared/log.ts";
 import type { NetworkStore } from "../../store/networks.ts";
-import type { NetworkSettings, PublishedPort } from "../containers/record.ts";
-import { openPredefined, type Predefined } from "../networks/predefined.ts";
-import type { JoinRequest, NetworkRecord, Sandboxes, SandboxResolver } from "./contract.ts";
-import { type HeldPort, PortAllocator } from "./ports.ts";
+import type { EndpointSettings, NetworkSettings } from "../containers/record.ts";
+import { type BridgeNetwork, LiveNetworks } from "../networks/live.ts";
+import type { EndpointRequest, JoinRequest, NetworkRecord, Sandboxes, SandboxResolver } from "./contract.ts";
+import { byPriority, connectEndpoint, type Endpoint, gatewayOf } from "./endpoints.ts";
+import { PortAllocator } from "./ports.ts";
 import {
-	addressOf,
-	type BridgeSandbox,
-	createBridgeSandbox,
-	linkName,
+	createSandbox,
+	hostLinkName,
+	Pool,
+	type Sandbox,
 	type SandboxFactory,
-	SandboxPool,
 	sandboxPath,
 	serveSandbox,
 } from "./prepared.ts";
+import { type Published, Publisher } from "./publish.ts";
 
 export interface SandboxesOptions {
 	readonly instance: string;
@@ -38,25 +37,30 @@ export interface SandboxesOptions {
 	readonly nameOf?: (containerId: string) => string | undefined;
 	/** Sandboxes made ahead of need; default 4. */
 	readonly poolSize?: number;
+	/** Default: made from the same options. */
+	readonly live?: LiveNetworks;
 }
 
 type Kept = { containerId: string; settings: NetworkSettings };
 
-/** What one container has of the network. `sandbox` on the bridge only. */
+/** What one container has of the network; replaced whole when it changes. */
 interface Joined {
 	readonly containerName: string;
 	readonly mode: JoinRequest["mode"];
-	readonly settings: NetworkSettings;
-	readonly held: readonly HeldPort[];
-	readonly forwards: readonly PortForward[];
-	readonly sandbox?: BridgeSandbox;
+	readonly sandboxId: string;
+	readonly path?: string;
+	/** On bridge networks only. */
+	readonly sandbox?: Sandbox;
+	readonly endpoints: readonly Endpoint[];
+	/** Of host and none. */
+	readonly bare?: EndpointSettings;
+	readonly published: Published;
 }
 
-interface Opened {
-	readonly predefined: Predefined;
-	readonly leases: Leases;
-	readonly factory: SandboxFactory;
-	readonly pool: SandboxPool;
+/** A sandbox on the predefined bridge, whole but for its container. */
+interface Ready {
+	readonly sandbox: Sandbox;
+	readonly endpoint: Endpoint;
 }
 
 export function createSandboxes(options: SandboxesOptions): Sandboxes {
@@ -65,47 +69,47 @@ export function createSandboxes(options: SandboxesOptions): Sandboxes {
 
 class SandboxService implements Sandboxes {
 	private readonly joined = new Map<string, Joined>();
-	private readonly ports: PortAllocator;
-	private readonly directory: string;
-	private opened: Opened | undefined;
+	private readonly live: LiveNetworks;
+	private readonly publisher: Publisher;
+	private readonly factory: SandboxFactory;
+	/** The common case is ready to the last step, others get a sandbox without interfaces. */
+	private readonly ready: Pool<Ready>;
+	private readonly empty: Pool<Sandbox>;
+	private isOpen = false;
 
 	constructor(private readonly options: SandboxesOptions) {
-		this.ports = new PortAllocator(options.network);
-		this.directory = join(options.runRoot, "netns");
+		const { namespaces, network, resolver, log, firewall } = options;
+		this.live = options.live ?? new LiveNetworks(options);
+		this.publisher = new Publisher(new PortAllocator(network), firewall);
+		this.factory = { directory: join(options.runRoot, "netns"), namespaces, network, resolver };
+		this.ready = new Pool(options.poolSize ?? 4, () => this.createReady(), destroyReady, log);
+		this.empty = new Pool(
+			0,
+			() => createSandbox(this.factory),
+			(sandbox) => sandbox.destroy(),
+			log,
+		);
 	}
 
 	async open(keep: readonly Kept[]): Promise<void> {
-		const { instance, store, network, namespaces, ipam, resolver, log } = this.options;
-		const predefined = openPredefined(store, instance, (link) => network.usedNetworks(link), ipam.chooseSubnet, log);
-		const subnet = parseCidr(predefined.bridge.subnet);
-		if (!subnet)
-			throw new EngineError("internal", `cannot open network bridge: stored subnet ${predefined.bridge.subnet}`);
-		const leases = ipam.leases(subnet);
-		const { bridge } = predefined.bridge;
-		network.open({
-			name: bridge,
-			alias: `foredeck ${instance}`,
-			gateway: leases.gateway,
-			prefixLength: subnet.prefixLength,
-		});
-		const factory = { directory: this.directory, namespaces, network, leases, resolver };
-		const pool = new SandboxPool(this.options.poolSize ?? 4, () => createBridgeSandbox(factory), log);
-		this.opened = { predefined, leases, factory, pool };
+		this.live.open();
+		this.isOpen = true;
 		for (const kept of keep) this.tryAdopt(kept);
-		this.sweep(predefined.bridge.id);
-		const ports = [...this.joined.values()].flatMap((one) => one.forwards);
-		this.options.firewall.apply({ instance, bridge, subnet: predefined.bridge.subnet, ports });
-		pool.refill();
+		this.sweep();
+		const ports = [...this.joined.values()].flatMap(({ published }) => published.forwards);
+		this.options.firewall.apply({ instance: this.options.instance, networks: this.live.rules(), ports });
+		this.ready.refill();
 	}
 
 	async join(request: JoinRequest): Promise<NetworkSettings> {
 		if (this.joined.has(request.containerId)) {
 			throw new EngineError("conflict", `container ${request.containerId} has a sandbox already`);
 		}
-		if (request.mode === "bridge") return this.joinBridge(request);
+		this.mustBeOpen();
+		if (request.mode === "bridge") return this.joinBridges(request);
 		const joined = request.mode === "host" ? this.joinHost(request) : this.joinNone(request);
 		this.joined.set(request.containerId, joined);
-		return joined.settings;
+		return settingsOf(joined);
 	}
 
 	async leave(containerId: string): Promise<void> {
@@ -115,93 +119,176 @@ class SandboxService implements Sandboxes {
 		await this.release(containerId, joined);
 	}
 
-	networks(): readonly NetworkRecord[] {
-		const { predefined, leases } = this.state();
-		const record = (mode: JoinRequest["mode"]): NetworkRecord => {
-			const { id, name, driver, created } = predefined[mode];
-			return { id, name, driver, created, endpoints: this.endpointsOf(mode) };
-		};
-		const { subnet, bridge } = predefined.bridge;
-		return [
-			{ ...record("bridge"), subnet, gateway: formatIpv4(leases.gateway), bridge },
-			record("host"),
-			record("none"),
-		];
+	async attach(containerId: string, request: EndpointRequest): Promise<NetworkSettings> {
+		const joined = this.joined.get(containerId);
+		if (!joined?.sandbox) {
+			throw new EngineError("invalid", `cannot connect container ${containerId}: it is on no bridge network`);
+		}
+		const { path } = joined.sandbox;
+		await using undo = new AsyncDisposableStack();
+		const network = this.live.find(request.network);
+		const endpoint = connectEndpoint(
+			this.options.network,
+			path,
+			network,
+			request,
+			this.options.network.interfaces(path),
+		);
+		undo.defer(() => this.disconnect(containerId, path, endpoint));
+		this.lease(containerId, joined.containerName, endpoint);
+		const next = await this.rearranged(containerId, joined, [...joined.endpoints, endpoint]);
+		undo.move();
+		return settingsOf(next);
 	}
 
-	/** Running containers keep interfaces, addresses and published ports; only what this process holds goes. With none left the bridge and the table go too. */
+	async detach(containerId: string, networkId: string): Promise<NetworkSettings | undefined> {
+		const joined = this.joined.get(containerId);
+		const endpoint = joined?.endpoints.find(({ network }) => network.id === networkId);
+		if (!joined?.sandbox || !endpoint) return undefined;
+		const left = joined.endpoints.filter((one) => one !== endpoint);
+		const next = await this.rearranged(containerId, joined, left);
+		this.disconnect(containerId, joined.sandbox.path, endpoint);
+		return settingsOf(next);
+	}
+
+	networksOf(containerId: string): readonly BridgeNetwork[] {
+		const endpoints = this.joined.get(containerId)?.endpoints ?? [];
+		return endpoints.length < 2
+			? endpoints.map(({ network }) => network)
+			: endpoints.toSorted(byPriority).map(({ network }) => network);
+	}
+
+	networks(): readonly NetworkRecord[] {
+		this.mustBeOpen();
+		return this.live.rows().map((row) => {
+			const { id, name, driver, created, config } = row;
+			const known = this.live.bridge(id);
+			const base = { id, name, driver, created, endpoints: this.endpointsOf(id), ...(config && { config }) };
+			if (!known) return base;
+			return { ...base, subnet: row.subnet ?? "", gateway: formatIpv4(known.leases.gateway), bridge: known.bridge };
+		});
+	}
+
+	networksChanged(): void {
+		this.options.firewall.setNetworks(this.live.rules());
+	}
+
+	/** Running containers keep interfaces, addresses and published ports; only what this process holds goes. With none left the bridges and the table go too. */
 	async close(): Promise<void> {
-		this.opened?.pool.close();
-		if (this.opened && this.joined.size === 0) {
+		this.ready.close();
+		this.empty.close();
+		if (this.isOpen && this.joined.size === 0) {
 			this.options.firewall.remove();
-			this.options.network.remove();
+			await this.live.removeAll();
 		}
 		this.options.firewall.close();
-		for (const { sandbox, held } of this.joined.values()) {
+		for (const { sandbox, published } of this.joined.values()) {
 			sandbox?.closeResolver();
-			for (const port of held) port.release();
+			this.publisher.letGo(published);
 		}
 		this.joined.clear();
 	}
 
-	private async joinBridge(request: JoinRequest): Promise<NetworkSettings> {
-		const { pool, leases, predefined } = this.state();
-		const { store, namespaces, firewall } = this.options;
+	private async joinBridges(request: JoinRequest): Promise<NetworkSettings> {
 		const { containerId, containerName } = request;
 		await using undo = new AsyncDisposableStack();
-		const sandbox = pool.take();
-		undo.defer(() => sandbox.destroy());
-		const address = addressOf(sandbox);
-		const endpointId = createId();
-		const held = this.allocatePorts(request, endpointId, address);
-		undo.defer(() => releaseAll(held));
-		namespaces.setSysctls(sandbox.path, request.sysctls);
-		store.addLease({ containerId, containerName, networkId: predefined.bridge.id, address });
-		undo.defer(() => void store.removeLease(containerId));
-		const endpoint = {
-			networkName: "bridge",
-			networkId: predefined.bridge.id,
-			endpointId,
-			macAddress: sandbox.mac,
-			ipAddress: address,
-			prefixLength: leases.subnet.prefixLength,
-			gateway: formatIpv4(leases.gateway),
-		};
-		const settings = {
-			sandboxPath: sandbox.path,
-			sandboxId: sandbox.id,
-			endpoints: [endpoint],
-			ports: held.map(publishedOf),
-		};
-		const forwards = held.map((port) => forwardOf(port, sandbox.address));
+		const { sandbox, endpoints } = this.connected(request.endpoints ?? [{ network: "bridge" }]);
+		undo.defer(() => this.destroy(sandbox, endpoints));
+		const gateway = gatewayOf(endpoints);
+		const published = this.publisher.prepare(containerName, request.ports, gateway);
+		undo.defer(() => this.publisher.letGo(published));
+		this.options.namespaces.setSysctls(sandbox.path, request.sysctls);
+		undo.defer(() => void this.options.store.removeLease(containerId));
+		for (const endpoint of endpoints) this.lease(containerId, containerName, endpoint);
 		sandbox.assign(containerId);
-		this.joined.set(containerId, { containerName, mode: "bridge", settings, held, forwards, sandbox });
+		const { id: sandboxId, path } = sandbox;
+		const joined: Joined = { containerName, mode: "bridge", sandboxId, path, sandbox, endpoints, published };
+		this.joined.set(containerId, joined);
 		undo.defer(() => void this.joined.delete(containerId));
-		await firewall.publish(forwards);
+		await this.options.firewall.publish(published.forwards);
 		undo.move();
-		return settings;
+		return settingsOf(joined);
 	}
 
-	private allocatePorts(request: JoinRequest, endpointId: string, address: string): HeldPort[] {
-		try {
-			return this.ports.allocate(request.ports, address);
-		} catch (error) {
-			const code = error instanceof EngineError ? error.code : "internal";
-			const text = `driver failed programming external connectivity on endpoint ${request.containerName} (${endpointId}): ${messageOf(error)}`;
-			throw new EngineError(code, text, { cause: error });
+	/** A sandbox on all of these networks; leaves nothing on failure. */
+	private connected(requests: readonly EndpointRequest[]): { sandbox: Sandbox; endpoints: readonly Endpoint[] } {
+		const wanted = requests.map((request) => ({ request, network: this.live.find(request.network) }));
+		if (wanted.length === 1 && wanted.every(isPlainDefault)) {
+			const { sandbox, endpoint } = this.ready.take();
+			return { sandbox, endpoints: [endpoint] };
 		}
+		const sandbox = this.empty.take();
+		this.empty.keep(Math.min(2, this.options.poolSize ?? 4));
+		const endpoints: Endpoint[] = [];
+		try {
+			for (const { request, network } of wanted.toSorted(inOrder)) {
+				const used = endpoints.length === 0 ? undefined : endpoints.map(({ settings }) => settings.link ?? "");
+				endpoints.push(connectEndpoint(this.options.network, sandbox.path, network, request, used));
+			}
+			const gateway = gatewayOf(endpoints);
+			if (gateway && gateway !== endpoints[0]) this.route(sandbox.path, gateway);
+			return { sandbox, endpoints };
+		} catch (error) {
+			this.destroy(sandbox, endpoints);
+			throw error;
+		}
+	}
+
+	private createReady(): Ready {
+		const sandbox = createSandbox(this.factory);
+		try {
+			const network = this.live.find("bridge");
+			return { sandbox, endpoint: connectEndpoint(this.options.network, sandbox.path, network, {}, undefined) };
+		} catch (error) {
+			sandbox.destroy();
+			throw error;
+		}
+	}
+
+	/** The container's endpoints are these from now on: default route and published ports follow the one that is the way out. */
+	private async rearranged(containerId: string, joined: Joined, endpoints: readonly Endpoint[]): Promise<Joined> {
+		const [before, after] = [gatewayOf(joined.endpoints), gatewayOf(endpoints)];
+		let { published } = joined;
+		if (before !== after) {
+			published = await this.publisher.move(joined.containerName, joined.published, after);
+			if (joined.path) this.route(joined.path, after);
+		}
+		const next = { ...joined, endpoints, published };
+		this.joined.set(containerId, next);
+		return next;
+	}
+
+	private route(path: string, gateway: Endpoint | undefined): void {
+		const way = gateway && { name: gateway.settings.link ?? "eth0", gateway: gateway.network.leases.gateway };
+		this.options.network.setDefaultRoute(path, way);
+	}
+
+	private lease(containerId: string, containerName: string, { network, address }: Endpoint): void {
+		const row = { containerId, containerName, networkId: network.id, address: formatIpv4(address) };
+		this.options.store.addLease(row);
+	}
+
+	private disconnect(containerId: string, path: string, { network, address, settings }: Endpoint): void {
+		this.options.network.disconnect(path, settings.link ?? "eth0");
+		this.options.store.removeLease(containerId, network.id);
+		network.leases.release(address);
+	}
+
+	private destroy(sandbox: Sandbox, endpoints: readonly Endpoint[]): void {
+		sandbox.destroy();
+		for (const { network, address } of endpoints) network.leases.release(address);
 	}
 
 	private joinHost({ containerName, sysctls }: JoinRequest): Joined {
 		const refused = Object.keys(sysctls)[0];
 		if (refused) throw new EngineError("invalid", `sysctl '${refused}' not allowed in host network namespace`);
-		return { containerName, mode: "host", settings: this.bareSettings("host", createId()), held: [], forwards: [] };
+		return { ...this.bare("host"), containerName, mode: "host", sandboxId: createId() };
 	}
 
 	private joinNone({ containerName, sysctls }: JoinRequest): Joined {
 		const { namespaces } = this.options;
 		const sandboxId = createId();
-		const path = sandboxPath(this.directory, sandboxId);
+		const path = sandboxPath(this.factory.directory, sandboxId);
 		namespaces.create(path);
 		try {
 			namespaces.setSysctls(path, sysctls);
@@ -209,29 +296,29 @@ class SandboxService implements Sandboxes {
 			namespaces.remove(path);
 			throw error;
 		}
-		const settings = { ...this.bareSettings("none", sandboxId), sandboxPath: path };
-		return { containerName, mode: "none", settings, held: [], forwards: [] };
+		return { ...this.bare("none"), containerName, mode: "none", sandboxId, path };
 	}
 
-	private bareSettings(mode: "host" | "none", sandboxId: string): NetworkSettings {
-		const { id, name } = this.state().predefined[mode];
-		return { sandboxId, endpoints: [{ networkName: name, networkId: id, endpointId: createId() }], ports: [] };
+	private bare(mode: "host" | "none") {
+		const { id, name } = this.live.row(mode);
+		const bare = { networkName: name, networkId: id, endpointId: createId() };
+		return { bare, endpoints: [], published: this.publisher.nothing() };
 	}
 
 	private async release(containerId: string, joined: Joined): Promise<void> {
 		const { firewall, store, namespaces, log } = this.options;
 		// The rules go first: the address and the ports may be another's as soon as they are free.
-		await firewall.unpublish(joined.forwards).catch((error: unknown) => {
+		await firewall.unpublish(joined.published.forwards).catch((error: unknown) => {
 			log.warn("published ports not taken from the firewall", { containerId, error: messageOf(error) });
 		});
-		releaseAll(joined.held);
+		this.publisher.letGo(joined.published);
 		if (joined.sandbox) {
-			joined.sandbox.destroy();
+			this.destroy(joined.sandbox, joined.endpoints);
 			store.removeLease(containerId);
-		} else if (joined.settings.sandboxPath) {
-			namespaces.remove(joined.settings.sandboxPath);
+		} else if (joined.path) {
+			namespaces.remove(joined.path);
 		}
-		this.opened?.pool.refill();
+		this.ready.refill();
 	}
 
 	/** One container's trouble must not keep the others from being adopted. */
@@ -245,79 +332,105 @@ class SandboxService implements Sandboxes {
 
 	/** Takes over a sandbox that outlived the last daemon. */
 	private adopt({ containerId, settings }: Kept): void {
-		const { namespaces, store, log } = this.options;
-		const { factory, leases, predefined } = this.state();
-		const endpoint = settings.endpoints[0];
-		const mode = modeOf(endpoint?.networkName);
+		const { namespaces, log } = this.options;
 		const { sandboxId, sandboxPath: path } = settings;
-		const known = store.leases(predefined.bridge.id).find((lease) => lease.containerId === containerId);
-		const containerName = known?.containerName ?? containerId.slice(0, 12);
+		const containerName = this.options.nameOf?.(containerId) ?? containerId.slice(0, 12);
 		if (path && !namespaces.exists(path)) {
 			log.warn("sandbox of a running container is gone", { containerId, path });
 			return;
 		}
-		const bare = { containerName, mode, settings, held: [], forwards: [] };
-		const address = parseIpv4(endpoint?.ipAddress ?? "");
-		if (mode !== "bridge" || !path || address === undefined) {
-			this.joined.set(containerId, bare);
+		const [first] = settings.endpoints;
+		const common = { containerName, sandboxId, ...(path && { path }) };
+		if (!path || first?.networkName === "none" || first?.networkName === "host") {
+			const mode = first?.networkName === "none" ? "none" : "host";
+			const published = this.publisher.nothing();
+			this.joined.set(containerId, { ...common, mode, endpoints: [], published, ...(first && { bare: first }) });
 			return;
 		}
-		if (!leases.take(address))
-			log.warn("address of a running container is taken", { containerId, address: endpoint?.ipAddress });
-		if (!known && endpoint?.ipAddress) {
-			store.addLease({ containerId, containerName, networkId: predefined.bridge.id, address: endpoint.ipAddress });
-		}
-		const sandbox = serveSandbox(factory, { id: sandboxId, path, address, mac: endpoint?.macAddress ?? "" }, true);
+		const endpoints = settings.endpoints.flatMap((one) =>
+			this.adoptEndpoint(containerId, containerName, sandboxId, one),
+		);
+		const sandbox = serveSandbox(this.factory, { id: sandboxId, path }, true);
 		sandbox.assign(containerId);
-		const held = settings.ports.flatMap((port) => this.ports.adopt(port) ?? []);
-		if (held.length < settings.ports.length)
-			log.warn("host port of a running container is used by another program", { containerId });
-		const forwards = settings.ports.map((port) => forwardOf(port, address));
-		this.joined.set(containerId, { ...bare, sandbox, held, forwards });
+		const { published, lost } = this.publisher.adopt(settings.ports, gatewayOf(endpoints));
+		if (lost > 0) log.warn("host port of a running container is used by another program", { containerId });
+		this.joined.set(containerId, { ...common, mode: "bridge", sandbox, endpoints, published });
+	}
+
+	private adoptEndpoint(id: string, name: string, sandboxId: string, settings: EndpointSettings): Endpoint[] {
+		const { log, network: driver } = this.options;
+		const network = this.live.bridge(settings.networkId);
+		const address = parseIpv4(settings.ipAddress ?? "");
+		if (!network || address === undefined) {
+			log.warn("network of a running container is gone", { containerId: id, network: settings.networkName });
+			return [];
+		}
+		if (!network.leases.take(address)) {
+			log.warn("address of a running container is taken", { containerId: id, address: settings.ipAddress });
+		}
+		const { link = "eth0", hostLink = hostLinkName(sandboxId) } = settings;
+		const endpoint = { network, address, settings: { ...settings, link, hostLink } };
+		driver.rejoin(network.bridge, hostLink);
+		this.lease(id, name, endpoint);
+		return [endpoint];
 	}
 
 	/** Namespaces, interfaces and leases of containers that are not ours to keep. */
-	private sweep(bridgeId: string): void {
+	private sweep(): void {
 		const { namespaces, network, store, log } = this.options;
-		const settings = [...this.joined.values()].map((one) => one.settings);
-		const paths = new Set(settings.map((one) => one.sandboxPath));
-		const stale = namespaces.list(this.directory).filter((path) => !paths.has(path));
+		const all = [...this.joined.values()];
+		const paths = new Set(all.map(({ path }) => path));
+		const stale = namespaces.list(this.factory.directory).filter((path) => !paths.has(path));
 		for (const path of stale) namespaces.remove(path);
-		network.sweep(settings.map((one) => linkName(one.sandboxId)));
-		for (const lease of store.leases(bridgeId))
-			if (!this.joined.has(lease.containerId)) store.removeLease(lease.containerId);
+		const links = all.flatMap(({ endpoints }) => endpoints.map(({ settings }) => settings.hostLink ?? ""));
+		network.sweep(this.live.mark, this.live.bridgeNames(), links);
+		for (const { id } of this.live.rows()) {
+			for (const { containerId } of store.leases(id)) {
+				const on = this.joined.get(containerId)?.endpoints.some((one) => one.network.id === id);
+				if (!on) store.removeLease(containerId, id);
+			}
+		}
 		if (stale.length > 0) log.info("left-over sandboxes removed", { count: stale.length });
 	}
 
-	private endpointsOf(mode: JoinRequest["mode"]): NetworkRecord["endpoints"] {
-		return [...this.joined].flatMap(([containerId, joined]) => {
-			const endpoint = joined.settings.endpoints[0];
-			if (joined.mode !== mode || !endpoint) return [];
-			const { endpointId, macAddress: mac = "", ipAddress: ip = "", prefixLength = 0 } = endpoint;
-			const name = this.options.nameOf?.(containerId) ?? joined.containerName;
+	private endpointsOf(networkId: string): NetworkRecord["endpoints"] {
+		return [...this.joined].flatMap(([containerId, { containerName, bare, endpoints }]) => {
+			const all = bare ? [bare] : endpoints.map(({ settings }) => settings);
+			const found = all.find((one) => one.networkId === networkId);
+			if (!found) return [];
+			const { endpointId, macAddress: mac = "", ipAddress: ip = "", prefixLength = 0 } = found;
+			const name = this.options.nameOf?.(containerId) ?? containerName;
 			return [{ containerId, endpointId, name, mac, ip, prefixLength }];
 		});
 	}
 
-	private state(): Opened {
-		if (!this.opened) throw new EngineError("unavailable", "the network is not open yet");
-		return this.opened;
+	private mustBeOpen(): void {
+		if (!this.isOpen) throw new EngineError("unavailable", "the network is not open yet");
 	}
 }
 
-function modeOf(networkName: string | undefined): JoinRequest["mode"] {
-	return networkName === "host" || networkName === "none" ? networkName : "bridge";
+function settingsOf({ sandboxId, path, bare, endpoints, published }: Joined): NetworkSettings {
+	return {
+		...(path && { sandboxPath: path }),
+		sandboxId,
+		endpoints: bare ? [bare] : endpoints.map(({ settings }) => settings),
+		ports: published.ports,
+	};
 }
 
-function releaseAll(ports: readonly HeldPort[]): void {
-	for (const port of ports) port.release();
+function destroyReady({ sandbox, endpoint }: Ready): void {
+	sandbox.destroy();
+	endpoint.network.leases.release(endpoint.address);
 }
 
-function publishedOf({ protocol, containerPort, hostIp, hostPort }: PublishedPort): PublishedPort {
-	return { protocol, containerPort, hostIp, hostPort };
+type Wanted = { readonly request: EndpointRequest; readonly network: BridgeNetwork };
+
+function isPlainDefault({ request, network }: Wanted): boolean {
+	const { address, macAddress, sysctls, linkName } = request;
+	return network.isDefault && [address, macAddress, sysctls, linkName].every((one) => one === undefined);
 }
 
-function forwardOf(port: PublishedPort, address: number): PortForward {
-	const { protocol, hostPort, containerPort } = port;
-	return { protocol, hostAddress: parseIpv4(port.hostIp) ?? 0, hostPort, address, port: containerPort };
+function inOrder(a: Wanted, b: Wanted): number {
+	const settings = ({ request, network }: Wanted) => ({ networkName: network.name, gwPriority: request.gwPriority });
+	return byPriority({ settings: settings(a) }, { settings: settings(b) });
 }

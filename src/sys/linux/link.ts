@@ -28,6 +28,7 @@ const IFLA_INFO_DATA = 2;
 const IFLA_INFO_SLAVE_KIND = 4;
 const IFLA_INFO_SLAVE_DATA = 5;
 const IFLA_BRPORT_MODE = 4;
+const IFLA_BRPORT_ISOLATED = 33;
 const VETH_INFO_PEER = 1;
 const NESTED = 0x8000;
 
@@ -55,8 +56,8 @@ export function findLink(socket: RouteSocket, name: string): Link | undefined {
 	return listLinks(socket).find((link) => link.name === name);
 }
 
-/** `ip link add NAME address MAC type bridge`, up at once. */
-export function createBridge(name: string, mac: string): NetlinkRequest {
+/** `ip link add NAME address MAC [mtu MTU] type bridge`, up at once. */
+export function createBridge(name: string, mac: string, mtu?: number): NetlinkRequest {
 	return {
 		type: RTM_NEWLINK,
 		flags: NLM_F_CREATE | NLM_F_EXCL,
@@ -64,6 +65,7 @@ export function createBridge(name: string, mac: string): NetlinkRequest {
 			linkHeader(0, IFF_UP),
 			attribute(IFLA_IFNAME, name),
 			attribute(IFLA_ADDRESS, macBytes(mac)),
+			...(mtu === undefined ? [] : [attribute(IFLA_MTU, mtu)]),
 			attribute(IFLA_LINKINFO | NESTED, attribute(IFLA_INFO_KIND, "bridge")),
 		]),
 		twin: `ip link add ${name} type bridge`,
@@ -81,15 +83,15 @@ export interface VethRequest {
 	readonly mtu: number;
 	/** index of the bridge it joins */
 	readonly master?: number;
-	/** The other end; `netnsFd` is an open namespace file, `index` the interface's number there. */
-	readonly peer: { readonly name: string; readonly netnsFd: number; readonly index: number; readonly mac: string };
+	/** The other end; `netnsFd` is an open namespace file. The kernel numbers it there: 2 in a namespace that has only lo. */
+	readonly peer: { readonly name: string; readonly netnsFd: number; readonly mac: string };
 }
 
 /** `ip link add NAME up mtu M master BR type veth peer name eth0 netns NS`: in one message; the peer is still down. */
 export function createVeth({ name, mtu, master, peer }: VethRequest): NetlinkRequest {
 	const peerBody = joinBytes([
 		// Not up yet: the kernel joins the two ends after it has configured the peer, and a lone end cannot be opened (ENOTCONN).
-		linkHeader(peer.index, 0),
+		linkHeader(0, 0),
 		attribute(IFLA_IFNAME, peer.name),
 		attribute(IFLA_MTU, mtu),
 		attribute(IFLA_ADDRESS, macBytes(peer.mac)),
@@ -115,12 +117,40 @@ export function createVeth({ name, mtu, master, peer }: VethRequest): NetlinkReq
 
 /** `bridge link set dev NAME hairpin on`: frames may leave by the port they came in, so that a sandbox reaches itself by its published port. */
 export function setHairpin(name: string): NetlinkRequest {
+	return bridgePort(name, IFLA_BRPORT_MODE, "hairpin");
+}
+
+/** `bridge link set dev NAME isolated on`: isolated ports reach the bridge, and not each other. */
+export function setIsolated(name: string): NetlinkRequest {
+	return bridgePort(name, IFLA_BRPORT_ISOLATED, "isolated");
+}
+
+function bridgePort(name: string, flag: number, word: string): NetlinkRequest {
 	const info = joinBytes([
 		attribute(IFLA_INFO_SLAVE_KIND, "bridge"),
-		attribute(IFLA_INFO_SLAVE_DATA | NESTED, attribute(IFLA_BRPORT_MODE, Uint8Array.of(1))),
+		attribute(IFLA_INFO_SLAVE_DATA | NESTED, attribute(flag, Uint8Array.of(1))),
 	]);
 	const body = joinBytes([linkHeader(0, 0), attribute(IFLA_IFNAME, name), attribute(IFLA_LINKINFO | NESTED, info)]);
-	return { type: RTM_NEWLINK, body, twin: `bridge link set dev ${name} hairpin on` };
+	return { type: RTM_NEWLINK, body, twin: `bridge link set dev ${name} ${word} on` };
+}
+
+/** `ip link set dev INDEX netns NS`; `netnsFd` is an open namespace file. The interface is down there. Takes 0.1 ms, where deleting one takes 30. */
+export function moveLink(index: number, netnsFd: number): NetlinkRequest {
+	const body = joinBytes([linkHeader(index, 0), attribute(IFLA_NET_NS_FD, netnsFd)]);
+	return { type: RTM_NEWLINK, body, twin: `ip link set dev ${index} netns ${netnsFd}` };
+}
+
+/** `ip link set dev INDEX master MASTER` */
+export function setMaster(index: number, master: number): NetlinkRequest {
+	const body = joinBytes([linkHeader(index, 0), attribute(IFLA_MASTER, master)]);
+	return { type: RTM_NEWLINK, body, twin: `ip link set dev ${index} master ${master}` };
+}
+
+/** `ip link set dev INDEX down` */
+export function setDown(index: number): NetlinkRequest {
+	const body = linkHeader(index, 0);
+	view(body).setUint32(12, IFF_UP, true);
+	return { type: RTM_NEWLINK, body, twin: `ip link set dev ${index} down` };
 }
 
 /** `ip link set dev INDEX up` */

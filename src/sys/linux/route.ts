@@ -7,12 +7,14 @@ import {
 	type NetlinkRequest,
 	NLM_F_CREATE,
 	NLM_F_EXCL,
+	NLM_F_REPLACE,
 	numberOf,
 	type RouteSocket,
 } from "./netlink.ts";
 
 const AF_INET = 2;
 const RTM_NEWROUTE = 24;
+const RTM_DELROUTE = 25;
 const RTM_GETROUTE = 26;
 const RTA_DST = 1;
 const RTA_OIF = 4;
@@ -21,11 +23,11 @@ const RTN_UNICAST = 1;
 const RT_TABLE_MAIN = 254;
 const RTPROT_BOOT = 3;
 
-/** `ip route add default via GATEWAY dev INDEX` */
-export function addDefaultRoute(index: number, gateway: number): NetlinkRequest {
+/** `ip route add default via GATEWAY dev INDEX`; with `replace` an older one gives way. */
+export function addDefaultRoute(index: number, gateway: number, replace = false): NetlinkRequest {
 	return {
 		type: RTM_NEWROUTE,
-		flags: NLM_F_CREATE | NLM_F_EXCL,
+		flags: NLM_F_CREATE | (replace ? NLM_F_REPLACE : NLM_F_EXCL),
 		body: joinBytes([
 			// struct rtmsg: family, dst_len, src_len, tos, table, protocol, scope, type, flags
 			Uint8Array.of(AF_INET, 0, 0, 0, RT_TABLE_MAIN, RTPROT_BOOT, 0, RTN_UNICAST, 0, 0, 0, 0),
@@ -34,6 +36,13 @@ export function addDefaultRoute(index: number, gateway: number): NetlinkRequest 
 		]),
 		twin: `ip route add default via ${formatIpv4(gateway)} dev ${index}`,
 	};
+}
+
+/** `ip route del default`: ESRCH when there is none. */
+export function deleteDefaultRoute(): NetlinkRequest {
+	const RT_SCOPE_NOWHERE = 255;
+	const body = Uint8Array.of(AF_INET, 0, 0, 0, RT_TABLE_MAIN, 0, RT_SCOPE_NOWHERE, 0, 0, 0, 0, 0);
+	return { type: RTM_DELROUTE, body, twin: "ip route del default" };
 }
 
 /** Destinations of every IPv4 unicast route in every table (VPNs keep theirs in tables of their own), default routes left out. */

@@ -21,7 +21,7 @@ import { VolumeStore, volumesSchema } from "../../../store/volumes.ts";
 import { createEventBus } from "../../event-bus.ts";
 import type { EngineEvent, Events } from "../../events.ts";
 import type { ImageRecord, Images } from "../../images/contract.ts";
-import type { JoinRequest, Sandboxes } from "../../sandboxes/contract.ts";
+import type { JoinRequest, NetworkRecord, Sandboxes } from "../../sandboxes/contract.ts";
 import { VolumeService } from "../../volumes/service.ts";
 import { FakeStage, FakeVolumeDriver } from "../../volumes/testing/fakes.ts";
 import type { ContainerConfig, HostConfig } from "../config.ts";
@@ -316,7 +316,11 @@ export class FakeSandboxes implements Sandboxes {
 		this.joined.delete(containerId);
 	}
 
-	networks = () => [];
+	networks: () => NetworkRecord[] = () => [];
+	networksChanged = () => {};
+	networksOf = () => [];
+	attach = async (): Promise<NetworkSettings> => ({ sandboxId: "sandbox", endpoints: [], ports: [] });
+	detach = async (): Promise<NetworkSettings | undefined> => undefined;
 	close = async () => {};
 }
 

@@ -1,0 +1,88 @@
+import { isIP } from "node:net";
+import { contains, parseCidr } from "../../shared/cidr.ts";
+import { EngineError } from "../../shared/errors.ts";
+import { shortId } from "../../shared/id.ts";
+import { parseIpv4 } from "../../shared/ip.ts";
+import { isLinkName } from "../networks/bridge-options.ts";
+import { faultList } from "../networks/ipam-config.ts";
+import type { EndpointRequest, NetworkRecord } from "../sandboxes/contract.ts";
+import type { ContainerRecord, EndpointConfig } from "./record.ts";
+
+const SYSCTLS = "com.docker.network.endpoint.sysctls";
+const LINK_NAME = "com.docker.network.endpoint.ifname";
+
+/** Whether the network can give what is asked of it; "invalid" with docker's texts, all faults together. */
+export function checkEndpoint(network: NetworkRecord, config: EndpointConfig): void {
+	const { aliases = [], ipamConfig = {}, macAddress } = config;
+	const isUserDefined = network.config !== undefined;
+	const found: string[] = [];
+	if (aliases.length > 0 && !isUserDefined) {
+		found.push("network-scoped alias is supported only for containers in user defined networks");
+	}
+	const { IPv4Address: address, IPv6Address: address6, LinkLocalIPs = [] } = ipamConfig;
+	if (address && parseIpv4(address) === undefined) found.push(`invalid IPv4 address: ${address}`);
+	if (address6 && isIP(address6) !== 6) found.push(`invalid IPv6 address: ${address6}`);
+	for (const ip of LinkLocalIPs) if (isIP(ip) === 0) found.push(`invalid link-local IP address: ${ip}`);
+	if (address || address6) {
+		if (!isUserDefined) found.push("user specified IP address is supported on user defined networks only");
+		const subnet = network.config?.subnetAsked ? parseCidr(network.subnet ?? "") : undefined;
+		if (!subnet || address6) {
+			found.push(
+				"user specified IP address is supported only when connecting to networks with user configured subnets",
+			);
+		} else if (address && !contains(subnet, parseIpv4(address) ?? -1)) {
+			found.push(`no configured subnet or ip-range contain the IP address ${address}`);
+		}
+	}
+	if (found.length > 0) throw new EngineError("invalid", `invalid endpoint settings:\n${faultList(found)}`);
+	if (LinkLocalIPs.length > 0) {
+		throw new EngineError("unsupported", `IPAMConfig.LinkLocalIPs is not supported yet: ${LinkLocalIPs.join(", ")}`);
+	}
+	if (macAddress) checkMac(macAddress);
+	endpointRequest(network.id, config);
+}
+
+export function checkMac(text: string): void {
+	if (/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/i.test(text) && (Number.parseInt(text, 16) & 1) === 0) return;
+	throw new EngineError("invalid", `invalid MAC address ${text}`);
+}
+
+/** What the sandbox is asked for. "invalid" for driver options that cannot be read. */
+export function endpointRequest(networkId: string, config: EndpointConfig): EndpointRequest {
+	const { ipamConfig, macAddress, gwPriority, driverOpts = {} } = config;
+	const linkName = driverOpts[LINK_NAME];
+	if (linkName !== undefined && !isLinkName(linkName)) {
+		throw new EngineError("invalid", `invalid interface name ${JSON.stringify(linkName)}`);
+	}
+	const sysctls = driverOpts[SYSCTLS];
+	return {
+		network: networkId,
+		...(ipamConfig?.IPv4Address && { address: ipamConfig.IPv4Address }),
+		...(macAddress && { macAddress: macAddress.toLowerCase() }),
+		...(gwPriority && { gwPriority }),
+		...(sysctls && { sysctls: parseSysctls(sysctls) }),
+		...(linkName && { linkName }),
+	};
+}
+
+/** `net.ipv4.conf.IFNAME.log_martians=1,net...` */
+function parseSysctls(text: string): Record<string, string> {
+	const entries = text.split(",").map((entry): [string, string] => {
+		const at = entry.indexOf("=");
+		const match = /^net[./](ipv4|ipv6|mpls)[./](conf|neigh)[./]IFNAME[./]([a-z0-9_]+)$/.exec(entry.slice(0, at).trim());
+		const [, family, kind, key] = match ?? [];
+		if (at < 1 || !match) {
+			throw new EngineError(
+				"invalid",
+				`invalid sysctl ${JSON.stringify(entry)}: must be net.FAMILY.conf.IFNAME.KEY=VALUE`,
+			);
+		}
+		return [`${family}/${kind}/IFNAME/${key}`, entry.slice(at + 1).trim()];
+	});
+	return Object.fromEntries(entries);
+}
+
+/** Docker's DNSNames of a container on a user-defined network. */
+export function dnsNames({ id, name, config }: ContainerRecord, aliases: readonly string[] = []): string[] {
+	return [...new Set([name, ...aliases, shortId(id), ...(config.Hostname ? [config.Hostname] : [])])];
+}

@@ -1,0 +1,113 @@
+import { isIP } from "node:net";
+import { EngineError } from "../../shared/errors.ts";
+
+/** What the options of a bridge network mean. */
+export interface BridgeSettings {
+	/** Interface name, where the client chose one. */
+	readonly name?: string;
+	readonly icc: boolean;
+	readonly masquerade: boolean;
+	/** Host address for published ports that name none; "" is every address. */
+	readonly hostBinding: string;
+	/** bytes */
+	readonly mtu?: number;
+	readonly gatewayMode: GatewayMode;
+	/** Interfaces in a container are called PREFIX0, PREFIX1... */
+	readonly linkPrefix: string;
+}
+
+export type GatewayMode = "nat" | "nat-unprotected" | "routed" | "isolated";
+
+const MODES: readonly GatewayMode[] = ["nat", "nat-unprotected", "routed", "isolated"];
+const BRIDGE = "com.docker.network.bridge";
+const MTU = "com.docker.network.driver.mtu";
+/** Longest interface name that Linux takes. */
+const MAX_NAME = 15;
+
+/** Reads docker's options, unknown ones being the user's own; "invalid" in docker's words. */
+export function bridgeSettings(options: Readonly<Record<string, string>>, internal: boolean): BridgeSettings {
+	const bool = (name: string) => boolOf(name, options[name]);
+	const mode = modeOf(options[`${BRIDGE}.gateway_mode_ipv4`]);
+	if (mode === "isolated" && !internal) {
+		throw new EngineError("internal", "gateway mode 'isolated' can only be used for an internal network");
+	}
+	for (const name of ["enable_ipv6", "bridge.gateway_mode_ipv6", "bridge.host_binding_ipv6"]) {
+		const key = `com.docker.network.${name}`;
+		if (options[key] && options[key] !== "false") throw unsupported(`Options.${key}`, options[key]);
+	}
+	return {
+		...nameOf(options[`${BRIDGE}.name`]),
+		icc: bool(`${BRIDGE}.enable_icc`) ?? true,
+		masquerade: mode.startsWith("nat") && (bool(`${BRIDGE}.enable_ip_masquerade`) ?? true),
+		hostBinding: bindingOf(options[`${BRIDGE}.host_binding_ipv4`]),
+		...mtuOf(options[MTU]),
+		gatewayMode: mode,
+		linkPrefix: prefixOf(options["com.docker.network.container_iface_prefix"]),
+	};
+}
+
+export function unsupported(field: string, value: unknown): EngineError {
+	return new EngineError("unsupported", `${field} is not supported yet: ${String(value)}`);
+}
+
+function failed(name: string, value: string, why: string): EngineError {
+	return new EngineError("invalid", `failed to parse ${name} value: ${value} (${why})`);
+}
+
+/** Go's ParseBool. */
+function boolOf(name: string, value: string | undefined): boolean | undefined {
+	if (value === undefined) return undefined;
+	if (/^(1|t|T|TRUE|true|True)$/.test(value)) return true;
+	if (/^(0|f|F|FALSE|false|False)$/.test(value)) return false;
+	throw failed(name, value, `strconv.ParseBool: parsing ${JSON.stringify(value)}: invalid syntax`);
+}
+
+function modeOf(value: string | undefined): GatewayMode {
+	if (!value) return "nat";
+	const mode = MODES.find((one) => one === value);
+	if (!mode) throw failed(`${BRIDGE}.gateway_mode_ipv4`, value, `unknown gateway mode ${value}`);
+	return mode;
+}
+
+function nameOf(value: string | undefined): { name?: string } {
+	if (!value) return {};
+	if (!isLinkName(value)) {
+		throw new EngineError(
+			"invalid",
+			`invalid bridge name ${JSON.stringify(value)}: must be an interface name of at most ${MAX_NAME} bytes`,
+		);
+	}
+	return { name: value };
+}
+
+function prefixOf(value: string | undefined): string {
+	if (!value) return "eth";
+	if (!isLinkName(`${value}00`)) throw new EngineError("invalid", `invalid interface prefix ${JSON.stringify(value)}`);
+	return value;
+}
+
+/** What Linux takes for an interface's name. */
+export function isLinkName(name: string): boolean {
+	return (
+		Buffer.byteLength(name) <= MAX_NAME &&
+		!/[/:%\s]/.test(name) &&
+		!["", ".", "..", "lo", "all", "default"].includes(name)
+	);
+}
+
+function bindingOf(value: string | undefined): string {
+	if (value === undefined) return "";
+	if (isIP(value) !== 4) throw failed(`${BRIDGE}.host_binding_ipv4`, value, "nil ip");
+	return value === "0.0.0.0" ? "" : value;
+}
+
+function mtuOf(value: string | undefined): { mtu?: number } {
+	if (value === undefined) return {};
+	if (!/^[+-]?\d{1,9}$/.test(value))
+		throw failed(MTU, value, `strconv.Atoi: parsing ${JSON.stringify(value)}: invalid syntax`);
+	const mtu = Number(value);
+	if (mtu === 0) return {};
+	// 68: the least that IPv4 allows; 65535: the most that a bridge takes.
+	if (mtu < 68 || mtu > 65535) throw new EngineError("invalid", `invalid MTU number: ${value}`);
+	return { mtu };
+}

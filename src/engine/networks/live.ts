@@ -1,0 +1,164 @@
+import type { NetworkRules } from "../../drivers/firewall/ruleset.ts";
+import type { IpamDriver, Leases } from "../../drivers/ipam/driver.ts";
+import type { NetworkDriver } from "../../drivers/network/driver.ts";
+import { type Cidr, formatCidr, overlaps, parseCidr } from "../../shared/cidr.ts";
+import { EngineError, messageOf } from "../../shared/errors.ts";
+import { formatIpv4 } from "../../shared/ip.ts";
+import type { Logger } from "../../shared/log.ts";
+import type { NetworkRow, NetworkStore } from "../../store/networks.ts";
+import { type BridgeSettings, bridgeSettings } from "./bridge-options.ts";
+import { findNetwork } from "./find.ts";
+import { addressPlan } from "./ipam-config.ts";
+import { openPredefined } from "./predefined.ts";
+
+/** A bridge network whose bridge is up. */
+export interface BridgeNetwork {
+	readonly id: string;
+	readonly name: string;
+	readonly row: NetworkRow;
+	readonly bridge: string;
+	readonly leases: Leases;
+	readonly settings: BridgeSettings;
+	readonly internal: boolean;
+	/** Containers' way out: `172.18.0.1`; undefined where the network leads nowhere. */
+	readonly gateway?: string;
+	/** Of the predefined network: no aliases, no addresses of the client's choice. */
+	readonly isDefault: boolean;
+}
+
+export interface LiveNetworksOptions {
+	readonly instance: string;
+	readonly store: NetworkStore;
+	readonly network: NetworkDriver;
+	readonly ipam: IpamDriver;
+	readonly log: Logger;
+}
+
+/** The networks there are, with their bridges and address books. Rows are in the store before anything is made of them. */
+export class LiveNetworks {
+	private readonly bridges = new Map<string, BridgeNetwork>();
+	private others: NetworkRow[] = [];
+
+	constructor(private readonly options: LiveNetworksOptions) {}
+
+	/** How this instance's interfaces are marked. */
+	get mark(): string {
+		return `foredeck ${this.options.instance}`;
+	}
+
+	/** Makes the predefined networks and all in the store so. One whose bridge cannot be made keeps the others from nothing. */
+	open(): void {
+		const { store, instance, network, ipam, log } = this.options;
+		const used = (own: string) => {
+			const rows = store.networks();
+			const stored = rows.flatMap(({ name, subnet }) => (name !== "bridge" && subnet ? (parseCidr(subnet) ?? []) : []));
+			return [...network.usedNetworks([own, ...rows.flatMap(({ bridge }) => bridge ?? [])]), ...stored];
+		};
+		const predefined = openPredefined(store, instance, used, ipam.chooseSubnet, log);
+		this.others = [predefined.host, predefined.none];
+		this.openBridge(predefined.bridge);
+		for (const row of store.networks().filter(({ config }) => config !== null)) this.tryOpen(row);
+	}
+
+	/** Makes the bridge of a row that is in the store. */
+	add(row: NetworkRow): BridgeNetwork {
+		return this.openBridge(row);
+	}
+
+	/** Forgets the network; its bridge goes a little later. */
+	remove(id: string): void {
+		const known = this.bridges.get(id);
+		this.bridges.delete(id);
+		if (known) void this.options.network.remove(known.bridge);
+	}
+
+	/** Takes every bridge down, for a daemon that leaves no container behind. */
+	async removeAll(): Promise<void> {
+		await Promise.all([...this.bridges.values()].map(({ bridge }) => this.options.network.remove(bridge)));
+	}
+
+	/** All, in the order they were made. */
+	rows(): readonly NetworkRow[] {
+		const [first, ...more] = [...this.bridges.values()].map(({ row }) => row);
+		return [...(first ? [first] : []), ...this.others, ...more];
+	}
+
+	row(name: "host" | "none"): NetworkRow {
+		return findNetwork(this.others, name);
+	}
+
+	bridge(id: string): BridgeNetwork | undefined {
+		return this.bridges.get(id);
+	}
+
+	/** The bridge network of this id or name; "not-found" in docker's words. */
+	find(ref: string): BridgeNetwork {
+		return findNetwork([...this.bridges.values()], ref);
+	}
+
+	bridgeNames(): string[] {
+		return [...this.bridges.values()].map(({ bridge }) => bridge);
+	}
+
+	/** What new networks must not overlap: the host's networks and ours. */
+	used(): Cidr[] {
+		return [...this.options.network.usedNetworks([]), ...this.subnets().map(({ subnet }) => subnet)];
+	}
+
+	/** Whether one of our networks has addresses of this one. */
+	overlapsOurs(subnet: Cidr): boolean {
+		return this.subnets().some((other) => overlaps(other.subnet, subnet));
+	}
+
+	/** What the firewall is told of each. */
+	rules(): NetworkRules[] {
+		return [...this.bridges.values()].map(({ bridge, leases, internal, settings }) => ({
+			bridge,
+			subnet: formatCidr(leases.subnet),
+			internal,
+			icc: settings.icc,
+			masquerade: settings.masquerade,
+			unprotected: settings.gatewayMode === "nat-unprotected",
+		}));
+	}
+
+	private subnets(): Leases[] {
+		return [...this.bridges.values()].map(({ leases }) => leases);
+	}
+
+	private tryOpen(row: NetworkRow): void {
+		try {
+			this.openBridge(row);
+		} catch (error) {
+			this.options.log.error("network not opened", { name: row.name, id: row.id, error: messageOf(error) });
+		}
+	}
+
+	private openBridge(row: NetworkRow): BridgeNetwork {
+		const { network, ipam } = this.options;
+		const pool = row.config?.ipam.config[0] ?? { Subnet: row.subnet ?? "" };
+		if (!row.bridge || !parseCidr(pool.Subnet)) {
+			throw new EngineError("internal", `cannot open network ${row.name}: stored subnet ${pool.Subnet}`);
+		}
+		const internal = row.config?.internal ?? false;
+		const settings = bridgeSettings(row.config?.options ?? {}, internal);
+		const { subnet, ...plan } = addressPlan(pool);
+		const leases = ipam.leases(subnet, plan);
+		const { prefixLength } = subnet;
+		const gateway = settings.gatewayMode === "isolated" ? undefined : leases.gateway;
+		network.open({ name: row.bridge, alias: this.mark, gateway, prefixLength, mtu: settings.mtu });
+		const made: BridgeNetwork = {
+			id: row.id,
+			name: row.name,
+			row,
+			bridge: row.bridge,
+			leases,
+			settings,
+			internal,
+			...(internal ? {} : { gateway: formatIpv4(leases.gateway) }),
+			isDefault: row.config === null,
+		};
+		this.bridges.set(row.id, made);
+		return made;
+	}
+}

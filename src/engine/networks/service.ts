@@ -1,0 +1,172 @@
+import type { IpamDriver } from "../../drivers/ipam/driver.ts";
+import { formatCidr, overlaps } from "../../shared/cidr.ts";
+import { EngineError } from "../../shared/errors.ts";
+import { createId } from "../../shared/id.ts";
+import { formatIpv4 } from "../../shared/ip.ts";
+import { nowNano } from "../../shared/time.ts";
+import type { IpamPool, NetworkConfig, NetworkRow, NetworkStore } from "../../store/networks.ts";
+import type { Events } from "../events.ts";
+import type { NetworkRecord, Sandboxes } from "../sandboxes/contract.ts";
+import { type BridgeSettings, bridgeSettings, unsupported } from "./bridge-options.ts";
+import type { NetworkRequest, Networks } from "./contract.ts";
+import { findNetwork } from "./find.ts";
+import { addressPlan, checkPools } from "./ipam-config.ts";
+import type { LiveNetworks } from "./live.ts";
+
+export interface NetworksOptions {
+	readonly store: NetworkStore;
+	readonly live: LiveNetworks;
+	readonly ipam: Pick<IpamDriver, "chooseSubnet">;
+	readonly sandboxes: Pick<Sandboxes, "networks" | "networksChanged">;
+	readonly events: Events;
+}
+
+const PREDEFINED = ["bridge", "host", "none", "default"];
+
+/** Contract: Networks. Every change is one synchronous step: no two requests see each other half done. */
+export function createNetworks(options: NetworksOptions): Networks {
+	const list = () => options.sandboxes.networks();
+	return {
+		list,
+		inspect: (ref) => findNetwork(list(), ref),
+		create: async (request) => create(options, request),
+		remove: async (ref) => remove(options, findNetwork(list(), ref)),
+		prune: async (chosen) => prune(options, chosen),
+	};
+}
+
+function create(options: NetworksOptions, request: NetworkRequest): { id: string } {
+	const { store, live, sandboxes, events } = options;
+	checkRequest(request);
+	const settings = bridgeSettings(request.options, request.internal);
+	const pools = checkPools(request.ipam.config);
+	if (store.network(request.name)) {
+		throw new EngineError("conflict", `network with name ${request.name} already exists`);
+	}
+	const id = createId();
+	const pool = choosePool(options, pools, settings);
+	const row: NetworkRow = {
+		id,
+		name: request.name,
+		driver: "bridge",
+		created: nowNano(),
+		subnet: pool.Subnet,
+		bridge: bridgeNameOf(options, id, settings),
+		config: configOf(request, pool),
+	};
+	store.putNetwork(row);
+	try {
+		live.add(row);
+		sandboxes.networksChanged();
+	} catch (error) {
+		live.remove(id);
+		store.deleteNetwork(id);
+		throw error;
+	}
+	events.publish("network", "create", id, { name: row.name, type: row.driver });
+	return { id };
+}
+
+/** What docker refuses, in its words, and what this engine has not yet. */
+function checkRequest(request: NetworkRequest): void {
+	const { name, driver, ipam } = request;
+	const forbidden = (text: string) => new EngineError("forbidden", text);
+	if (name.trim() === "") throw new EngineError("invalid", "invalid name: name is empty");
+	if (PREDEFINED.includes(name)) throw forbidden(`operation is not permitted on predefined ${name} network `);
+	if (request.configOnly) throw unsupported("ConfigOnly", true);
+	if (request.configFrom) throw unsupported("ConfigFrom", request.configFrom);
+	if (request.ingress) throw forbidden("Ingress network can only be global scope network");
+	if (request.scope === "swarm" || request.scope === "global") {
+		throw forbidden("cannot create a swarm scoped network when swarm is not active");
+	}
+	checkDriver(driver);
+	if (ipam.driver !== "" && ipam.driver !== "default") {
+		throw new EngineError("not-found", `plugin ${JSON.stringify(ipam.driver)} not found`);
+	}
+	if (request.enableIpv6) throw unsupported("EnableIPv6", true);
+	if (!request.enableIpv4) throw new EngineError("invalid", "IPv4 or IPv6 must be enabled");
+}
+
+function checkDriver(driver: string): void {
+	if (driver === "" || driver === "bridge") return;
+	if (driver === "host" || driver === "null") {
+		throw new EngineError("forbidden", `only one instance of "${driver}" network is allowed`);
+	}
+	if (driver === "overlay") {
+		const how = `Use "docker swarm init" or "docker swarm join" to connect this node to swarm and try again.`;
+		throw new EngineError("forbidden", `This node is not a swarm manager. ${how}`);
+	}
+	if (driver === "macvlan" || driver === "ipvlan") throw unsupported("network driver", driver);
+	throw new EngineError("not-found", `plugin ${JSON.stringify(driver)} not found`);
+}
+
+/** The pool asked for, or a free one of the default pools with its gateway. */
+function choosePool({ live, ipam }: NetworksOptions, pools: readonly IpamPool[], settings: BridgeSettings): IpamPool {
+	const [asked] = pools;
+	if (!asked) {
+		const subnet = ipam.chooseSubnet(live.used());
+		const gateway = settings.gatewayMode === "isolated" ? {} : { Gateway: formatIpv4(subnet.base + 1) };
+		return { Subnet: formatCidr(subnet), ...gateway };
+	}
+	const subnets = pools.map((pool) => addressPlan(pool).subnet);
+	const clash = subnets.some(
+		(subnet, at) => live.overlapsOurs(subnet) || subnets.slice(0, at).some((earlier) => overlaps(earlier, subnet)),
+	);
+	if (clash)
+		throw new EngineError("forbidden", "invalid pool request: Pool overlaps with other one on this address space");
+	if (pools.length > 1) throw new EngineError("forbidden", "bridge driver doesn't support multiple subnets");
+	return asked;
+}
+
+/** Docker's `br-` and the short id, or the name asked for, which no other network may have. */
+function bridgeNameOf({ live }: NetworksOptions, id: string, { name }: BridgeSettings): string {
+	if (!name) return `br-${id.slice(0, 12)}`;
+	const other = live.rows().find(({ bridge }) => bridge === name);
+	if (!other) return name;
+	throw new EngineError(
+		"forbidden",
+		`cannot create network ${id} (${name}): conflicts with network ${other.id} (${name}): networks have same bridge name`,
+	);
+}
+
+function configOf(request: NetworkRequest, pool: IpamPool): NetworkConfig {
+	const { internal, attachable, labels, options, ipam } = request;
+	return {
+		internal,
+		attachable,
+		subnetAsked: ipam.config.length > 0,
+		labels,
+		options,
+		ipam: { driver: "default", options: ipam.options, config: [pool] },
+	};
+}
+
+function remove({ store, live, sandboxes, events }: NetworksOptions, network: NetworkRecord): void {
+	const { id, name, driver } = network;
+	if (PREDEFINED.includes(name)) {
+		throw new EngineError("forbidden", `${name} is a pre-defined network and cannot be removed`);
+	}
+	if (network.endpoints.length > 0) {
+		const users = network.endpoints.map(
+			(one) => `name:${JSON.stringify(one.name)} id:"${one.endpointId.slice(0, 12)}"`,
+		);
+		throw new EngineError(
+			"forbidden",
+			`error while removing network: network ${name} has active endpoints (${users.join(", ")})`,
+		);
+	}
+	store.deleteNetwork(id);
+	live.remove(id);
+	sandboxes.networksChanged();
+	events.publish("network", "destroy", id, { name, type: driver });
+}
+
+function prune(options: NetworksOptions, chosen: (network: NetworkRecord) => boolean): string[] {
+	const unused = options.sandboxes
+		.networks()
+		.filter(({ name, endpoints }) => !PREDEFINED.includes(name) && endpoints.length === 0);
+	const removed = unused.filter(chosen);
+	for (const network of removed) remove(options, network);
+	options.events.publish("network", "prune", "", { reclaimed: "0" });
+	return removed.map(({ name }) => name);
+}
