@@ -53,9 +53,9 @@ export interface Snapshotter {
 	layerPath(chainId: string): string;
 }
 
-/** Docker's names of overlay2's directories; LowerDir is left out for a scratch image. */
+/** Docker's names of overlay2's directories. */
 export interface SnapshotPaths {
-	readonly LowerDir?: string;
+	readonly LowerDir: string;
 	readonly UpperDir: string;
 	readonly WorkDir: string;
 	readonly MergedDir: string;

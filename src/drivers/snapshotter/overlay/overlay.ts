@@ -24,11 +24,15 @@ export interface OverlayOptions {
 	readonly maxLayerEntries?: number;
 }
 
+/** Below the root: a layer over every image, as docker has one. Programs look for its file to learn that they run in a container. */
+const INIT = "init";
+const CONTAINER_MARK = ".dockerenv";
 const MAX_LAYER_BYTES = 64 * 1024 ** 3;
 const MAX_LAYER_ENTRIES = 4_000_000;
 
 /**
  * Snapshots on overlayfs. Below `root` (absolute) lie the layers (LayerStore), and
+ *   init/          the layer between each image and its containers
  *   active/ID/     upper, work, merged, and lower.json: layer numbers, topmost first
  * Whatever reads or writes a whole layer runs in Workers.
  */
@@ -42,7 +46,8 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
 		private readonly root: string,
 		options: OverlayOptions = {},
 	) {
-		fs.mkdirSync(join(root, "active"), { recursive: true, mode: 0o711 });
+		for (const name of ["active", INIT]) fs.mkdirSync(join(root, name), { recursive: true, mode: 0o711 });
+		fs.writeFileSync(join(root, INIT, CONTAINER_MARK), "", { mode: 0o755 });
 		this.store = new LayerStore(root);
 		this.limits = {
 			bytes: options.maxLayerBytes ?? MAX_LAYER_BYTES,
@@ -160,11 +165,7 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
 		const target = join(directory, "merged");
 		if (isMountPoint(directory, target)) return target;
 		const lower = this.lowerOf(id);
-		if (lower.length === 0) {
-			// An image without layers: overlayfs wants a lower directory, an empty one serves.
-			fs.mkdirSync(join(directory, "empty"), { recursive: true });
-		}
-		const lowerdir = lower.length === 0 ? `active/${id}/empty` : lower.map((number) => `layers/${number}`).join(":");
+		const lowerdir = [INIT, ...lower.map((number) => `layers/${number}`)].join(":");
 		const data = `lowerdir=${lowerdir},upperdir=active/${id}/upper,workdir=active/${id}/work,index=off,redirect_dir=off,metacopy=off`;
 		// Relative to the root, so that long chains fit. Nothing else runs between the two chdir.
 		const before = process.cwd();
@@ -184,7 +185,7 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
 	describe(id: string): SnapshotPaths {
 		const { upper, lower } = this.directoriesOf(id);
 		return {
-			...(lower.length > 0 && { LowerDir: lower.join(":") }),
+			LowerDir: lower.join(":"),
 			UpperDir: upper,
 			WorkDir: join(this.directoryOf(id), "work"),
 			MergedDir: this.rootOf(id),
@@ -276,7 +277,7 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
 
 	private directoriesOf(id: string): SnapshotDirectories {
 		const lower = this.lowerOf(id).map((number) => this.store.directoryOf({ number }));
-		return { upper: join(this.directoryOf(id), "upper"), lower };
+		return { upper: join(this.directoryOf(id), "upper"), lower: [join(this.root, INIT), ...lower] };
 	}
 
 	private lowerOf(id: string): number[] {

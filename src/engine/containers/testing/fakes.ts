@@ -281,7 +281,12 @@ export class FakeSnapshotter implements Snapshotter {
 	}
 
 	describe(id: string): SnapshotPaths {
-		return { UpperDir: `${this.root}/${id}-upper`, WorkDir: `${this.root}/${id}-work`, MergedDir: this.rootOf(id) };
+		return {
+			LowerDir: "/lower",
+			UpperDir: `${this.root}/${id}-upper`,
+			WorkDir: `${this.root}/${id}-work`,
+			MergedDir: this.rootOf(id),
+		};
 	}
 
 	async remove(id: string): Promise<void> {

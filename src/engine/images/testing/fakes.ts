@@ -71,7 +71,7 @@ export class FakeSnapshotter implements Snapshotter {
 	usage = async () => 0;
 	changes = async () => [];
 	archiveChanges = () => chunks(new TextEncoder().encode("changes"));
-	describe = () => ({ UpperDir: "/u", WorkDir: "/w", MergedDir: "/m" });
+	describe = () => ({ LowerDir: "/l", UpperDir: "/u", WorkDir: "/w", MergedDir: "/m" });
 	layerPath = () => "/l";
 	archiveRoot = () => chunks(new TextEncoder().encode("root"));
 
