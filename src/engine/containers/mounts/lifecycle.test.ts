@@ -86,6 +86,14 @@ test("read-only reaches what is mounted below where the kernel can; forced it is
 	expect(engine.containers.start(forced)).rejects.toThrow("not supported by this kernel");
 });
 
+test("a file is bound read-only without a word of what lies below it", async () => {
+	await using engine = createTestEngine();
+	const file = `${engine.directory}/file`;
+	writeFileSync(file, "");
+	await engine.containers.start(await create(engine, { Binds: [`${file}:/file:ro`] }));
+	expect(optionsAt(engine, "/file")).toEqual(["rbind", "ro", "rprivate"]);
+});
+
 test("propagation needs a mount on the host that takes part", async () => {
 	await using engine = createTestEngine();
 	const shared = await create(engine, { Binds: [`${engine.directory}:/x:rshared`] }, "shared");

@@ -50,7 +50,7 @@ function askedMount(context: Context, id: string, point: MountPoint): AskedMount
 	if (point.createSource) createSource(point.source);
 	const source = sourceOf(context, id, point);
 	if (point.type === "bind") checkPropagation(context, point);
-	const options = [point.nonRecursive ? "bind" : "rbind", ...accessOptions(context, point)];
+	const options = [point.nonRecursive ? "bind" : "rbind", ...accessOptions(context, point, source)];
 	return { type: "bind", source, target, options: [...options, propagation || "rprivate"], propagation };
 }
 
@@ -69,9 +69,10 @@ function sourceOf(context: Context, id: string, point: MountPoint): string {
 }
 
 /** Read-only reaches what is mounted below, as docker has it, where the kernel can and unless asked otherwise. */
-function accessOptions({ stage }: Context, { readonly, submounts }: MountPoint): string[] {
+function accessOptions({ stage }: Context, { readonly, submounts }: MountPoint, source: string): string[] {
 	if (!readonly) return ["rw"];
-	if (submounts === "writable") return ["ro"];
+	// nothing is mounted below a file, and crun takes `rro` for directories alone
+	if (submounts === "writable" || isOther(source)) return ["ro"];
 	if (stage.recursiveReadOnly) return ["ro", "rro"];
 	if (submounts !== "force-readonly") return ["ro"];
 	throw new EngineError(
@@ -99,6 +100,11 @@ function createSource(source: string): void {
 			cause,
 		});
 	}
+}
+
+/** Whether there is something that is no directory. */
+function isOther(path: string): boolean {
+	return exists(path) && !statSync(path).isDirectory();
 }
 
 function exists(path: string): boolean {
