@@ -1,0 +1,70 @@
+import { existsSync, mkdirSync, symlinkSync } from "node:fs";
+import { join } from "node:path";
+import { CACHE } from "./debian-packages.ts";
+import type { DockerResult } from "./docker.ts";
+import type { Lab } from "./scenario.ts";
+
+export interface ComposeSettings {
+	/** The directory with compose.yaml. */
+	readonly stack: string;
+	readonly project: string;
+	/** Files beside compose.yaml that are laid over it. */
+	readonly overrides?: readonly string[];
+	/** Before the command: `["--profile", "debug"]`. */
+	readonly flags?: readonly string[];
+	readonly env?: Readonly<Record<string, string>>;
+	/** Of Compose: the plugin of the docker CLI (default), or Debian 12's docker-compose in Python. */
+	readonly version?: 1 | 2;
+}
+
+/** Docker Compose on one stack. */
+export interface Compose {
+	/** Runs to its end; throws with stderr when it fails. Returns stdout without the last newline. */
+	(...argv: string[]): Promise<string>;
+	/** Runs to its end whatever the exit code. */
+	run(argv: readonly string[], timeoutMs?: number): Promise<DockerResult>;
+	/** Starts and returns at once. */
+	start(argv: readonly string[]): Bun.Subprocess<"ignore", "pipe", "pipe">;
+	readonly project: string;
+}
+
+const V1 = "/usr/bin/docker-compose";
+const V2 = join(CACHE, "compose/docker-compose");
+/** Below the limit of a step, so that what Compose said is in the report. */
+const WITHIN_MS = 55_000;
+
+/** Whether Compose in Python is on this machine: Debian 13 has none. */
+export function hasComposeV1(): boolean {
+	return existsSync(V1) && Bun.spawnSync([V1, "version", "--short"]).stdout.toString().startsWith("1.");
+}
+
+export function createCompose({ docker }: Pick<Lab, "docker">, settings: ComposeSettings): Compose {
+	const { stack, project, overrides = [], flags = [], version = 2 } = settings;
+	if (version === 2) linkPlugin(docker.env.DOCKER_CONFIG ?? "");
+	const program = version === 2 ? ["docker", "compose", "--ansi", "never"] : [V1, "--no-ansi"];
+	const files = ["compose.yaml", ...overrides].flatMap((file) => ["-f", join(stack, file)]);
+	const command = [...program, "--project-directory", stack, "-p", project, ...files, ...flags];
+	const env = { ...docker.env, ...settings.env, COMPOSE_INTERACTIVE_NO_CLI: "1" };
+	const start: Compose["start"] = (argv) =>
+		Bun.spawn([...command, ...argv], { env, stdin: "ignore", stdout: "pipe", stderr: "pipe" });
+	const run: Compose["run"] = async (argv, timeoutMs = WITHIN_MS) => {
+		const child = start(argv);
+		const timer = setTimeout(() => child.kill("SIGKILL"), timeoutMs);
+		const [stdout, stderr] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text()]);
+		const code = await child.exited.finally(() => clearTimeout(timer));
+		return { code, stdout: stdout.replace(/\n$/, ""), stderr: stderr.replace(/\n$/, "") };
+	};
+	const call = async (...argv: string[]) => {
+		const { code, stdout, stderr } = await run(argv);
+		if (code !== 0) throw new Error(`compose ${argv.join(" ")}: exit code ${code}: ${stderr || stdout}`);
+		return stdout;
+	};
+	return Object.assign(call, { run, start, project });
+}
+
+function linkPlugin(configDirectory: string): void {
+	if (!existsSync(V2)) throw new Error(`${V2} is missing: run scripts/lib/compose first`);
+	const plugins = join(configDirectory, "cli-plugins");
+	mkdirSync(plugins, { recursive: true });
+	if (!existsSync(join(plugins, "docker-compose"))) symlinkSync(V2, join(plugins, "docker-compose"));
+}
