@@ -3,24 +3,20 @@ export const STDIN = 0;
 export const STDOUT = 1;
 export const STDERR = 2;
 
+export const FRAME_HEADER_BYTES = 8;
+
 export type StdStream = typeof STDOUT | typeof STDERR;
 
 /** One frame: header and a copy of the payload. */
 export function frame(stream: StdStream, payload: Uint8Array): Uint8Array {
-	const out = new Uint8Array(8 + payload.length);
-	writeHeader(out, stream, payload.length);
-	out.set(payload, 8);
+	const out = Buffer.allocUnsafe(FRAME_HEADER_BYTES + payload.length);
+	writeFrameHeader(out, 0, stream, payload.length);
+	out.set(payload, FRAME_HEADER_BYTES);
 	return out;
 }
 
-/** Just the header, for writers that send the payload apart. */
-export function frameHeader(stream: StdStream, length: number): Uint8Array {
-	const out = new Uint8Array(8);
-	writeHeader(out, stream, length);
-	return out;
-}
-
-function writeHeader(out: Uint8Array, stream: StdStream, length: number): void {
-	out[0] = stream;
-	new DataView(out.buffer, out.byteOffset).setUint32(4, length);
+/** Puts a header at `at` into a buffer that has room for it. */
+export function writeFrameHeader(out: Buffer, at: number, stream: StdStream, length: number): void {
+	out.writeUInt32BE(stream * 2 ** 24, at);
+	out.writeUInt32BE(length, at + 4);
 }

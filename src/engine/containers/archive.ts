@@ -264,6 +264,10 @@ const PHRASES: Readonly<Record<string, string>> = {
 	EROFS: "read-only file system",
 };
 
+/** What the readers of tar, gzip and zstd say of bytes that are none. */
+const NO_ARCHIVE =
+	/^(damaged tar|tar entry |the tar has|unexpected (EOF|end of)|incorrect (header|data|length) check|invalid )/;
+
 /** The kernel's refusal in docker's words. */
 function worded(error: unknown, path: string, ref: string): EngineError {
 	if (error instanceof EngineError) return error;
@@ -271,8 +275,7 @@ function worded(error: unknown, path: string, ref: string): EngineError {
 	const text = messageOf(error);
 	if (code === "ENOENT") return new EngineError("not-found", `Could not find the file ${path} in container ${ref}`);
 	// What the client sent is no tar, or no path: nothing of the engine's has failed.
-	if (text === "unexpected EOF")
-		return new EngineError("invalid", `cannot read the archive: ${text}`, { cause: error });
+	if (NO_ARCHIVE.test(text)) return new EngineError("invalid", `cannot read the archive: ${text}`, { cause: error });
 	const phrase = typeof code === "string" ? PHRASES[code] : undefined;
 	const call = text.replace(/: [A-Z]+$/, "").replace(/^openat2 /, "lstat ");
 	const kind = code === "ENAMETOOLONG" ? "invalid" : "internal";

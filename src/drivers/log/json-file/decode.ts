@@ -1,4 +1,4 @@
-import { frameHeader, STDERR, STDOUT } from "../../../shared/stdcopy.ts";
+import { FRAME_HEADER_BYTES, STDERR, STDOUT, type StdStream, writeFrameHeader } from "../../../shared/stdcopy.ts";
 import { parseNano } from "../../../shared/time.ts";
 import type { LogReadOptions } from "../driver.ts";
 import type { LogStream } from "./stream.ts";
@@ -104,6 +104,25 @@ function inRange(time: string, { since, until }: Wanted): boolean {
 function emit(out: Uint8Array[], { stream, text }: Run, wanted: Wanted): void {
 	if (!wanted[stream] || text.length === 0) return;
 	const payload = Buffer.from(text);
-	if (!wanted.raw) out.push(frameHeader(stream === "stdout" ? STDOUT : STDERR, payload.length));
-	out.push(payload);
+	out.push(wanted.raw ? payload : frameLines(stream === "stdout" ? STDOUT : STDERR, payload));
+}
+
+const NEWLINE = 10;
+
+/** A frame for each line, as docker sends them: clients take a frame of a log for a line. */
+function frameLines(stream: StdStream, payload: Buffer): Uint8Array {
+	const ends: number[] = [];
+	for (let at = 0; at < payload.length; at = ends.at(-1) ?? payload.length) {
+		const newline = payload.indexOf(NEWLINE, at);
+		ends.push(newline < 0 ? payload.length : newline + 1);
+	}
+	const out = Buffer.allocUnsafe(payload.length + FRAME_HEADER_BYTES * ends.length);
+	let [from, to] = [0, 0];
+	for (const end of ends) {
+		writeFrameHeader(out, to, stream, end - from);
+		payload.copy(out, to + FRAME_HEADER_BYTES, from, end);
+		to += FRAME_HEADER_BYTES + end - from;
+		from = end;
+	}
+	return out;
 }

@@ -145,3 +145,17 @@ test("a mix of long runs, both streams and backslashes reads back as it was writ
 	await reader.remove(path);
 	expect(existsSync(path)).toBe(false);
 });
+
+test("reader: each line is a frame of its own, lines of one time and the last without its newline too", async () => {
+	const path = await written("frames", "first\nsecond\n\nlast");
+	for (const timestamps of [false, true]) {
+		const chunks = reader.read(path, { ...RAW, raw: false, timestamps }, new AbortController().signal);
+		const bytes = Buffer.concat(await Array.fromAsync(chunks));
+		const frames: string[] = [];
+		for (let at = 0; at < bytes.length; at += 8 + bytes.readUInt32BE(at + 4)) {
+			expect(bytes.readUInt32BE(at)).toBe(0x01000000);
+			frames.push(bytes.toString("utf8", at + 8, at + 8 + bytes.readUInt32BE(at + 4)));
+		}
+		expect(frames.map((line) => line.replace(/^\d{4}-\S*Z /, ""))).toEqual(["first\n", "second\n", "\n", "last"]);
+	}
+});
