@@ -33,6 +33,14 @@ export function createWorld(socket: string): World {
 		const rows = (await call("GET", "/containers/json?all=1")) as { Names: string[]; State: string }[];
 		return rows.map(({ Names, State }) => `${Names[0]} ${State}`).sort();
 	};
+	/** It obeys signals once it has said so. */
+	const ready = async () => {
+		for (let tries = 0; tries < 1000; tries++) {
+			if (String(await call("GET", `/containers/${RUNNING}/logs?stdout=1`)).includes("ready")) return;
+			await Bun.sleep(2);
+		}
+		throw new Error(`${RUNNING} did not get ready`);
+	};
 	return {
 		call,
 		async restore() {
@@ -41,8 +49,13 @@ export function createWorld(socket: string): World {
 				const rows = (await call("GET", "/containers/json?all=1")) as { Id: string }[];
 				for (const { Id } of rows) await call("DELETE", `/containers/${Id}?force=1&v=1`, undefined, [404, 409]);
 				await create(STOPPED, ["true"]);
-				await create(RUNNING, ["sh", "-c", "trap 'exit 0' TERM INT; sleep 1000 & wait"]);
+				await create(RUNNING, [
+					"sh",
+					"-c",
+					"trap 'exit 0' $(seq 1 8) $(seq 10 15) 24 $(seq 30 31); sleep 1000 & echo ready; wait",
+				]);
 				await call("POST", `/containers/${RUNNING}/start`);
+				await ready();
 			}
 			const made = (await call("POST", `/containers/${RUNNING}/exec`, { Cmd: ["true"] })) as { Id: string };
 			return made.Id;
