@@ -11,6 +11,7 @@ import { frame, STDERR, STDOUT } from "../shared/stdcopy.ts";
 import { createApi } from "./api.ts";
 import type { Listener } from "./listener.ts";
 import {
+	echoStream,
 	FAKE_FACTS,
 	FakeContainers,
 	fakeEvents,
@@ -194,4 +195,20 @@ test("a head of 200 KB is read, one of 2 MB refused, and others are served meanw
 	const other = raw("GET /_ping HTTP/1.1\r\nHost: d\r\n\r\n");
 	expect(await other.has("200 OK")).toContain("200 OK");
 	for (const { socket } of [large, huge, other]) socket.destroy();
+});
+
+test("a Python client gets the head by itself, and the output after it", async () => {
+	containers.add(fakeRecord("web", RUNNING));
+	for (const agent of ["docker-sdk-python/5.0.3", "docker-compose/1.29.2 Linux", "Docker-Client/28.2 (linux)"]) {
+		containers.stream = () => echoStream("first output");
+		const socket = connect(path);
+		const chunks: { at: number; text: string }[] = [];
+		socket.on("data", (chunk) => chunks.push({ at: performance.now(), text: chunk.toString() }));
+		socket.write(`POST /v1.51/containers/web/attach?stream=1&stdout=1 ${UPGRADE}User-Agent: ${agent}\r\n\r\n`);
+		while (!chunks.some(({ text }) => text.includes("first output"))) await Bun.sleep(1);
+		const [head, output] = [chunks[0], chunks.at(-1)];
+		const apart = (output?.at ?? 0) - (head?.at ?? 0);
+		expect(apart >= 10).toBe(!agent.startsWith("Docker-Client"));
+		socket.destroy();
+	}
 });

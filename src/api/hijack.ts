@@ -121,11 +121,23 @@ function endPolitely(socket: Duplex): void {
 	socket.resume();
 }
 
+const PYTHON_CLIENT = /^(docker-sdk-python|docker-py|docker-compose\/1\.|python-)/;
+/** dockerd answers before it starts the process; that gap these clients live by. */
+const PYTHON_READS_HEAD_WITHIN_MS = 20;
+
+/**
+ * How long output is held back after the head. Python's clients (Compose v1 is one) read the head through a buffer that they then leave:
+ * output that came along with the head would be lost in it.
+ */
+export function outputDelay(userAgent = ""): number {
+	return PYTHON_CLIENT.test(userAgent) ? PYTHON_READS_HEAD_WITHIN_MS : 0;
+}
+
 /**
  * Joins a client's socket with a session until both ways have ended or one side is gone. The client's end of input closes the
- * container's stdin and leaves output going; backpressure holds both ways.
+ * container's stdin and leaves output going; backpressure holds both ways. `delay`: see outputDelay, in ms.
  */
-export function joinStreams(socket: Duplex, session: Session, head?: Uint8Array): Promise<void> {
+export function joinStreams(socket: Duplex, session: Session, head?: Uint8Array, delay = 0): Promise<void> {
 	const { stream } = session;
 	const scanner = session.detachKeys ? new DetachScanner(session.detachKeys) : undefined;
 	const { promise, resolve } = Promise.withResolvers<void>();
@@ -158,17 +170,19 @@ export function joinStreams(socket: Duplex, session: Session, head?: Uint8Array)
 	if (head && head.length > 0) input(head);
 	socket.on("data", input);
 	socket.on("end", () => session.stdin && stream.writable && stream.end());
-	stream.on("data", (chunk: Uint8Array) => {
+	const output = (chunk: Uint8Array) => {
 		if (socket.write(chunk)) return;
 		stream.pause();
 		socket.once("drain", () => stream.resume());
-	});
+	};
 	stream.on("end", () => leave(false));
 	stream.on("close", () => finish(false));
 	stream.on("error", () => finish(false));
 	socket.on("close", () => finish(true));
 	socket.on("error", () => finish(true));
 	// A stream may come paused, so that nothing is lost before its listeners are there.
-	stream.resume();
+	const flow = () => void stream.on("data", output).resume();
+	if (delay > 0) setTimeout(flow, delay);
+	else flow();
 	return promise;
 }

@@ -10,6 +10,7 @@ import {
 	hijackHead,
 	hijackTarget,
 	joinStreams,
+	outputDelay,
 	rawError,
 	readUpgradeBody,
 	type Session,
@@ -181,7 +182,7 @@ export class Listener {
 		if (socket) {
 			this.keep(socket);
 			socket.write(hijackHead(session, minor, false));
-			return void (await joinStreams(socket, session));
+			return void (await joinStreams(socket, session, undefined, outputDelay(message.headers["user-agent"])));
 		}
 		reply.writeHead(200, { ...this.fixed, "Content-Type": streamType(session.tty, minor) });
 		reply.flushHeaders();
@@ -202,7 +203,7 @@ export class Listener {
 			if (!session) return void socket.end("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
 			if (target.kind === "websocket") return joinWebSocket(message, socket, head, session);
 			socket.write(hijackHead(session, minor, true));
-			await joinStreams(socket, session, head);
+			await joinStreams(socket, session, head, outputDelay(message.headers["user-agent"]));
 		} catch (error) {
 			socket.end(rawError(error));
 		}
