@@ -135,8 +135,9 @@ export class BridgeDriver implements NetworkDriver {
 	}
 
 	usedNetworks(except: readonly string[]): Cidr[] {
-		const links = except.length > 0 ? listLinks(this.socket) : [];
-		const own = new Set(links.filter(({ name }) => except.includes(name)).map(({ index }) => index));
+		const names = new Set([...except, ...this.going.keys()]);
+		const links = names.size > 0 ? listLinks(this.socket) : [];
+		const own = new Set(links.filter(({ name }) => names.has(name)).map(({ index }) => index));
 		return [
 			...listRoutes(this.socket).map((route) => ({ ...route, address: route.base })),
 			...listAddresses(this.socket),

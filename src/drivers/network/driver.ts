@@ -66,7 +66,7 @@ export interface EndpointSpec {
 	readonly mac: string;
 	/** The namespace has never had an interface but lo: saves looking for the new one. */
 	readonly first?: boolean;
-	/** Reaches the bridge itself but no other member. */
+	/** Reaches the bridge itself but no other member, whatever the firewall says; with bridge-nf-call-iptables on, not even by a published port. */
 	readonly isolated?: boolean;
 	/** Of this interface, written before it is up: path below net/ with IFNAME for its name, as in `ipv4/conf/IFNAME/rp_filter`. */
 	readonly sysctls?: Readonly<Record<string, string>>;

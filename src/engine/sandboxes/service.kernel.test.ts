@@ -7,17 +7,15 @@ import { NftFirewall } from "../../drivers/firewall/nft.ts";
 import { createIpamDriver } from "../../drivers/ipam/pool.ts";
 import { BridgeDriver } from "../../drivers/network/bridge.ts";
 import { createNamespaceDriver } from "../../drivers/network/namespace.ts";
-import { parseIpv4 } from "../../shared/ip.ts";
 import { silentLogger } from "../../shared/log.ts";
 import { NetworkStore, networksSchema, userNetworksSchema } from "../../store/networks.ts";
-import { addAddress } from "../../sys/linux/address.ts";
 import { check, libc } from "../../sys/linux/libc.ts";
-import { createVeth, findLink, listLinks, setUp } from "../../sys/linux/link.ts";
+import { listLinks } from "../../sys/linux/link.ts";
 import { RouteSocket } from "../../sys/linux/netlink.ts";
-import { createNetns, openNetns, removeNetns, withNetns, writeSysctl } from "../../sys/linux/netns.ts";
+import { openNetns, removeNetns, withNetns } from "../../sys/linux/netns.ts";
 import { Nftables } from "../../sys/linux/nftables.ts";
 import { bindPort, closePort } from "../../sys/linux/port-socket.ts";
-import { addDefaultRoute } from "../../sys/linux/route.ts";
+import { ask, askUdp, buildOutside, HOST, OUTSIDE, serveTcp } from "../../sys/linux/testing/outside-host.ts";
 import type { PortRequest, Sandboxes } from "./contract.ts";
 import { createSandboxes } from "./service.ts";
 
@@ -25,15 +23,13 @@ import { createSandboxes } from "./service.ts";
 const root = mkdtempSync(join(tmpdir(), `foredeck-sandboxes-${process.pid}-`));
 const outside = join(root, "outside");
 const database = new Database(":memory:");
-const HOST = "198.51.100.1";
-const OUTSIDE = "198.51.100.2";
 let home: number;
 let sandboxes: Sandboxes;
 
 beforeAll(async () => {
 	home = openNetns("/proc/thread-self/ns/net");
 	check(libc.unshare(0x40000000), "unshare --net");
-	buildOutside();
+	buildOutside(outside);
 	database.exec(networksSchema + userNetworksSchema);
 	sandboxes = engine();
 	await sandboxes.open([]);
@@ -297,23 +293,6 @@ async function restart(keep: Parameters<Sandboxes["open"]>[0], poolSize = 0, set
 	warnings.length = 0;
 }
 
-function buildOutside(): void {
-	createNetns(outside, () => {});
-	using socket = new RouteSocket();
-	const netnsFd = openNetns(outside);
-	const peer = { name: "eth0", netnsFd, mac: "02:00:00:00:00:02" };
-	socket.request(setUp(1), createVeth({ name: "wire", mtu: 1500, peer }));
-	closePort(netnsFd);
-	socket.request(addAddress(findLink(socket, "wire")?.index ?? 0, parseIpv4(HOST) ?? 0, 24));
-	// A careless host, and a neighbour without loopback that sends 127.0.0.1 over the wire: the attack of moby#45610.
-	writeSysctl("net/ipv4/conf/wire/route_localnet", "1");
-	withNetns(outside, () => {
-		using inside = new RouteSocket();
-		inside.request(setUp(2), addAddress(2, parseIpv4(OUTSIDE) ?? 0, 24), addDefaultRoute(2, parseIpv4(HOST) ?? 0));
-		writeSysctl("net/ipv4/conf/eth0/route_localnet", "1");
-	});
-}
-
 function request(name: string) {
 	return { containerId: name, containerName: name, mode: "bridge" as const, ports: [] as PortRequest[], sysctls: {} };
 }
@@ -354,41 +333,4 @@ function linkNames(): string[] {
 	return listLinks(socket)
 		.map((link) => link.name)
 		.filter((name) => !name.startsWith("ifb"));
-}
-
-/** Answers each connection with `text;ADDRESS OF THE CLIENT` and closes. */
-function serveTcp(path: string, number: number, text: string): Disposable {
-	const socket = { open: (s: Bun.Socket) => void s.end(`${text};${s.remoteAddress}`), data: () => {} };
-	const server = withNetns(path, () => Bun.listen({ hostname: "0.0.0.0", port: number, socket }));
-	return { [Symbol.dispose]: () => server.stop(true) };
-}
-
-/** What a server says, or "closed" when it cannot be reached. */
-function ask(path: string | undefined, hostname: string, number: number): Promise<string> {
-	const { promise, resolve } = Promise.withResolvers<string>();
-	let text = "";
-	const socket = {
-		data: (_: Bun.Socket, bytes: Buffer) => {
-			text += bytes.toString();
-		},
-		close: () => resolve(text || "closed"),
-		connectError: () => resolve("closed"),
-	};
-	const connect = () => void Bun.connect({ hostname, port: number, socket }).catch(() => resolve("closed"));
-	if (path) withNetns(path, connect);
-	else connect();
-	setTimeout(() => resolve("closed"), 500);
-	return promise;
-}
-
-async function askUdp(path: string | undefined, hostname: string, number: number): Promise<string> {
-	const { promise, resolve } = Promise.withResolvers<string>();
-	const open = () => Bun.udpSocket({ hostname: "0.0.0.0", socket: { data: (_, bytes) => resolve(bytes.toString()) } });
-	const socket = await (path ? withNetns(path, open) : open());
-	socket.send("hello", number, hostname);
-	const timer = setTimeout(() => resolve("closed"), 500);
-	const answer = await promise;
-	clearTimeout(timer);
-	socket.close();
-	return answer;
 }

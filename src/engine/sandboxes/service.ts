@@ -11,16 +11,9 @@ import type { EndpointSettings, NetworkSettings } from "../containers/record.ts"
 import { type BridgeNetwork, LiveNetworks } from "../networks/live.ts";
 import type { EndpointRequest, JoinRequest, NetworkRecord, Sandboxes, SandboxResolver } from "./contract.ts";
 import { byPriority, connectEndpoint, type Endpoint, gatewayOf } from "./endpoints.ts";
+import { destroySandbox, SandboxMaker, setRoute } from "./maker.ts";
 import { PortAllocator } from "./ports.ts";
-import {
-	createSandbox,
-	hostLinkName,
-	Pool,
-	type Sandbox,
-	type SandboxFactory,
-	sandboxPath,
-	serveSandbox,
-} from "./prepared.ts";
+import { hostLinkName, type Sandbox, type SandboxFactory, sandboxPath, serveSandbox } from "./prepared.ts";
 import { type Published, Publisher } from "./publish.ts";
 
 export interface SandboxesOptions {
@@ -57,12 +50,6 @@ interface Joined {
 	readonly published: Published;
 }
 
-/** A sandbox on the predefined bridge, whole but for its container. */
-interface Ready {
-	readonly sandbox: Sandbox;
-	readonly endpoint: Endpoint;
-}
-
 export function createSandboxes(options: SandboxesOptions): Sandboxes {
 	return new SandboxService(options);
 }
@@ -72,9 +59,7 @@ class SandboxService implements Sandboxes {
 	private readonly live: LiveNetworks;
 	private readonly publisher: Publisher;
 	private readonly factory: SandboxFactory;
-	/** The common case is ready to the last step, others get a sandbox without interfaces. */
-	private readonly ready: Pool<Ready>;
-	private readonly empty: Pool<Sandbox>;
+	private readonly maker: SandboxMaker;
 	private isOpen = false;
 
 	constructor(private readonly options: SandboxesOptions) {
@@ -82,13 +67,7 @@ class SandboxService implements Sandboxes {
 		this.live = options.live ?? new LiveNetworks(options);
 		this.publisher = new Publisher(new PortAllocator(network), firewall);
 		this.factory = { directory: join(options.runRoot, "netns"), namespaces, network, resolver };
-		this.ready = new Pool(options.poolSize ?? 4, () => this.createReady(), destroyReady, log);
-		this.empty = new Pool(
-			0,
-			() => createSandbox(this.factory),
-			(sandbox) => sandbox.destroy(),
-			log,
-		);
+		this.maker = new SandboxMaker(this.factory, this.live, options.poolSize ?? 4, log);
 	}
 
 	async open(keep: readonly Kept[]): Promise<void> {
@@ -98,7 +77,7 @@ class SandboxService implements Sandboxes {
 		this.sweep();
 		const ports = [...this.joined.values()].flatMap(({ published }) => published.forwards);
 		this.options.firewall.apply({ instance: this.options.instance, networks: this.live.rules(), ports });
-		this.ready.refill();
+		this.maker.refill();
 	}
 
 	async join(request: JoinRequest): Promise<NetworkSettings> {
@@ -175,8 +154,7 @@ class SandboxService implements Sandboxes {
 
 	/** Running containers keep interfaces, addresses and published ports; only what this process holds goes. With none left the bridges and the table go too. */
 	async close(): Promise<void> {
-		this.ready.close();
-		this.empty.close();
+		this.maker.close();
 		if (this.isOpen && this.joined.size === 0) {
 			this.options.firewall.remove();
 			await this.live.removeAll();
@@ -192,8 +170,8 @@ class SandboxService implements Sandboxes {
 	private async joinBridges(request: JoinRequest): Promise<NetworkSettings> {
 		const { containerId, containerName } = request;
 		await using undo = new AsyncDisposableStack();
-		const { sandbox, endpoints } = this.connected(request.endpoints ?? [{ network: "bridge" }]);
-		undo.defer(() => this.destroy(sandbox, endpoints));
+		const { sandbox, endpoints } = this.maker.take(request.endpoints ?? [{ network: "bridge" }]);
+		undo.defer(() => destroySandbox({ sandbox, endpoints }));
 		const gateway = gatewayOf(endpoints);
 		const published = this.publisher.prepare(containerName, request.ports, gateway);
 		undo.defer(() => this.publisher.letGo(published));
@@ -210,57 +188,17 @@ class SandboxService implements Sandboxes {
 		return settingsOf(joined);
 	}
 
-	/** A sandbox on all of these networks; leaves nothing on failure. */
-	private connected(requests: readonly EndpointRequest[]): { sandbox: Sandbox; endpoints: readonly Endpoint[] } {
-		const wanted = requests.map((request) => ({ request, network: this.live.find(request.network) }));
-		if (wanted.length === 1 && wanted.every(isPlainDefault)) {
-			const { sandbox, endpoint } = this.ready.take();
-			return { sandbox, endpoints: [endpoint] };
-		}
-		const sandbox = this.empty.take();
-		this.empty.keep(Math.min(2, this.options.poolSize ?? 4));
-		const endpoints: Endpoint[] = [];
-		try {
-			for (const { request, network } of wanted.toSorted(inOrder)) {
-				const used = endpoints.length === 0 ? undefined : endpoints.map(({ settings }) => settings.link ?? "");
-				endpoints.push(connectEndpoint(this.options.network, sandbox.path, network, request, used));
-			}
-			const gateway = gatewayOf(endpoints);
-			if (gateway && gateway !== endpoints[0]) this.route(sandbox.path, gateway);
-			return { sandbox, endpoints };
-		} catch (error) {
-			this.destroy(sandbox, endpoints);
-			throw error;
-		}
-	}
-
-	private createReady(): Ready {
-		const sandbox = createSandbox(this.factory);
-		try {
-			const network = this.live.find("bridge");
-			return { sandbox, endpoint: connectEndpoint(this.options.network, sandbox.path, network, {}, undefined) };
-		} catch (error) {
-			sandbox.destroy();
-			throw error;
-		}
-	}
-
 	/** The container's endpoints are these from now on: default route and published ports follow the one that is the way out. */
 	private async rearranged(containerId: string, joined: Joined, endpoints: readonly Endpoint[]): Promise<Joined> {
 		const [before, after] = [gatewayOf(joined.endpoints), gatewayOf(endpoints)];
 		let { published } = joined;
 		if (before !== after) {
 			published = await this.publisher.move(joined.containerName, joined.published, after);
-			if (joined.path) this.route(joined.path, after);
+			if (joined.path) setRoute(this.options.network, joined.path, after);
 		}
 		const next = { ...joined, endpoints, published };
 		this.joined.set(containerId, next);
 		return next;
-	}
-
-	private route(path: string, gateway: Endpoint | undefined): void {
-		const way = gateway && { name: gateway.settings.link ?? "eth0", gateway: gateway.network.leases.gateway };
-		this.options.network.setDefaultRoute(path, way);
 	}
 
 	private lease(containerId: string, containerName: string, { network, address }: Endpoint): void {
@@ -272,11 +210,6 @@ class SandboxService implements Sandboxes {
 		this.options.network.disconnect(path, settings.link ?? "eth0");
 		this.options.store.removeLease(containerId, network.id);
 		network.leases.release(address);
-	}
-
-	private destroy(sandbox: Sandbox, endpoints: readonly Endpoint[]): void {
-		sandbox.destroy();
-		for (const { network, address } of endpoints) network.leases.release(address);
 	}
 
 	private joinHost({ containerName, sysctls }: JoinRequest): Joined {
@@ -313,12 +246,12 @@ class SandboxService implements Sandboxes {
 		});
 		this.publisher.letGo(joined.published);
 		if (joined.sandbox) {
-			this.destroy(joined.sandbox, joined.endpoints);
+			destroySandbox({ sandbox: joined.sandbox, endpoints: joined.endpoints });
 			store.removeLease(containerId);
 		} else if (joined.path) {
 			namespaces.remove(joined.path);
 		}
-		this.ready.refill();
+		this.maker.refill();
 	}
 
 	/** One container's trouble must not keep the others from being adopted. */
@@ -416,21 +349,4 @@ function settingsOf({ sandboxId, path, bare, endpoints, published }: Joined): Ne
 		endpoints: bare ? [bare] : endpoints.map(({ settings }) => settings),
 		ports: published.ports,
 	};
-}
-
-function destroyReady({ sandbox, endpoint }: Ready): void {
-	sandbox.destroy();
-	endpoint.network.leases.release(endpoint.address);
-}
-
-type Wanted = { readonly request: EndpointRequest; readonly network: BridgeNetwork };
-
-function isPlainDefault({ request, network }: Wanted): boolean {
-	const { address, macAddress, sysctls, linkName } = request;
-	return network.isDefault && [address, macAddress, sysctls, linkName].every((one) => one === undefined);
-}
-
-function inOrder(a: Wanted, b: Wanted): number {
-	const settings = ({ request, network }: Wanted) => ({ networkName: network.name, gwPriority: request.gwPriority });
-	return byPriority({ settings: settings(a) }, { settings: settings(b) });
 }

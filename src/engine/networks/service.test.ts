@@ -1,0 +1,181 @@
+import { Database } from "bun:sqlite";
+import { expect, test } from "bun:test";
+import type { IpamDriver } from "../../drivers/ipam/driver.ts";
+import type { BridgeSpec, NetworkDriver } from "../../drivers/network/driver.ts";
+import { type Cidr, overlaps, parseCidr } from "../../shared/cidr.ts";
+import { silentLogger } from "../../shared/log.ts";
+import { NetworkStore, networksSchema, userNetworksSchema } from "../../store/networks.ts";
+import { createEventBus } from "../event-bus.ts";
+import type { NetworkRecord } from "../sandboxes/contract.ts";
+import type { NetworkRequest } from "./contract.ts";
+import { LiveNetworks } from "./live.ts";
+import { createNetworks } from "./service.ts";
+
+/** 172.17/16, 172.18/16... as docker's; addresses are not what these tests are about. */
+const ipam: IpamDriver = {
+	chooseSubnet: (used) => {
+		const pools = [17, 18, 19, 20, 21].map((second) => cidr(`172.${second}.0.0/16`));
+		return pools.find((pool) => !used.some((other) => overlaps(pool, other))) ?? cidr("");
+	},
+	leases: (subnet, plan) => ({
+		subnet,
+		gateway: plan?.gateway ?? subnet.base + 1,
+		allocate: () => subnet.base + 2,
+		take: () => true,
+		release: () => true,
+	}),
+};
+
+/** The noun over a host on which bridges are only remembered. */
+function engineOver(database: Database, used: readonly string[] = []) {
+	const store = new NetworkStore(database);
+	const bridges = new Map<string, BridgeSpec>();
+	const driver: Partial<NetworkDriver> & { failure?: Error } = {
+		open: (spec) => {
+			if (driver.failure) throw driver.failure;
+			bridges.set(spec.name, spec);
+		},
+		remove: async (name) => void bridges.delete(name),
+		usedNetworks: () => used.map(cidr),
+	};
+	const [network, log] = [driver as NetworkDriver, silentLogger];
+	const live = new LiveNetworks({ instance: "t", store, network, ipam, log });
+	live.open();
+	const endpoints = new Map<string, NetworkRecord["endpoints"]>();
+	const seen: string[] = [];
+	const bus = createEventBus();
+	const sandboxes = {
+		networks: () =>
+			live.rows().map(({ id, name, driver: kind, created, config, subnet, bridge }) => ({
+				id,
+				name,
+				driver: kind,
+				created,
+				...(subnet && { subnet }),
+				...(bridge && { bridge }),
+				...(config && { config }),
+				endpoints: endpoints.get(name) ?? [],
+			})),
+		networksChanged: () => void seen.push("firewall"),
+	};
+	const events = {
+		...bus,
+		publish: (type: string, action: string, _id: string, attributes: Record<string, string>) =>
+			void seen.push(`${type} ${action} ${attributes.name ?? ""}`),
+	};
+	const networks = createNetworks({ store, live, ipam, sandboxes, events });
+	return { networks, bridges, endpoints, seen, driver, store, live };
+}
+
+function engine(used: readonly string[] = []) {
+	const database = new Database(":memory:");
+	database.exec(networksSchema + userNetworksSchema);
+	return { database, ...engineOver(database, used) };
+}
+
+function request(
+	name: string,
+	more: Partial<NetworkRequest> = {},
+	...config: NetworkRequest["ipam"]["config"]
+): NetworkRequest {
+	return {
+		name,
+		driver: "",
+		scope: "",
+		internal: false,
+		attachable: false,
+		ingress: false,
+		configOnly: false,
+		configFrom: "",
+		enableIpv4: true,
+		enableIpv6: false,
+		labels: {},
+		options: {},
+		ipam: { driver: "", options: null, config },
+		...more,
+	};
+}
+
+test("a network gets a free subnet and a bridge named after its id, outlives a restart, and is told of", async () => {
+	const { networks, bridges, seen, database } = engine(["172.18.0.0/16"]);
+	const { id } = await networks.create(request("blue", { labels: { a: "b" } }));
+	const made = networks.inspect("blue");
+	expect(made).toMatchObject({ id, driver: "bridge", subnet: "172.19.0.0/16", bridge: `br-${id.slice(0, 12)}` });
+	expect(made.config?.ipam.config).toEqual([{ Subnet: "172.19.0.0/16", Gateway: "172.19.0.1" }]);
+	expect(bridges.get(made.bridge ?? "")).toMatchObject({ alias: "foredeck t", prefixLength: 16 });
+	expect(seen).toEqual(["firewall", "network create blue"]);
+	const again = engineOver(database);
+	expect(again.networks.inspect(id.slice(0, 6))).toEqual(made);
+	expect([...again.bridges.keys()]).toEqual(["t0", made.bridge ?? ""]);
+	expect(networks.list().map(({ name }) => name)).toEqual(["bridge", "host", "none", "blue"]);
+});
+
+test.each<[string, Partial<NetworkRequest>]>([
+	["invalid name: name is empty", { name: " " }],
+	["operation is not permitted on predefined bridge network ", { name: "bridge" }],
+	['only one instance of "host" network is allowed', { driver: "host" }],
+	['only one instance of "null" network is allowed', { driver: "null" }],
+	["This node is not a swarm manager.", { driver: "overlay" }],
+	['plugin "foo" not found', { driver: "foo" }],
+	["network driver is not supported yet: macvlan", { driver: "macvlan" }],
+	["network driver is not supported yet: ipvlan", { driver: "ipvlan" }],
+	['plugin "x" not found', { ipam: { driver: "x", options: null, config: [] } }],
+	["Ingress network can only be global scope network", { ingress: true }],
+	["cannot create a swarm scoped network when swarm is not active", { scope: "swarm" }],
+	["ConfigOnly is not supported yet: true", { configOnly: true }],
+	["ConfigFrom is not supported yet: base", { configFrom: "base" }],
+	["EnableIPv6 is not supported yet: true", { enableIpv6: true }],
+	["IPv4 or IPv6 must be enabled", { enableIpv4: false }],
+])("create refuses and makes nothing: %s", async (text, more) => {
+	const { networks, bridges } = engine();
+	expect(networks.create(request("blue", more))).rejects.toThrow(text);
+	expect([networks.list().length, bridges.size]).toEqual([3, 1]);
+});
+
+test("names, subnets and bridges are taken once", async () => {
+	const { networks } = engine();
+	await networks.create(
+		request("blue", { options: { "com.docker.network.bridge.name": "mine0" } }, { Subnet: "10.1.0.0/16" }),
+	);
+	const refused = async (one: NetworkRequest) =>
+		networks.create(one).catch(({ code, message }) => `${code}: ${message}`);
+	expect(await refused(request("blue"))).toBe("conflict: network with name blue already exists");
+	const overlap = "forbidden: invalid pool request: Pool overlaps with other one on this address space";
+	expect(await refused(request("red", {}, { Subnet: "10.1.2.0/24" }))).toBe(overlap);
+	expect(await refused(request("red", {}, { Subnet: "10.2.0.0/24" }, { Subnet: "10.2.0.0/25" }))).toBe(overlap);
+	expect(await refused(request("red", {}, { Subnet: "10.2.0.0/24" }, { Subnet: "10.3.0.0/24" }))).toBe(
+		"forbidden: bridge driver doesn't support multiple subnets",
+	);
+	expect(await refused(request("red", { options: { "com.docker.network.bridge.name": "mine0" } }))).toContain(
+		"networks have same bridge name",
+	);
+	expect(networks.list().length).toBe(4);
+});
+
+test("a bridge that cannot be made leaves no network", async () => {
+	const { networks, driver, store } = engine();
+	driver.failure = new Error("no such luck");
+	expect(networks.create(request("blue"))).rejects.toThrow("no such luck");
+	expect([networks.list().length, store.network("blue")]).toEqual([3, undefined]);
+});
+
+test("remove refuses predefined networks and those in use, prune passes over them", async () => {
+	const { networks, endpoints, bridges, seen } = engine();
+	for (const name of ["blue", "red", "old"]) await networks.create(request(name));
+	const user = { containerId: "c", endpointId: "0123456789abcdef", name: "web", mac: "", ip: "", prefixLength: 16 };
+	endpoints.set("blue", [user]);
+	expect(networks.remove("none")).rejects.toThrow("none is a pre-defined network and cannot be removed");
+	expect(networks.remove("nope")).rejects.toThrow("network nope not found");
+	expect(networks.remove("blue")).rejects.toThrow(
+		'error while removing network: network blue has active endpoints (name:"web" id:"0123456789ab")',
+	);
+	await networks.remove("old");
+	expect(seen.slice(-2)).toEqual(["firewall", "network destroy old"]);
+	expect(await networks.prune(({ name }) => name !== "green")).toEqual(["red"]);
+	expect(networks.list().map(({ name }) => name)).toEqual(["bridge", "host", "none", "blue"]);
+	expect(bridges.size).toBe(2);
+});
+
+function cidr(text: string): Cidr {
+	return parseCidr(text) ?? { base: 0, prefixLength: 32 };
+}

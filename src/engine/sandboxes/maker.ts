@@ -1,0 +1,99 @@
+import type { NetworkDriver } from "../../drivers/network/driver.ts";
+import type { Logger } from "../../shared/log.ts";
+import type { BridgeNetwork, LiveNetworks } from "../networks/live.ts";
+import type { EndpointRequest } from "./contract.ts";
+import { byPriority, connectEndpoint, type Endpoint, gatewayOf } from "./endpoints.ts";
+import { createSandbox, Pool, type Sandbox, type SandboxFactory } from "./prepared.ts";
+
+/** A sandbox and the networks it is on. */
+export interface ConnectedSandbox {
+	readonly sandbox: Sandbox;
+	readonly endpoints: readonly Endpoint[];
+}
+
+/** Makes sandboxes on networks, ahead of need: the common case, the predefined bridge alone, is ready to the last step, others get a sandbox without interfaces. */
+export class SandboxMaker {
+	private readonly ready: Pool<ConnectedSandbox>;
+	private readonly empty: Pool<Sandbox>;
+
+	constructor(
+		private readonly factory: SandboxFactory,
+		private readonly live: LiveNetworks,
+		private readonly poolSize: number,
+		log: Logger,
+	) {
+		this.ready = new Pool(poolSize, () => this.connect(this.create(), [{ network: "bridge" }]), destroySandbox, log);
+		this.empty = new Pool(
+			0,
+			() => this.create(),
+			(one) => one.destroy(),
+			log,
+		);
+	}
+
+	/** A sandbox on all of these networks; leaves nothing on failure. "not-found" for a network that is not there. */
+	take(requests: readonly EndpointRequest[]): ConnectedSandbox {
+		if (requests.length === 1 && requests.every((request) => this.isPlain(request))) return this.ready.take();
+		// From the first of its kind on, some are kept.
+		this.empty.keep(Math.min(2, this.poolSize));
+		return this.connect(this.empty.take(), requests);
+	}
+
+	/** To be called when there is time: see Pool. */
+	refill(): void {
+		this.ready.refill();
+	}
+
+	close(): void {
+		this.ready.close();
+		this.empty.close();
+	}
+
+	private create(): Sandbox {
+		return createSandbox(this.factory);
+	}
+
+	private connect(sandbox: Sandbox, requests: readonly EndpointRequest[]): ConnectedSandbox {
+		const endpoints: Endpoint[] = [];
+		try {
+			const wanted = requests.map((request) => ({ request, network: this.live.find(request.network) }));
+			for (const { request, network } of wanted.toSorted(inOrder)) {
+				const used = endpoints.length === 0 ? undefined : endpoints.map(({ settings }) => settings.link ?? "");
+				endpoints.push(connectEndpoint(this.factory.network, sandbox.path, network, request, used));
+			}
+			const gateway = gatewayOf(endpoints);
+			if (gateway && gateway !== endpoints[0]) setRoute(this.factory.network, sandbox.path, gateway);
+			return { sandbox, endpoints };
+		} catch (error) {
+			destroySandbox({ sandbox, endpoints });
+			throw error;
+		}
+	}
+
+	private isPlain({ network, address, macAddress, sysctls, linkName }: EndpointRequest): boolean {
+		const special = [address, macAddress, sysctls, linkName].some((one) => one !== undefined);
+		return !special && this.live.find(network).isDefault;
+	}
+}
+
+/** The sandbox's default route leads to this endpoint's network, or nowhere. */
+export function setRoute(driver: NetworkDriver, path: string, gateway: Endpoint | undefined): void {
+	const { network, settings } = gateway ?? {};
+	driver.setDefaultRoute(
+		path,
+		network && settings && { name: settings.link ?? "eth0", gateway: network.leases.gateway },
+	);
+}
+
+/** Namespace, resolver and addresses. */
+export function destroySandbox({ sandbox, endpoints }: ConnectedSandbox): void {
+	sandbox.destroy();
+	for (const { network, address } of endpoints) network.leases.release(address);
+}
+
+type Wanted = { readonly request: EndpointRequest; readonly network: BridgeNetwork };
+
+function inOrder(a: Wanted, b: Wanted): number {
+	const settings = ({ request, network }: Wanted) => ({ networkName: network.name, gwPriority: request.gwPriority });
+	return byPriority({ settings: settings(a) }, { settings: settings(b) });
+}
