@@ -9,6 +9,16 @@ export interface World {
 	call(method: string, path: string, body?: object, also?: readonly number[]): Promise<unknown>;
 }
 
+interface Row {
+	readonly Names: readonly string[];
+	readonly State: string;
+	readonly NetworkSettings: { readonly Networks: Readonly<Record<string, unknown>> };
+}
+
+interface Inspected {
+	readonly State?: { readonly StartedAt: string };
+}
+
 /** @param socket path of the engine's unix socket */
 export function createWorld(socket: string): World {
 	const call: World["call"] = async (method, path, body, also = []) => {
@@ -29,10 +39,14 @@ export function createWorld(socket: string): World {
 	const create = async (name: string, command: readonly string[]) =>
 		await call("POST", `/containers/create?name=${name}`, { Image: "busybox", Cmd: command });
 
+	/** Names, states, networks; and since when the one runs: a restart may not have been answered by a process that listens yet. */
 	const state = async () => {
-		const rows = (await call("GET", "/containers/json?all=1")) as { Names: string[]; State: string }[];
-		return rows.map(({ Names, State }) => `${Names[0]} ${State}`).sort();
+		const rows = (await call("GET", "/containers/json?all=1")) as Row[];
+		const all = rows.map((row) => [row.Names[0], row.State, Object.keys(row.NetworkSettings.Networks)].join(" "));
+		const inspected = (await call("GET", `/containers/${RUNNING}/json`, undefined, [404])) as Inspected;
+		return [...all.sort(), inspected.State?.StartedAt];
 	};
+	let wanted: unknown[] | undefined;
 	/** It obeys signals once it has said so. */
 	const ready = async () => {
 		for (let tries = 0; tries < 1000; tries++) {
@@ -44,8 +58,7 @@ export function createWorld(socket: string): World {
 	return {
 		call,
 		async restore() {
-			const wanted = [`/${STOPPED} created`, `/${RUNNING} running`];
-			if (!Bun.deepEquals(await state(), wanted)) {
+			if (wanted === undefined || !Bun.deepEquals(await state(), wanted)) {
 				const rows = (await call("GET", "/containers/json?all=1")) as { Id: string }[];
 				for (const { Id } of rows) await call("DELETE", `/containers/${Id}?force=1&v=1`, undefined, [404, 409]);
 				await create(STOPPED, ["true"]);
@@ -56,6 +69,7 @@ export function createWorld(socket: string): World {
 				]);
 				await call("POST", `/containers/${RUNNING}/start`);
 				await ready();
+				wanted = await state();
 			}
 			const made = (await call("POST", `/containers/${RUNNING}/exec`, { Cmd: ["true"] })) as { Id: string };
 			return made.Id;

@@ -25,6 +25,8 @@ const EXPECTED: readonly { readonly status: number; readonly path: RegExp; reado
 	{ status: 503, path: /^\/(swarm|nodes|services|tasks|secrets|configs|volumes)/, text: /swarm/ },
 	// limits that the kernel refuses beside those there are: docker's 500 too
 	{ status: 500, path: /^\/containers\/\{id\}\/update$/, text: /OCI runtime update failed: writing file/ },
+	// docker's word and number for it
+	{ status: 500, path: /^\/networks\/\{id\}\/disconnect$/, text: /is not connected to (the )?network/ },
 	// a registry that nobody listens for, and none that is left out: docker's 500
 	{ status: 500, path: /^\/(auth|distribution|images)/, text: /127\.0\.0\.1:1|connection refused/ },
 ];
@@ -113,6 +115,8 @@ export const scenario: Scenario = {
 			);
 			equal(await lab.docker("exec", RUNNING, "echo", "alive"), "alive", "docker exec");
 			equal(await lab.docker("volume", "ls", "-q"), "", "volumes");
+			const networks = await lab.docker("network", "ls", "--format", "{{.Name}}");
+			equal(networks.split("\n").sort(), ["bridge", "host", "none"], "networks");
 			const faults = logLines(lab.engine.logFile).filter(({ level, text }) => level === "error" || text !== undefined);
 			equal(faults.slice(0, 5), [], "faults in the log");
 			const given = () => descriptors(lab.engine.pid ?? 0) <= before + MORE_DESCRIPTORS;
