@@ -21,7 +21,7 @@ import type { Operation } from "./shape.ts";
 import { SWARM_OPERATIONS } from "./swarm-operations.ts";
 
 /** Answered 501 for now. A line goes when its operation is served; none is added. */
-const UNSUPPORTED = ["POST /build", "POST /build/prune", "POST /session"];
+const UNSUPPORTED = ["POST /build", "POST /session"];
 
 /** Answered 501 for good: this engine is not made part of a swarm and takes no plugins. */
 const REFUSED = [

@@ -24,6 +24,7 @@ export async function commitImage(context: Context, request: CommitRequest): Pro
 	const configJson = configOf(parent.config, request, run, empty ? undefined : added.diffId);
 	const id = digestOf(configJson);
 	saveImage(context, { id, configJson }, name === undefined ? [] : [name]);
+	publish(context, "create", id, { name: id });
 	if (name !== undefined) publish(context, "tag", id, { name });
 	return { id, name };
 }

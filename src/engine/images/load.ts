@@ -26,7 +26,7 @@ export function loadImages(
 		for (const image of found) await extractAll(context, archive, image, named, options.quiet ? undefined : output);
 		for (const image of found) saveImage(context, image, image.tags);
 		for (const image of found) {
-			publish(context, "load", image.id, { name: image.tags[0] ?? image.id });
+			publish(context, "load", image.id, { name: image.id });
 			for (const tag of image.tags) output.line({ stream: `Loaded image: ${tag}\n` });
 			if (image.tags.length === 0) output.line({ stream: `Loaded image ID: ${image.id}\n` });
 		}

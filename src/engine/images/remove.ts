@@ -82,7 +82,7 @@ function deleteConflict(
 function untag(context: Context, name: string, imageId: string): Removed {
 	context.store.untag(name);
 	context.catalog.refresh();
-	publish(context, "untag", imageId, { name });
+	publish(context, "untag", imageId, { name: imageId });
 	return { Untagged: name };
 }
 

@@ -50,8 +50,8 @@ async function* archive(
 ): AsyncIterable<Uint8Array> {
 	await using _hold = context.layers.hold(chosen.flatMap(({ image }) => image.chain));
 	yield* tarOf(entries);
-	for (const { image, tags } of chosen) {
-		context.events.publish("image", "save", image.id, { ...image.config.config?.Labels, name: tags[0] ?? image.id });
+	for (const { image } of chosen) {
+		context.events.publish("image", "save", image.id, { ...image.config.config?.Labels, name: image.id });
 	}
 }
 
@@ -95,7 +95,7 @@ function documentsOf(chosen: readonly Chosen[], snapshotter: Snapshotter): Entry
 	const index: object[] = [];
 	const list: object[] = [];
 	const repositories: Record<string, Record<string, string>> = {};
-	for (const { image, tags } of chosen) {
+	for (const { image } of chosen) {
 		const layers = image.config.rootfs.diff_ids.map((digest, i) => ({
 			mediaType: LAYER_TYPE,
 			digest,
