@@ -64,7 +64,7 @@ async function tests(name: string, argv: readonly string[], limitMs: number): Pr
 
 async function lab(): Promise<void> {
 	console.log("== lab");
-	const { code, output } = await run([bun, "lab/run.ts"], 10 * MINUTE_MS);
+	const { code, output } = await run([bun, "lab/run.ts"], 15 * MINUTE_MS);
 	const counts = countsOfLastLine(output);
 	if (code !== 0 && counts.failed === 0) counts.failed = 1;
 	record("lab", counts);
@@ -87,6 +87,7 @@ await tests(
 );
 await check("build", ["scripts/build"], 5 * MINUTE_MS);
 for (const path of kernelTests()) await tests(path, [path], 3 * MINUTE_MS);
+await check("images of the Compose stacks", [bun, "lab/prepare-stacks.ts"], 5 * MINUTE_MS);
 await lab();
 
 rmSync(reports, { recursive: true, force: true });
