@@ -95,7 +95,7 @@ function documentsOf(chosen: readonly Chosen[], snapshotter: Snapshotter): Entry
 	const index: object[] = [];
 	const list: object[] = [];
 	const repositories: Record<string, Record<string, string>> = {};
-	for (const { image } of chosen) {
+	for (const { image, tags } of chosen) {
 		const layers = image.config.rootfs.diff_ids.map((digest, i) => ({
 			mediaType: LAYER_TYPE,
 			digest,
@@ -144,7 +144,7 @@ function annotationsOf(tag: string): Record<string, string> {
 
 function layersOf(chosen: readonly Chosen[], snapshotter: Snapshotter): Entry[] {
 	const layers = new Map<string, string>();
-	for (const { image } of chosen) {
+	for (const { image, tags } of chosen) {
 		for (const [i, diffId] of image.config.rootfs.diff_ids.entries()) layers.set(diffId, image.chain[i] ?? "");
 	}
 	return [...layers].map(([diffId, chainId]) => ({
