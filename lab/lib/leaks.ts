@@ -55,9 +55,11 @@ function mountsBelow(directory: string): string[] {
 	return paths.filter((path) => path.startsWith(`${directory}/`));
 }
 
-/** Interfaces carry the instance in their name; containers' ends of veths are gone with their namespaces. */
+/** Interfaces carry the instance in their name or, bridges of the user's networks, in their alias; containers' ends of veths are gone with their namespaces. */
 function newInterfaces(instance: string): string[] {
-	return readdirSync("/sys/class/net").filter((name) => name.includes(instance));
+	return readdirSync("/sys/class/net").filter(
+		(name) => name.includes(instance) || readOr(`/sys/class/net/${name}/ifalias`).trim() === `foredeck ${instance}`,
+	);
 }
 
 function namespaceFiles(instance: string): string[] {

@@ -74,21 +74,22 @@ function apexAnswer(query: Query, zone: string): Answer {
 
 /** A known name without the family asked for is NODATA, never NXDOMAIN. */
 function addressAnswer(query: Query, addresses: readonly string[], zone: string | undefined): Answer {
-	const records = turned(addresses)
+	const known = addresses
 		.map((data) => ({ type: data.includes(":") ? ("AAAA" as const) : ("A" as const), data }))
 		.filter((record) => query.type === TYPE.ANY || TYPE[record.type] === query.type);
+	const records = turned(known);
 	const soa = records.length === 0 ? zone : undefined;
 	return { rcode: RCODE.NOERROR, authoritative: true, records, ...(soa === undefined ? {} : { soa }) };
 }
 
 let turn = 0;
 
-/** Each answer begins with another of several addresses: clients take the first. */
-function turned(addresses: readonly string[]): readonly string[] {
-	if (addresses.length < 2) return addresses;
+/** Each answer begins with another of several records: clients take the first. */
+function turned<T>(records: readonly T[]): readonly T[] {
+	if (records.length < 2) return records;
 	turn = (turn + 1) % 0x10000;
-	const first = turn % addresses.length;
-	return [...addresses.slice(first), ...addresses.slice(0, first)];
+	const first = turn % records.length;
+	return [...records.slice(first), ...records.slice(0, first)];
 }
 
 const failure = (rcode: number): Answer => ({ rcode, authoritative: false, records: [] });
