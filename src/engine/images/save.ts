@@ -144,7 +144,7 @@ function annotationsOf(tag: string): Record<string, string> {
 
 function layersOf(chosen: readonly Chosen[], snapshotter: Snapshotter): Entry[] {
 	const layers = new Map<string, string>();
-	for (const { image, tags } of chosen) {
+	for (const { image } of chosen) {
 		for (const [i, diffId] of image.config.rootfs.diff_ids.entries()) layers.set(diffId, image.chain[i] ?? "");
 	}
 	return [...layers].map(([diffId, chainId]) => ({
