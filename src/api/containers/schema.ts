@@ -305,7 +305,7 @@ function networksOf(
 	const main = named.find(({ networkName }) => networkName === networkMode) ?? { networkName: networkMode };
 	if (main.macAddress !== undefined && main.macAddress.toLowerCase() !== macAddress.toLowerCase()) {
 		throw invalid(
-			"conflicting MAC addresses specified: the container-wide MAC address must match the endpoint-specific MAC address for the main network, or be left empty",
+			"the container-wide MAC address must match the endpoint-specific MAC address for the main network, or be left empty",
 		);
 	}
 	return [...named.filter((one) => one !== main), { ...main, macAddress }];

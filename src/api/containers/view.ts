@@ -228,6 +228,8 @@ function networksView(record: ContainerRecord) {
 
 function endpointView(endpoint: EndpointSettings, config: EndpointConfig, record: ContainerRecord) {
 	const isUserDefined = !["bridge", "host", "none"].includes(endpoint.networkName);
+	// docker makes them up when a container first comes to a network.
+	const known = endpoint.networkId !== "" || record.state.status !== "created";
 	const { ipamConfig, links, aliases, driverOpts } = config;
 	return {
 		IPAMConfig: ipamConfig ?? null,
@@ -244,6 +246,6 @@ function endpointView(endpoint: EndpointSettings, config: EndpointConfig, record
 		IPv6Gateway: "",
 		GlobalIPv6Address: "",
 		GlobalIPv6PrefixLen: 0,
-		DNSNames: isUserDefined && endpoint.networkId !== "" ? dnsNames(record, aliases) : null,
+		DNSNames: isUserDefined && known ? dnsNames(record, aliases) : null,
 	};
 }

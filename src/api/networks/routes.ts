@@ -4,7 +4,7 @@ import type { Networks } from "../../engine/networks/contract.ts";
 import { findNetwork } from "../../engine/networks/find.ts";
 import type { NetworkRecord } from "../../engine/sandboxes/contract.ts";
 import { nowNanos, parseNano } from "../../shared/time.ts";
-import { readJson } from "../body.ts";
+import { readOptionalJson } from "../body.ts";
 import { invalid } from "../errors.ts";
 import { boolFilter, type Filters, filtersOf, matchesLabel, matchesPattern } from "../filters.ts";
 import { queryOf } from "../query.ts";
@@ -38,7 +38,7 @@ export function networkRoutes(networks: Networks, containers: Pick<Containers, "
 		.post(
 			"/networks/create",
 			async ({ request }) => {
-				const { id } = await networks.create(await readJson(request, decodeNetwork, "CreateRequest"));
+				const { id } = await networks.create(await readOptionalJson(request, decodeNetwork, "CreateRequest"));
 				return Response.json({ Id: id, Warning: "" }, { status: 201 });
 			},
 			RAW,
@@ -46,7 +46,7 @@ export function networkRoutes(networks: Networks, containers: Pick<Containers, "
 		.post(
 			"/networks/:id/connect",
 			async ({ request, params }) => {
-				const { Container, EndpointConfig } = await readJson(request, decodeConnect, "ConnectOptions");
+				const { Container, EndpointConfig } = await readOptionalJson(request, decodeConnect, "ConnectOptions");
 				await containers.connect(Container, params.id, EndpointConfig);
 				return done();
 			},
@@ -55,7 +55,7 @@ export function networkRoutes(networks: Networks, containers: Pick<Containers, "
 		.post(
 			"/networks/:id/disconnect",
 			async ({ request, params }) => {
-				const { Container } = await readJson(request, decodeDisconnect, "DisconnectOptions");
+				const { Container } = await readOptionalJson(request, decodeDisconnect, "DisconnectOptions");
 				await containers.disconnect(Container, params.id);
 				return done();
 			},

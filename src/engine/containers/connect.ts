@@ -19,8 +19,9 @@ export async function connect(
 	await context.locks.run(id, async () => {
 		const record = changeable(context, id);
 		const config = { ...asked, networkName: network.name };
-		refuseToConnect(record, network);
+		refuseSharing(record);
 		checkEndpoint(network, config);
+		refuseToConnect(record, network);
 		const running = isRunning(record.state);
 		if (running && isOn(record, network)) {
 			throw new EngineError("forbidden", `endpoint with name ${record.name} already exists in network ${network.name}`);
@@ -113,15 +114,17 @@ function changeable(context: Context, id: string): ContainerRecord {
 	throw new EngineError("conflict", text);
 }
 
-/** Modes that allow no other network beside them. */
-function refuseToConnect({ hostConfig }: ContainerRecord, network: NetworkRecord): void {
-	const mode = hostConfig.NetworkMode;
+function refuseSharing({ hostConfig: { NetworkMode: mode } }: ContainerRecord): void {
 	if (mode === "host" || sharedWith(mode) !== undefined) {
 		throw new EngineError(
 			"invalid",
 			"container sharing network namespace with another container or host cannot be connected to any other network",
 		);
 	}
+}
+
+/** Networks and modes that allow no other beside them. */
+function refuseToConnect({ hostConfig: { NetworkMode: mode } }: ContainerRecord, network: NetworkRecord): void {
 	if (network.driver === "host") {
 		throw new EngineError(
 			"invalid",

@@ -34,6 +34,7 @@ export function checkEndpoint(network: NetworkRecord, config: EndpointConfig): v
 			found.push(`no configured subnet or ip-range contain the IP address ${address}`);
 		}
 	}
+	found.push(...sysctlFaults(config.driverOpts?.[SYSCTLS]));
 	if (found.length > 0) throw new EngineError("invalid", `invalid endpoint settings:\n${faultList(found)}`);
 	if (LinkLocalIPs.length > 0) {
 		throw new EngineError("unsupported", `IPAMConfig.LinkLocalIPs is not supported yet: ${LinkLocalIPs.join(", ")}`);
@@ -65,19 +66,21 @@ export function endpointRequest(networkId: string, config: EndpointConfig): Endp
 	};
 }
 
+const SYSCTL = /^net[./](ipv4|ipv6|mpls)[./]([a-z0-9_]+)[./]IFNAME[./]([a-z0-9_]+)=(.*)$/;
+
+function sysctlFaults(text: string | undefined): string[] {
+	const wrong = text?.split(",").filter((entry) => !SYSCTL.test(entry)) ?? [];
+	return wrong.map(
+		(entry) =>
+			`unrecognised network interface sysctl '${entry}'; represent 'net.X.Y.ethN.Z=V' as 'net.X.Y.IFNAME.Z=V', 'X' must be 'ipv4', 'ipv6' or 'mpls'`,
+	);
+}
+
 /** `net.ipv4.conf.IFNAME.log_martians=1,net...` */
 function parseSysctls(text: string): Record<string, string> {
-	const entries = text.split(",").map((entry): [string, string] => {
-		const at = entry.indexOf("=");
-		const match = /^net[./](ipv4|ipv6|mpls)[./](conf|neigh)[./]IFNAME[./]([a-z0-9_]+)$/.exec(entry.slice(0, at).trim());
-		const [, family, kind, key] = match ?? [];
-		if (at < 1 || !match) {
-			throw new EngineError(
-				"invalid",
-				`invalid sysctl ${JSON.stringify(entry)}: must be net.FAMILY.conf.IFNAME.KEY=VALUE`,
-			);
-		}
-		return [`${family}/${kind}/IFNAME/${key}`, entry.slice(at + 1).trim()];
+	const entries = text.split(",").flatMap((entry): [string, string][] => {
+		const [, family, kind, key, value = ""] = SYSCTL.exec(entry) ?? [];
+		return family ? [[`${family}/${kind}/IFNAME/${key}`, value]] : [];
 	});
 	return Object.fromEntries(entries);
 }
