@@ -1,5 +1,6 @@
 import { Elysia } from "elysia";
 import { EngineError } from "../../shared/errors.ts";
+import { invalid } from "../errors.ts";
 import { filtersOf } from "../filters.ts";
 import { queryOf } from "../query.ts";
 
@@ -11,14 +12,13 @@ const TEXT =
 /** Swarm and plugins, answered as by an engine that has neither. */
 export function swarmRoutes() {
 	const app = new Elysia();
-	const refuse = () => {
-		throw new EngineError("unavailable", TEXT);
-	};
 	for (const noun of NOUNS) {
 		app.get(`/${noun}`, refuse);
 		if (noun === "swarm") continue;
 		app.get(`/${noun}/:id`, refuse).delete(`/${noun}/:id`, refuse, RAW);
-		app.post(`/${noun}/create`, refuse, RAW).post(`/${noun}/:id/update`, refuse, RAW);
+		app
+			.post(`/${noun}/create`, refuse, RAW)
+			.post(`/${noun}/:id/update`, ({ request }) => refuseUpdate(noun, request), RAW);
 	}
 	return app
 		.post(
@@ -28,12 +28,26 @@ export function swarmRoutes() {
 			},
 			RAW,
 		)
-		.post("/swarm/update", refuse, RAW)
+		.post("/swarm/update", ({ request }) => refuseUpdate("swarm", request), RAW)
 		.post("/swarm/unlock", refuse, RAW)
 		.get("/swarm/unlockkey", refuse)
 		.get("/services/:id/logs", refuse)
 		.get("/tasks/:id/logs", refuse)
 		.use(pluginRoutes());
+}
+
+function refuse(): never {
+	throw new EngineError("unavailable", TEXT);
+}
+
+/** docker reads the version of what is to be updated before it looks for the swarm. */
+function refuseUpdate(noun: string, request: Request): never {
+	const version = queryOf(request).get("version") ?? "";
+	if (/^\d{1,20}$/.test(version)) refuse();
+	const one = noun.replace(/s$/, "");
+	const why = `strconv.ParseUint: parsing ${JSON.stringify(version)}: invalid syntax`;
+	const short = one === "secret" || one === "config";
+	throw invalid(short ? `invalid ${one} version` : `invalid ${one} version '${version}': ${why}`);
 }
 
 function pluginRoutes() {
