@@ -13,16 +13,16 @@ import {
 	findLink,
 	type Link,
 	listLinks,
-	moveLink,
 	setAlias,
 	setDown,
+	setDownAs,
 	setHairpin,
 	setIsolated,
 	setMaster,
 	setUp,
 } from "../../sys/linux/link.ts";
 import { RouteSocket } from "../../sys/linux/netlink.ts";
-import { createNetns, openNetns, removeNetns, withNetns, withNetnsFd, writeSysctl } from "../../sys/linux/netns.ts";
+import { openNetns, withNetns, withNetnsFd, writeSysctl } from "../../sys/linux/netns.ts";
 import { bindPort, closePort } from "../../sys/linux/port-socket.ts";
 import { addDefaultRoute, deleteDefaultRoute, listRoutes } from "../../sys/linux/route.ts";
 import type { BridgeSpec, EndpointSpec, NetworkDriver } from "./driver.ts";
@@ -79,21 +79,13 @@ export class BridgeDriver implements NetworkDriver {
 		this.log.warn("interface joined to its bridge again", { bridge, link: name });
 	}
 
-	disconnect(path: string, name: string): void {
-		// Another namespace, that nobody else has and that goes at once, takes the interface along: the kernel does the slow part by itself.
-		const grave = `${path}.gone`;
-		createNetns(grave, () => {});
-		const graveFd = openNetns(grave);
-		try {
-			withNetns(path, () => {
-				using inside = new RouteSocket();
-				const link = findLink(inside, name);
-				if (link) inside.request(moveLink(link.index, graveFd));
-			});
-		} finally {
-			closePort(graveFd);
-			removeNetns(grave);
-		}
+	disconnect(path: string, { name, link }: Pick<EndpointSpec, "name" | "link">): void {
+		withNetns(path, () => {
+			using inside = new RouteSocket();
+			const index = findLink(inside, name)?.index;
+			if (index !== undefined) inside.request(...setDownAs(index, `gone${index}`));
+		});
+		void this.takeApart(link);
 	}
 
 	setDefaultRoute(path: string, route: { name: string; gateway: number } | undefined): void {
@@ -129,7 +121,8 @@ export class BridgeDriver implements NetworkDriver {
 		const link = this.bridges.get(name);
 		this.bridges.delete(name);
 		if (!link) return Promise.resolve();
-		const done = this.takeApart(link).finally(() => this.going.delete(name));
+		tolerate("ENODEV", () => this.socket.request(setDown(link.index)));
+		const done = this.takeApart(name).finally(() => this.going.delete(name));
 		this.going.set(name, done);
 		return done;
 	}
@@ -187,16 +180,15 @@ export class BridgeDriver implements NetworkDriver {
 		return link;
 	}
 
-	/** In a process of its own: the kernel holds the caller for as long as all its CPUs need to forget the bridge. */
-	private async takeApart(link: Link): Promise<void> {
+	/** In a process of its own: the kernel holds the caller for as long as all its CPUs need to forget the interface. */
+	private async takeApart(name: string): Promise<void> {
 		try {
-			this.socket.request(setDown(link.index));
 			// ip link del dev br-0123456789ab
-			const command = ["ip", "link", "del", "dev", link.name];
+			const command = ["ip", "link", "del", "dev", name];
 			const { exited } = Bun.spawn(command, { stdin: "ignore", stdout: "ignore", stderr: "ignore" });
-			if ((await exited) !== 0) this.deleteQuietly(link.name);
+			if ((await exited) !== 0) this.deleteQuietly(name);
 		} catch {
-			this.deleteQuietly(link.name);
+			this.deleteQuietly(name);
 		}
 	}
 

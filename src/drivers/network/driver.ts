@@ -23,8 +23,8 @@ export interface NetworkDriver {
 	connect(path: string, endpoint: EndpointSpec): void;
 	/** Makes the host's interface a port of the bridge again, where that was made anew. */
 	rejoin(bridge: string, link: string): void;
-	/** Takes an interface out of the namespace; one that is gone is as good. */
-	disconnect(path: string, name: string): void;
+	/** Takes an endpoint out of the namespace, by its names there and on the host; one that is gone is as good. It has no use when this returns; the kernel takes 30 ms to take it apart, during which a remnant shows, down and under another name. */
+	disconnect(path: string, endpoint: Pick<EndpointSpec, "name" | "link">): void;
 	/** The namespace's way out; undefined: none. Replaces the one there was. */
 	setDefaultRoute(path: string, route: { readonly name: string; readonly gateway: number } | undefined): void;
 	/** Names of the interfaces in the namespace. */

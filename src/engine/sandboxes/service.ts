@@ -207,7 +207,8 @@ class SandboxService implements Sandboxes {
 	}
 
 	private disconnect(containerId: string, path: string, { network, address, settings }: Endpoint): void {
-		this.options.network.disconnect(path, settings.link ?? "eth0");
+		const { link: name = "eth0", hostLink: link = "" } = settings;
+		this.options.network.disconnect(path, { name, link });
 		this.options.store.removeLease(containerId, network.id);
 		network.leases.release(address);
 	}

@@ -1,4 +1,5 @@
 import { formatMac, macBytes } from "../../shared/mac.ts";
+import { SyscallError } from "./libc.ts";
 import {
 	attribute,
 	attributesOf,
@@ -52,8 +53,17 @@ export function listLinks(socket: RouteSocket): Link[] {
 		.map((message) => linkOf(message.body));
 }
 
+/** One interface by its name; undefined when there is none. */
 export function findLink(socket: RouteSocket, name: string): Link | undefined {
-	return listLinks(socket).find((link) => link.name === name);
+	// ip -d link show dev NAME
+	const body = joinBytes([linkHeader(0, 0), attribute(IFLA_IFNAME, name)]);
+	try {
+		const found = socket.get({ type: RTM_GETLINK, body, twin: `ip link show dev ${name}` });
+		return linkOf(found.body);
+	} catch (error) {
+		if (error instanceof SyscallError && error.code === "ENODEV") return undefined;
+		throw error;
+	}
 }
 
 /** `ip link add NAME address MAC [mtu MTU] type bridge`, up at once. */
@@ -134,10 +144,10 @@ function bridgePort(name: string, flag: number, word: string): NetlinkRequest {
 	return { type: RTM_NEWLINK, body, twin: `bridge link set dev ${name} ${word} on` };
 }
 
-/** `ip link set dev INDEX netns NS`; `netnsFd` is an open namespace file. The interface is down there. Takes 0.1 ms, where deleting one takes 30. */
-export function moveLink(index: number, netnsFd: number): NetlinkRequest {
-	const body = joinBytes([linkHeader(index, 0), attribute(IFLA_NET_NS_FD, netnsFd)]);
-	return { type: RTM_NEWLINK, body, twin: `ip link set dev ${index} netns ${netnsFd}` };
+/** `ip link set dev INDEX down name NAME` */
+export function setDownAs(index: number, name: string): NetlinkRequest[] {
+	const body = joinBytes([linkHeader(index, 0), attribute(IFLA_IFNAME, name)]);
+	return [setDown(index), { type: RTM_NEWLINK, body, twin: `ip link set dev ${index} name ${name}` }];
 }
 
 /** `ip link set dev INDEX master MASTER` */

@@ -6,6 +6,7 @@ const SOCK_RAW = 3;
 const SOCK_CLOEXEC = 0o2000000;
 const NLMSG_ERROR = 2;
 const NLMSG_DONE = 3;
+const ENODATA = 61;
 const NLM_F_REQUEST = 1;
 const NLM_F_ACK = 4;
 export const NLM_F_DUMP = 0x300;
@@ -56,6 +57,15 @@ export class NetlinkSocket implements Disposable {
 			}
 		}
 		if (failed) throw failed;
+	}
+
+	/** The one message that answers. Throws SyscallError, named by the request's twin. */
+	get(request: NetlinkRequest): NetlinkMessage {
+		this.send([request], 0);
+		const [message] = this.receive();
+		if (!message) throw new SyscallError(request.twin, ENODATA);
+		if (message.type === NLMSG_ERROR) throw new SyscallError(request.twin, -view(message.body).getInt32(0, true));
+		return message;
 	}
 
 	/** All messages of a dump. */
