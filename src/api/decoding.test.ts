@@ -46,7 +46,7 @@ test("create takes every zero value the docker CLI sends", () => {
 
 test("create refuses what has an effect and is not there, by name and value", () => {
 	const cases: [unknown, string][] = [
-		[{ HostConfig: { LogConfig: { Type: "syslog" } } }, "HostConfig.LogConfig.Type is not supported yet: syslog"],
+		[{ HostConfig: { LogConfig: { Type: "gelf" } } }, 'error looking up logging plugin gelf: plugin "gelf" not found'],
 		[{ HostConfig: { Mounts: [{ Type: "cluster" }] } }, 'invalid mount config for type "cluster": mount type unknown'],
 		[{ HostConfig: { RestartPolicy: { Name: "often" } } }, "unknown policy 'often'"],
 		[{ HostConfig: { AutoRemove: true, RestartPolicy: { Name: "always" } } }, "can't create 'AutoRemove'"],

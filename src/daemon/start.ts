@@ -4,7 +4,7 @@ import { createApi } from "../api/api.ts";
 import { imageRoutes } from "../api/images/routes.ts";
 import { download } from "../drivers/content/download.ts";
 import { createContent } from "../drivers/content/spool.ts";
-import { createJsonFileLogReader } from "../drivers/log/json-file/reader.ts";
+import { createLogReader } from "../drivers/log/files/reader.ts";
 import { createRegistry } from "../drivers/registry/registry.ts";
 import { createRuntimeDriver, enterEngineMountNamespace, stopSupervisor } from "../drivers/runtime/create.ts";
 import { seccompAnnotation } from "../drivers/runtime/seccomp/annotation.ts";
@@ -131,7 +131,7 @@ async function buildEngine(options: DaemonOptions, log: Logger) {
 		store,
 		runtime,
 		snapshotter,
-		logs: createJsonFileLogReader(),
+		logs: createLogReader(),
 		images,
 		sandboxes: network.sandboxes,
 		volumes,

@@ -1,5 +1,5 @@
 import { parseArgs } from "node:util";
-import { openJsonFileLog } from "../drivers/log/json-file/writer.ts";
+import { openLog } from "../drivers/log/open.ts";
 import { superviseUntilIdle } from "../drivers/runtime/supervisor/run.ts";
 import { createLogger } from "../shared/log.ts";
 import { UsageError } from "../shared/usage-error.ts";
@@ -21,7 +21,7 @@ export async function runSupervisor(argv: string[]): Promise<void> {
 	// A terminal's Ctrl-C or the service manager's stop is for the daemon.
 	for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => {});
 	const log = createLogger("info", { component: "supervisor", instance });
-	await superviseUntilIdle({ runRoot, runtimePath, log, openLog: openJsonFileLog });
+	await superviseUntilIdle({ runRoot, runtimePath, log, openLog });
 	process.exit(0);
 }
 

@@ -53,7 +53,7 @@ export function infoView(facts: SystemFacts, containers: Containers, images: Ima
 			Volume: ["local"],
 			Network: ["bridge", "host", "null"],
 			Authorization: null,
-			Log: ["json-file", "none"],
+			Log: ["journald", "json-file", "local", "syslog"],
 		},
 		...limitsView(),
 		...machineView(facts),

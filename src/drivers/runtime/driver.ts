@@ -1,5 +1,6 @@
 import type { Duplex } from "node:stream";
 import type { RuntimeSpec, SpecProcess, SpecResources } from "../../oci/runtime-spec.ts";
+import type { LogTarget } from "../../shared/log-target.ts";
 
 /**
  * Runs processes in containers. Whatever implements it owns their output, stdin, tty and exit status in something that outlives the
@@ -52,13 +53,6 @@ export interface ProcessIo {
 	readonly stdinOnce: boolean;
 	/** Where output is logged; undefined: nowhere. */
 	readonly log?: LogTarget;
-}
-
-/** A json-file log. Sizes in bytes; maxSize 0 means no rotation. */
-export interface LogTarget {
-	readonly path: string;
-	readonly maxSize: number;
-	readonly maxFiles: number;
 }
 
 export interface StartRequest {

@@ -48,7 +48,7 @@ export interface HostConfig extends KernelLimits {
 	/** For volumes of Binds and Config.Volumes. */
 	VolumeDriver?: string;
 	ContainerIDFile: string;
-	LogConfig: { Type: "json-file" | "none"; Config: Record<string, string> };
+	LogConfig: { Type: "json-file" | "local" | "syslog" | "journald" | "none"; Config: Record<string, string> };
 	/** "bridge" (and "default", stored as "bridge"), "host" or "none" */
 	NetworkMode: string;
 	PortBindings: Record<string, PortBinding[] | null> | null;

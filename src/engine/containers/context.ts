@@ -122,10 +122,6 @@ export function containerDir(context: Pick<Context, "dataRoot">, id: string): st
 	return `${context.dataRoot}/containers/${id}`;
 }
 
-export function logPath(context: Pick<Context, "dataRoot">, id: string): string {
-	return `${containerDir(context, id)}/${id}-json.log`;
-}
-
 /** `<runRoot>/bundles/<id>`: config.json of the runtime. */
 export function bundleDir(context: Pick<Context, "runRoot">, id: string): string {
 	return `${context.runRoot}/bundles/${id}`;

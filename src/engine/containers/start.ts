@@ -1,21 +1,13 @@
 import { readdirSync, rmSync } from "node:fs";
+import { dirname } from "node:path";
 import type { SpecDevice } from "../../oci/runtime-spec.ts";
 import { EngineError, messageOf } from "../../shared/errors.ts";
 import { availableNames } from "./capabilities.ts";
-import {
-	bundleDir,
-	type Context,
-	change,
-	containerDir,
-	find,
-	isRunning,
-	logPath,
-	publish,
-	publishNetworks,
-} from "./context.ts";
+import { bundleDir, type Context, change, containerDir, find, isRunning, publish, publishNetworks } from "./context.ts";
 import { diskError, makeDir, writeFiles } from "./files.ts";
 import { startingHealth } from "./health.ts";
 import { findInit } from "./init.ts";
+import { logTarget } from "./log-config.ts";
 import { migrateMounts } from "./mounts/migrate.ts";
 import { prepareMounts, releaseMounts } from "./mounts/prepare.ts";
 import { joinNetworks, networkFilesDir } from "./networking.ts";
@@ -26,7 +18,6 @@ import { joinedPid } from "./shared-namespaces.ts";
 import { runtimeSpec } from "./spec.ts";
 import { startFailure } from "./start-failure.ts";
 import { resolveUser } from "./user.ts";
-import { logLimits } from "./validate.ts";
 
 /** Contract: Containers.start. */
 export async function start(context: Context, ref: string): Promise<void> {
@@ -120,11 +111,10 @@ async function launch(context: Context, asked: ContainerRecord): Promise<void> {
 	publish(context, started ?? record, "start");
 }
 
-function ioOf(context: Context, { id, config, hostConfig }: ContainerRecord) {
-	const log =
-		hostConfig.LogConfig.Type === "none"
-			? undefined
-			: { path: logPath(context, id), ...logLimits(hostConfig.LogConfig.Config) };
+function ioOf(context: Context, record: ContainerRecord) {
+	const { config } = record;
+	const log = logTarget(context, record);
+	if (log?.path) makeDir(dirname(log.path), 0o700);
 	return { tty: config.Tty, stdin: config.OpenStdin, stdinOnce: config.StdinOnce, log };
 }
 

@@ -1,14 +1,15 @@
 import { Duplex, Readable } from "node:stream";
 import { EngineError } from "../../shared/errors.ts";
-import { type Context, find, isRunning, logPath, publish } from "./context.ts";
+import { type Context, find, isRunning, publish } from "./context.ts";
 import type { AttachRequest, LogsRequest } from "./contract.ts";
+import { logFile } from "./log-config.ts";
 import type { ContainerRecord } from "./record.ts";
 import { notRunning } from "./stop.ts";
 
 /** Contract: Containers.logs. Follows a container that runs or is about to be restarted until it has ended. */
 export function logs(context: Context, ref: string, request: LogsRequest, signal: AbortSignal) {
 	const record = find(context, ref);
-	if (record.hostConfig.LogConfig.Type === "none") {
+	if (!logFile(context, record)) {
 		throw new EngineError("not-implemented", "configured logging driver does not support reading");
 	}
 	const follow = request.follow && goesOn(record);
@@ -16,11 +17,13 @@ export function logs(context: Context, ref: string, request: LogsRequest, signal
 }
 
 async function* readLog(context: Context, record: ContainerRecord, request: LogsRequest, signal: AbortSignal) {
+	const file = logFile(context, record);
+	if (!file) return;
 	const stopWaiting = new AbortController();
 	const ended = request.follow ? finished(context, record.id, stopWaiting.signal) : undefined;
 	try {
-		const options = { ...request, raw: record.config.Tty, ended };
-		yield* context.logs.read(logPath(context, record.id), options, signal);
+		const options = { ...request, format: file.format, raw: record.config.Tty, ended };
+		yield* context.logs.read(file.path, options, signal);
 	} finally {
 		stopWaiting.abort();
 	}
@@ -66,9 +69,7 @@ export async function attach(context: Context, ref: string, request: AttachReque
 
 function replay(context: Context, record: ContainerRecord, streams: { stdout: boolean; stderr: boolean }) {
 	const request = { ...streams, timestamps: false, follow: false };
-	return record.hostConfig.LogConfig.Type === "none"
-		? []
-		: readLog(context, record, request, new AbortController().signal);
+	return readLog(context, record, request, new AbortController().signal);
 }
 
 /** First the log, then what the process writes from now on; input goes straight to the process. */

@@ -7,7 +7,7 @@ import { mountsAsked } from "./mounts/points.ts";
 import { checkName, generateName } from "./names.ts";
 import { portsAsked } from "./ports.ts";
 import { containerConfig, containerRecord, hostConfig } from "./testing/fakes.ts";
-import { logLimits, validate } from "./validate.ts";
+import { validate } from "./validate.ts";
 
 const check = (host: Partial<HostConfig>, config: Partial<ContainerConfig> = {}) =>
 	validate(containerConfig(config), hostConfig(host));
@@ -55,7 +55,7 @@ test.each<[string, Partial<HostConfig>]>([
 	['bad format for add-host: "x"', { ExtraHosts: ["x"] }],
 	["invalid port specification", { PortBindings: { "0/tcp": [] } }],
 	["invalid port specification", { PortBindings: { "80/tcp": [{ HostIp: "", HostPort: "9-2" }] } }],
-	["unknown log opt 'labels'", { LogConfig: { Type: "json-file", Config: { labels: "x" } } }],
+	["unknown log opt 'label'", { LogConfig: { Type: "json-file", Config: { label: "x" } } }],
 ])("create refuses: %s", (message, host) => {
 	expect(() => check(host)).toThrow(message);
 });
@@ -81,12 +81,6 @@ test.each<[string, Partial<ContainerConfig>]>([
 	["invalid hostname format: a b", { Hostname: "a b" }],
 ])("create refuses: %s ", (message, config) => {
 	expect(() => check({}, config)).toThrow(message);
-});
-
-test("logLimits() in bytes; several files need a size", () => {
-	expect(logLimits({ "max-size": "10k", "max-file": "3" })).toEqual({ maxSize: 10_240, maxFiles: 3 });
-	expect(logLimits({})).toEqual({ maxSize: 0, maxFiles: 1 });
-	expect(() => logLimits({ "max-file": "2" })).toThrow("max-file cannot be used without max-size");
 });
 
 test("a bind is parsed with its options; --mount binds need their source, -v makes it", () => {

@@ -5,6 +5,7 @@ import { capabilitiesOf } from "./capabilities.ts";
 import type { ContainerConfig, HostConfig } from "./config.ts";
 import { parseExtraHost } from "./files.ts";
 import { validateHealthcheck } from "./health.ts";
+import { validateLog } from "./log-config.ts";
 import { mountsAsked } from "./mounts/points.ts";
 import { checkSources } from "./mounts/prepare.ts";
 import { sharedWith } from "./networking.ts";
@@ -27,7 +28,7 @@ export function validate(config: ContainerConfig, host: HostConfig, capabilities
 	validateNetwork(host);
 	validatePolicy(host);
 	validateSysctls(host);
-	validateLog(host);
+	validateLog(host.LogConfig);
 }
 
 function validateConfig(config: ContainerConfig): void {
@@ -106,26 +107,4 @@ function validateSysctls(host: HostConfig): void {
 			throw refuse("not allowed in host ipc namespace");
 		}
 	}
-}
-
-function validateLog({ LogConfig }: HostConfig): void {
-	logLimits(LogConfig.Config);
-	for (const key of Object.keys(LogConfig.Config)) {
-		if (LogConfig.Type === "none" || !["max-size", "max-file"].includes(key)) {
-			throw invalid(`unknown log opt '${key}' for ${LogConfig.Type} log driver`);
-		}
-	}
-}
-
-const UNITS: Record<string, number> = { "": 1, k: 1024, m: 1024 ** 2, g: 1024 ** 3, t: 1024 ** 4 };
-
-/** max-size (bytes; 0: no rotation) and max-file; "invalid" when they are no sizes. */
-export function logLimits(options: Readonly<Record<string, string>>): { maxSize: number; maxFiles: number } {
-	const { "max-size": size = "-1", "max-file": files = "1" } = options;
-	const match = /^(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?$/i.exec(size);
-	if (!match && size !== "-1") throw invalid(`invalid value for max-size: ${size}`);
-	const maxSize = match ? Math.floor(Number(match[1]) * (UNITS[(match[2] ?? "").toLowerCase()] ?? 1)) : 0;
-	if (!/^[1-9]\d*$/.test(files)) throw invalid(`max-file cannot be less than 1: ${files}`);
-	if (Number(files) > 1 && maxSize === 0) throw invalid("max-file cannot be used without max-size");
-	return { maxSize, maxFiles: Number(files) };
 }

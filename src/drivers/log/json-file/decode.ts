@@ -1,9 +1,7 @@
 import { FRAME_HEADER_BYTES, STDERR, STDOUT, type StdStream, writeFrameHeader } from "../../../shared/stdcopy.ts";
 import { parseNano } from "../../../shared/time.ts";
-import type { LogReadOptions } from "../driver.ts";
-import type { LogStream } from "./stream.ts";
-
-type Wanted = Pick<LogReadOptions, "stdout" | "stderr" | "raw" | "timestamps" | "details" | "since" | "until">;
+import type { LogStream } from "../driver.ts";
+import type { Wanted } from "../files/format.ts";
 
 interface Run {
 	readonly stream: LogStream;
@@ -11,6 +9,7 @@ interface Run {
 }
 
 const HEAD = '{"log":"';
+const TAIL = /^","stream":"(stdout|stderr)"(?:,"attrs":(\{.*\}))?,"time":"([^"\\]*)"}\n$/;
 /** Lines read one by one before the fast way is tried again. */
 const SLOW_LINES = 32;
 
@@ -44,12 +43,12 @@ function fastRun(text: string, at: number, wanted: Wanted): (Run & { readonly en
 	const tailAt = text.lastIndexOf('","stream":"', first);
 	if (tailAt < at) return undefined;
 	const tail = text.slice(tailAt, first + 1);
-	const [, stream, time = ""] = /^","stream":"(stdout|stderr)","time":"([^"\\]*)"}\n$/.exec(tail) ?? [];
+	const [, stream, attributes, time = ""] = TAIL.exec(tail) ?? [];
 	if (stream !== "stdout" && stream !== "stderr") return undefined;
 	const end = runEnd(text, first + 1, tail);
 	// Whatever stands between two lines of one time is of that time too.
 	if (!inRange(time, wanted)) return { stream, text: "", end };
-	const prefix = prefixOf(time, wanted);
+	const prefix = JSON.stringify(prefixOf(time, attributes, wanted)).slice(1, -1);
 	const body = prefix + text.slice(at + HEAD.length, end - tail.length).replaceAll(tail + HEAD, prefix);
 	// A newline left over: lines of another kind stand between.
 	if (body.includes("\n")) return undefined;
@@ -75,7 +74,7 @@ function runEnd(text: string, from: number, tail: string): number {
 }
 
 function decodeLine(line: string, wanted: Wanted): Run | undefined {
-	let entry: { log?: unknown; stream?: unknown; time?: unknown };
+	let entry: { log?: unknown; stream?: unknown; time?: unknown; attrs?: unknown };
 	try {
 		entry = JSON.parse(line) as typeof entry;
 	} catch {
@@ -87,12 +86,25 @@ function decodeLine(line: string, wanted: Wanted): Run | undefined {
 	const text = typeof entry.log === "string" ? entry.log : "";
 	return {
 		stream: entry.stream === "stderr" ? "stderr" : "stdout",
-		text: prefixOf(time, wanted) + text,
+		text: prefixOf(time, entry.attrs ? JSON.stringify(entry.attrs) : undefined, wanted) + text,
 	};
 }
 
-function prefixOf(time: string, { timestamps, details }: Wanted): string {
-	return `${timestamps ? `${time} ` : ""}${details ? " " : ""}`;
+function prefixOf(time: string, attributes: string | undefined, { timestamps, details }: Wanted): string {
+	return `${timestamps ? `${time} ` : ""}${details ? `${attributes ? detailsOf(attributes) : ""} ` : ""}`;
+}
+
+/** `name=value,name=value`, as Go escapes them for a URL's query. */
+function detailsOf(attributes: string): string {
+	return Object.entries(JSON.parse(attributes) as Record<string, unknown>)
+		.map(([name, value]) => `${queryEscape(name)}=${queryEscape(String(value))}`)
+		.join(",");
+}
+
+function queryEscape(text: string): string {
+	return encodeURIComponent(text.toWellFormed())
+		.replace(/[!'()*]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`)
+		.replaceAll("%20", "+");
 }
 
 function inRange(time: string, { since, until }: Wanted): boolean {

@@ -4,12 +4,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseNano } from "../../../shared/time.ts";
 import type { LogReadOptions } from "../driver.ts";
-import { createJsonFileLogReader } from "./reader.ts";
+import { createLogReader } from "../files/reader.ts";
 import { openJsonFileLog } from "./writer.ts";
 
 const root = mkdtempSync(join(tmpdir(), "json-file-"));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
-const reader = createJsonFileLogReader();
+const reader = createLogReader();
 const RAW: LogReadOptions = { stdout: true, stderr: true, raw: true, timestamps: false, follow: false };
 
 async function text(path: string, options: Partial<LogReadOptions> = {}): Promise<string> {

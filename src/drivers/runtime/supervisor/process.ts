@@ -61,6 +61,7 @@ export class SupervisedProcess {
 		} catch (error) {
 			this.input.close();
 			this.clients.end();
+			await log?.close();
 			throw error;
 		}
 	}

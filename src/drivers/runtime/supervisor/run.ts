@@ -1,11 +1,12 @@
 import { rmSync, writeFileSync } from "node:fs";
 import { messageOf } from "../../../shared/errors.ts";
 import type { Logger } from "../../../shared/log.ts";
+import type { LogTarget } from "../../../shared/log-target.ts";
 import { favorCgroupMoves } from "../../../sys/linux/cgroup-moves.ts";
 import { tryLockFile } from "../../../sys/linux/file-lock.ts";
 import { becomeSubreaper, processStartTime } from "../../../sys/linux/process.ts";
 import { trimWhenQuiet } from "../../../sys/linux/resident.ts";
-import type { LogTarget, ProcessExit } from "../driver.ts";
+import type { ProcessExit } from "../driver.ts";
 import { runtimePaths } from "../protocol.ts";
 import type { OutputLog } from "./output.ts";
 import { Reaper } from "./reaper.ts";
@@ -16,7 +17,7 @@ export interface SupervisorSettings {
 	readonly runRoot: string;
 	readonly runtimePath: string;
 	readonly log: Logger;
-	openLog(target: LogTarget): OutputLog;
+	openLog(target: LogTarget): Promise<OutputLog>;
 }
 
 /** With no daemon and nothing running for so long, the supervisor ends; its records stay. */

@@ -2,10 +2,11 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import type { SpecResources } from "../../../oci/runtime-spec.ts";
 import { EngineError, messageOf } from "../../../shared/errors.ts";
 import type { Logger } from "../../../shared/log.ts";
+import type { LogTarget } from "../../../shared/log-target.ts";
 import { nowNano } from "../../../shared/time.ts";
 import { watchExit } from "../../../sys/linux/pidfd.ts";
 import { killProcess, processStartTime } from "../../../sys/linux/process.ts";
-import type { LogTarget, ObservedProcess, ProcessExit, ProcessIo, ResourceUsage, StartedProcess } from "../driver.ts";
+import type { ObservedProcess, ProcessExit, ProcessIo, ResourceUsage, StartedProcess } from "../driver.ts";
 import type { ExecInput, RuntimePaths, StartInput } from "../protocol.ts";
 import { type Cgroup, type CgroupMounts, openCgroup, parseCgroupMounts } from "./cgroup.ts";
 import { cgroupUsage, networkUsage, systemUsage } from "./cgroup-usage.ts";
@@ -26,7 +27,7 @@ export interface SupervisorOptions {
 	readonly runtimePath: string;
 	readonly reaper: Reaper;
 	readonly log: Logger;
-	openLog(target: LogTarget): OutputLog;
+	openLog(target: LogTarget): Promise<OutputLog>;
 	onExit(exit: ProcessExit): void;
 }
 
@@ -67,7 +68,8 @@ export class Supervisor {
 			const found = this.process(record.processId);
 			found.record = record;
 			if (record.exit) continue;
-			found.adopt(this.records.directory(record.processId), record, this.openLog(record.io));
+			const log = await this.openLog(record.io).catch((error) => this.logLost(record, error));
+			found.adopt(this.records.directory(record.processId), record, log);
 			watchExit(record.pid, record.startTime, () => this.end(found, record, UNKNOWN_EXIT));
 		}
 		this.options.log.info("supervisor started", { pid: process.pid, processes: records.length });
@@ -204,7 +206,8 @@ export class Supervisor {
 		const directory = this.records.create(target);
 		try {
 			return await this.options.reaper.during(async () => {
-				await entry.open(directory, io, this.openLog(io), async (streams) => {
+				const log = await this.openLog(io);
+				await entry.open(directory, io, log, async (streams) => {
 					const pid = await run(directory, streams);
 					return { ...target, pid, startTime: processStartTime(pid) ?? "", startedAt: nowNano() };
 				});
@@ -277,8 +280,21 @@ export class Supervisor {
 		return killed;
 	}
 
-	private openLog(io: ProcessIo): OutputLog | undefined {
-		return io.log && this.options.openLog(io.log);
+	/** Throws docker's text when the log cannot be written to. */
+	private async openLog(io: ProcessIo): Promise<OutputLog | undefined> {
+		try {
+			return io.log && (await this.options.openLog(io.log));
+		} catch (cause) {
+			const why = `failed to initialize logging driver: ${messageOf(cause)}`;
+			throw new EngineError("internal", `failed to create task for container: ${why}`, { cause });
+		}
+	}
+
+	private logLost({ processId }: ProcessRecord, error: unknown): undefined {
+		this.options.log.error("a running process's output is no longer logged", {
+			id: processId,
+			error: messageOf(error),
+		});
 	}
 
 	private running(processId: string): ProcessRecord {

@@ -1,1 +1,0 @@
-export type LogStream = "stdout" | "stderr";
