@@ -159,3 +159,21 @@ test("reader: each line is a frame of its own, lines of one time and the last wi
 		expect(frames.map((line) => line.replace(/^\d{4}-\S*Z /, ""))).toEqual(["first\n", "second\n", "\n", "last"]);
 	}
 });
+
+test("attributes: each line carries them, a dollar sign too, and details show them as docker does", async () => {
+	const path = join(root, "attributes");
+	const attributes = { b: "$& $1 a b", a: "x=1,<y>", stream: "stderr" };
+	const log = openJsonFileLog({ path, maxSize: 0, maxFiles: 1, attributes });
+	await log.write("stdout", Buffer.from("one\ntwo\nback\\slash\n"));
+	await log.close();
+	const entries = readFileSync(path, "utf8").trimEnd().split("\n");
+	expect(entries.map((entry) => (JSON.parse(entry) as { attrs: unknown }).attrs)).toEqual([
+		attributes,
+		attributes,
+		attributes,
+	]);
+	expect(entries[0]).toContain('"stream":"stdout","attrs":{"a":"x=1,\\u003cy\\u003e","b":');
+	const shown = "a=x%3D1%2C%3Cy%3E,b=%24%26+%241+a+b,stream=stderr";
+	expect(await text(path, { details: true })).toBe(`${shown} one\n${shown} two\n${shown} back\\slash\n`);
+	expect(await text(path)).toBe("one\ntwo\nback\\slash\n");
+});
