@@ -73,7 +73,14 @@ export const STACK_IMAGES = {
 		},
 	},
 	wordpress: {
-		packages: ["apache2", "libapache2-mod-php", "php-mysql", "php-xml", "wordpress", "wordpress-theme-twentytwentythree"],
+		packages: [
+			"apache2",
+			"libapache2-mod-php",
+			"php-mysql",
+			"php-xml",
+			"wordpress",
+			"wordpress-theme-twentytwentythree",
+		],
 		files: files("wordpress"),
 		// what the packages' scripts do: PHP's modules and WordPress's themes and plugins are turned on
 		finish: `for ini in /usr/share/php*/*/*.ini; do

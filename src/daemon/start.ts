@@ -5,6 +5,7 @@ import { imageRoutes } from "../api/images/routes.ts";
 import { download } from "../drivers/content/download.ts";
 import { createContent } from "../drivers/content/spool.ts";
 import { createLogReader } from "../drivers/log/files/reader.ts";
+import { keepLoopbackDirect } from "../drivers/registry/proxy-settings.ts";
 import { createRegistry } from "../drivers/registry/registry.ts";
 import { createRuntimeDriver, enterEngineMountNamespace, stopSupervisor } from "../drivers/runtime/create.ts";
 import { seccompAnnotation } from "../drivers/runtime/seccomp/annotation.ts";
@@ -53,8 +54,13 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
 	// First of all: it may execute the process again, and a lock taken before would be lost.
 	enterEngineMountNamespace(options.runRoot);
 	const locks = [lockRoot(options.dataRoot), lockRoot(options.runRoot), lockInstance(options.instance)];
+	keepLoopbackDirect(process.env);
 	const engine = await buildEngine(options, log);
-	await engine.open();
+	await engine.open().catch(async (error: unknown) => {
+		// What this start made is not left behind, and what ran before runs on.
+		await engine.close().catch((cause: unknown) => log.warn("cannot close", { error: cause }));
+		throw error;
+	});
 	announceReady(log, options);
 	const trimming = trimWhenQuiet(log);
 	await stopRequested();

@@ -188,6 +188,8 @@ export function runtimeConformance(name: string, subject: () => ConformanceSubje
 			expect([after.memory.limit, after.pids.limit]).toEqual([128 * 1024 * 1024, 33]);
 			await driver.update(c, { pids: { limit: -1 } });
 			expect((await driver.usage(c)).pids.limit).toBeUndefined();
+			await driver.update(c, { cpu: { quota: 50_000, period: 100_000 } });
+			await driver.update(c, { cpu: { quota: -1 } });
 			await driver.release(c);
 			await expect(driver.usage(c)).rejects.toThrow("is not running");
 		});

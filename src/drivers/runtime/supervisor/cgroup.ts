@@ -9,6 +9,8 @@ export interface Cgroup {
 	thaw(): void;
 	/** Takes the limit of processes away: crun writes no `max`. */
 	unlimitPids(): void;
+	/** Likewise the quota of processor time. */
+	unlimitCpu(): void;
 	/** How often the kernel killed in it for lack of memory. */
 	oomKills(): number;
 	/** Kills what is left and removes the directories. */
@@ -52,6 +54,10 @@ export function openCgroup(mounts: CgroupMounts, path: string): Cgroup {
 		thaw() {
 			if (mounts.has("freezer")) writeQuietly(`${at("freezer")}/freezer.state`, "THAWED");
 			else writeQuietly(`${at("unified")}/cgroup.freeze`, "0");
+		},
+		unlimitCpu() {
+			if (mounts.has("cpu")) writeFileSync(`${at("cpu")}/cpu.cfs_quota_us`, "-1");
+			else writeFileSync(`${at("unified")}/cpu.max`, "max");
 		},
 		unlimitPids: () => writeFileSync(`${at("pids")}/pids.max`, "max"),
 		oomKills() {

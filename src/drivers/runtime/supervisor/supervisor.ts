@@ -150,10 +150,10 @@ export class Supervisor {
 
 	async update(containerId: string, resources: SpecResources): Promise<void> {
 		this.running(containerId);
-		const { pids, ...others } = resources;
-		const unlimited = pids !== undefined && pids.limit <= 0;
-		const limits = unlimited ? others : resources;
-		if (unlimited) this.cgroup(containerId).unlimitPids();
+		const { limits, unlimited } = splitUnlimited(resources);
+		const cgroup = this.cgroup(containerId);
+		if (unlimited.includes("pids")) cgroup.unlimitPids();
+		if (unlimited.includes("cpu")) cgroup.unlimitCpu();
 		if (Object.keys(limits).length === 0) return;
 		await this.runtime.update(containerId, this.records.directory(containerId), limits);
 	}
@@ -321,4 +321,21 @@ function readText(file: string): string {
 
 function observed({ processId, containerId, pid, startedAt, exit }: ProcessRecord): ObservedProcess {
 	return { processId, containerId, pid, startedAt, exit };
+}
+
+/** What crun 1.8 cannot take away: "no limit" of processes, and of processor time. The rest is as it was. */
+function splitUnlimited(resources: SpecResources): { limits: SpecResources; unlimited: ("pids" | "cpu")[] } {
+	const { pids, cpu, ...others } = resources;
+	const unlimitedPids = pids !== undefined && pids.limit <= 0;
+	const unlimitedCpu = cpu?.quota !== undefined && cpu.quota < 0;
+	const { quota, ...cpuLimits } = cpu ?? {};
+	const cpuLeft = unlimitedCpu ? cpuLimits : cpu;
+	return {
+		limits: {
+			...others,
+			...(pids && !unlimitedPids && { pids }),
+			...(cpuLeft && Object.keys(cpuLeft).length > 0 && { cpu: cpuLeft }),
+		},
+		unlimited: [...(unlimitedPids ? (["pids"] as const) : []), ...(unlimitedCpu ? (["cpu"] as const) : [])],
+	};
 }
