@@ -44,6 +44,19 @@ test("create takes every zero value the docker CLI sends", () => {
 	});
 });
 
+test("links of the host config are the default network's alone; other networks have theirs per endpoint", () => {
+	const HostConfig = { Links: ["db:database"] };
+	const onBridge = create({ Image: "a", HostConfig });
+	expect(onBridge.networks).toEqual([{ networkName: "bridge", links: ["db:database"] }]);
+	const compose = { EndpointsConfig: { shop: { Links: ["db:own"] } } };
+	const onOther = create({ Image: "a", HostConfig: { ...HostConfig, NetworkMode: "shop" }, NetworkingConfig: compose });
+	expect(onOther.networks).toEqual([{ networkName: "shop", links: ["db:own"] }]);
+	expect(() => create({ Image: "a", HostConfig: { Links: ["a:b:c"] } })).toThrow("invalid format for links: a:b:c");
+	const record = fakeRecord("web", { status: "created" }, { HostConfig });
+	const view = inspectView(record, { data: "/data", root: {} }, "overlay2");
+	expect(view.HostConfig.Links).toEqual(["/db:/web/database"]);
+});
+
 test("create refuses what has an effect and is not there, by name and value", () => {
 	const cases: [unknown, string][] = [
 		[{ HostConfig: { LogConfig: { Type: "gelf" } } }, 'error looking up logging plugin gelf: plugin "gelf" not found'],

@@ -192,6 +192,13 @@ const isolation: Decode<undefined> = (value, path) => {
 
 const throttles = list(object({ Path: string(), Rate: integer() }));
 
+const link: Decode<string> = (value, path) => {
+	const text = string()(value, path);
+	if (text === "") throw invalid("empty string specified for links");
+	if (text.split(":").length > 2) throw invalid(`invalid format for links: ${text}`);
+	return text;
+};
+
 const HOST_CONFIG = {
 	Binds: nullStrings,
 	Mounts: optional(list(mount)),
@@ -259,7 +266,7 @@ const HOST_CONFIG = {
 	VolumeDriver: string(),
 	VolumesFrom: nullStrings,
 	Annotations: optional(map(string())),
-	Links: none,
+	Links: nullable(list(link)),
 	StorageOpt: none,
 	UsernsMode: unsupported(["host"]),
 	Runtime: runtimeName,
@@ -287,8 +294,16 @@ export const decodeCreate: Decode<{
 		throw invalid("can't create 'AutoRemove' container with restart policy");
 	}
 	const { MacAddress } = decodeMac(value, path);
-	return { config, hostConfig, networks: networksOf(networking.EndpointsConfig, hostConfig.NetworkMode, MacAddress) };
+	const endpoints = withLinks(networking.EndpointsConfig, hostConfig);
+	return { config, hostConfig, networks: networksOf(endpoints, hostConfig.NetworkMode, MacAddress) };
 };
+
+/** Of the host config's links dockerd honours those on the default network; Compose repeats those of other networks per endpoint. */
+function withLinks(asked: Record<string, Endpoint>, { Links, NetworkMode }: HostConfig): Record<string, Endpoint> {
+	if (!Links?.length || NetworkMode !== "bridge") return asked;
+	const { default: bridge = {}, ...others } = asked;
+	return { ...others, bridge: { ...bridge, ...asked.bridge, links: Links } };
+}
 
 /** The old field for a MAC address is that of NetworkMode's network. */
 function networksOf(

@@ -87,7 +87,7 @@ export function inspectView(
 		ProcessLabel: "",
 		AppArmorProfile: "",
 		ExecIDs: record.execIds.length > 0 ? record.execIds : null,
-		HostConfig: hostConfigView(record.hostConfig),
+		HostConfig: hostConfigView(record.hostConfig, record.name),
 		GraphDriver: { Data: dirs.root, Name: driver },
 		Mounts: mountsView(record),
 		Config: { ...record.config, OnBuild: null },
@@ -124,13 +124,22 @@ function healthView({ status, failingStreak, log }: Health) {
 	return { Status: status, FailingStreak: failingStreak, Log: results };
 }
 
-function hostConfigView(config: HostConfig) {
+/** `/other:/this/alias`, as docker writes the links of its default network. */
+function linksView({ Links, NetworkMode }: HostConfig, name: string): string[] | null {
+	if (!Links?.length || NetworkMode !== "bridge") return null;
+	return Links.map((link) => {
+		const [other = "", alias = other] = link.split(":");
+		return `/${other.replace(/^\//, "")}:/${name}/${alias.replace(/^\//, "")}`;
+	});
+}
+
+function hostConfigView(config: HostConfig, name: string) {
 	return {
 		...config,
 		VolumeDriver: config.VolumeDriver ?? "",
 		VolumesFrom: config.VolumesFrom ?? null,
 		Cgroup: "",
-		Links: null,
+		Links: linksView(config, name),
 		UsernsMode: "",
 		Runtime: "crun",
 		Isolation: "",

@@ -45,6 +45,8 @@ export interface HostConfig extends KernelLimits {
 	Tmpfs?: Record<string, string>;
 	/** `CONTAINER[:ro]` */
 	VolumesFrom?: string[] | null;
+	/** `CONTAINER[:ALIAS]`; only on the default network, others have theirs per endpoint. */
+	Links?: string[] | null;
 	/** For volumes of Binds and Config.Volumes. */
 	VolumeDriver?: string;
 	ContainerIDFile: string;
