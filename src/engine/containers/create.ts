@@ -14,6 +14,7 @@ import { defaultHostname, diskError, makeDir } from "./files.ts";
 import { mergeHealthcheck } from "./health.ts";
 import { findInit } from "./init.ts";
 import { validateKernelLimits, WHOLE_KERNEL, withinKernel } from "./kernel-limits.ts";
+import { validateLinks } from "./links.ts";
 import { mountPoints } from "./mounts/points.ts";
 import { anonymousNames, holdVolumes, populateVolumes } from "./mounts/volumes.ts";
 import { checkName, generateName } from "./names.ts";
@@ -38,6 +39,7 @@ export async function create(context: Context, request: CreateRequest): Promise<
 	validateKernelLimits(request.hostConfig, kernel);
 	const { host, warnings: discarded } = withinKernel(request.hostConfig, kernel);
 	if (request.hostConfig.Init) findInit(context);
+	validateLinks(context, NetworkMode, request.hostConfig.Links ?? []);
 	const networks = networksFor(context, NetworkMode, request.networks ?? []);
 	const name = request.name ? checkName(context, request.name) : generateName(context);
 	const record: ContainerRecord = {

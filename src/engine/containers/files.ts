@@ -14,12 +14,17 @@ ff02::2	ip6-allrouters
 `;
 
 /** Writes hostname, hosts and resolv.conf for this start. */
-export function writeFiles(context: Context, record: ContainerRecord, network: NetworkSettings): void {
+export function writeFiles(
+	context: Context,
+	record: ContainerRecord,
+	network: NetworkSettings,
+	linked: readonly string[] = [],
+): void {
 	const dir = containerDir(context, record.id);
 	writeText(`${dir}/hostname`, `${record.config.Hostname}\n`);
 	writeText(
 		`${dir}/hosts`,
-		hostsFile(record, network, () => readOr("/etc/hosts", LOCALHOST)),
+		hostsFile(record, network, () => readOr("/etc/hosts", LOCALHOST), linked),
 	);
 	writeText(
 		`${dir}/resolv.conf`,
@@ -50,8 +55,13 @@ function ownNames({ config }: ContainerRecord): string {
 	return config.Domainname ? `${config.Hostname}.${config.Domainname} ${config.Hostname}` : config.Hostname;
 }
 
-/** /etc/hosts: the host's own in host mode; else localhost, the extra hosts, the container itself. */
-export function hostsFile(record: ContainerRecord, network: NetworkSettings, hostFile: () => string): string {
+/** /etc/hosts: the host's own in host mode; else localhost, the extra hosts, linked containers, the container itself. */
+export function hostsFile(
+	record: ContainerRecord,
+	network: NetworkSettings,
+	hostFile: () => string,
+	linked: readonly string[] = [],
+): string {
 	const { hostConfig } = record;
 	const gateway = network.endpoints.find((endpoint) => endpoint.gateway)?.gateway;
 	const extra = (hostConfig.ExtraHosts ?? []).map((entry) => {
@@ -68,7 +78,7 @@ export function hostsFile(record: ContainerRecord, network: NetworkSettings, hos
 	if (hostConfig.NetworkMode === "host") return [hostFile().replace(/\n?$/, "\n"), ...extra].join("");
 	const full = ownNames(record);
 	const own = network.endpoints.flatMap(({ ipAddress }) => (ipAddress ? [`${ipAddress}\t${full}\n`] : []));
-	return [LOCALHOST, ...extra, ...own].join("");
+	return [LOCALHOST, ...extra, ...linked, ...own].join("");
 }
 
 /** "name:address" or "name=address"; "invalid" in docker's words. */

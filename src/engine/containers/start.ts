@@ -7,6 +7,7 @@ import { bundleDir, type Context, change, containerDir, find, isRunning, publish
 import { diskError, makeDir, writeFiles } from "./files.ts";
 import { startingHealth } from "./health.ts";
 import { findInit } from "./init.ts";
+import { linkGifts } from "./links.ts";
 import { logTarget } from "./log-config.ts";
 import { migrateMounts } from "./mounts/migrate.ts";
 import { prepareMounts, releaseMounts } from "./mounts/prepare.ts";
@@ -69,31 +70,35 @@ async function launch(context: Context, asked: ContainerRecord): Promise<void> {
 	const rootPath = context.snapshotter.mount(id);
 	undo.defer(() => context.snapshotter.unmount(id));
 	const user = resolveUser(config.User, hostConfig.GroupAdd ?? [], (path) => context.readInRoot(rootPath, path));
+	const links = linkGifts(context, record);
 	const network = await joinNetworks(context, record);
 	undo.defer(() => context.sandboxes.leave(id));
 	const directory = networkFilesDir(context, record);
-	if (directory === containerDir(context, id)) writeFiles(context, record, network);
+	if (directory === containerDir(context, id)) writeFiles(context, record, network, links.hosts);
 	undo.defer(() => releaseMounts(context, id));
 	const mounts = await prepareMounts(context, record);
 	const bundle = bundleDir(context, id);
 	makeDir(bundle, 0o700);
 	undo.defer(() => rmSync(bundle, { recursive: true, force: true }));
-	const spec = runtimeSpec(record, {
-		rootPath,
-		directory,
-		instance: context.instance,
-		cgroupVersion: context.cgroupVersion,
-		user,
-		sandboxPath: network.sandboxPath,
-		mounts,
-		devices,
-		hostDevices: hostConfig.Privileged ? hostDevices("/dev") : [],
-		joinedPid: joinedPid(context, hostConfig.PidMode, "PID"),
-		initPath: hostConfig.Init ? findInit(context) : undefined,
-		apparmorProfile: context.apparmorProfile,
-		capabilities: availableNames(context.capabilities),
-		seccomp: context.seccomp,
-	});
+	const spec = runtimeSpec(
+		{ ...record, config: { ...config, Env: [...links.env, ...config.Env] } },
+		{
+			rootPath,
+			directory,
+			instance: context.instance,
+			cgroupVersion: context.cgroupVersion,
+			user,
+			sandboxPath: network.sandboxPath,
+			mounts,
+			devices,
+			hostDevices: hostConfig.Privileged ? hostDevices("/dev") : [],
+			joinedPid: joinedPid(context, hostConfig.PidMode, "PID"),
+			initPath: hostConfig.Init ? findInit(context) : undefined,
+			apparmorProfile: context.apparmorProfile,
+			capabilities: availableNames(context.capabilities),
+			seccomp: context.seccomp,
+		},
+	);
 	const { pid, startedAt } = await context.runtime.start({ containerId: id, bundle, spec, io: ioOf(context, record) });
 	undo.defer(() => context.runtime.release(id));
 	// The container has its own mounts of them now.

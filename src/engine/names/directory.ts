@@ -1,5 +1,6 @@
 import { shortId } from "../../shared/id.ts";
 import { dnsNames } from "../containers/endpoints.ts";
+import { parseLink } from "../containers/links.ts";
 import type { ContainerRecord } from "../containers/record.ts";
 import type { NameDirectory } from "./contract.ts";
 
@@ -122,15 +123,10 @@ function serviceOf({ config }: ContainerRecord): string | undefined {
 	return project && service ? `${service}.${project}`.toLowerCase() : undefined;
 }
 
-/** `CONTAINER[:ALIAS]` */
-function linksOf({ networks = [] }: ContainerRecord): ReadonlyMap<string, string> {
-	const links = networks.flatMap((network) => network.links ?? []);
-	return new Map(
-		links.map((link) => {
-			const [container = "", alias = container] = link.toLowerCase().split(":");
-			return [alias, container];
-		}),
-	);
+/** Aliases of linked containers. */
+function linksOf({ networks = [], hostConfig }: ContainerRecord): ReadonlyMap<string, string> {
+	const links = [...(hostConfig?.Links ?? []), ...networks.flatMap((network) => network.links ?? [])];
+	return new Map(links.map(parseLink).map(({ alias, target }) => [alias.toLowerCase(), target.toLowerCase()]));
 }
 
 function withoutNetwork(name: string, network: string): string {

@@ -1,3 +1,4 @@
+import type { Leases } from "../../drivers/ipam/driver.ts";
 import type { NetworkDriver } from "../../drivers/network/driver.ts";
 import { EngineError } from "../../shared/errors.ts";
 import { createId } from "../../shared/id.ts";
@@ -76,11 +77,21 @@ export function byPriority(
 	return a.settings.networkName < b.settings.networkName ? -1 : 1;
 }
 
-function leaseAddress({ leases }: BridgeNetwork, wanted: string | undefined): number {
-	if (wanted === undefined) return leases.allocate();
+function leaseAddress({ leases, name, id }: BridgeNetwork, wanted: string | undefined): number {
+	if (wanted === undefined) return anyAddress(leases, name, id);
 	const address = parseIpv4(wanted);
 	if (address === undefined || !leases.take(address)) throw new EngineError("forbidden", "Address already in use");
 	return address;
+}
+
+/** Full is said in docker's words, and as docker does as an internal error. */
+function anyAddress(leases: Leases, name: string, id: string): number {
+	try {
+		return leases.allocate();
+	} catch (cause) {
+		const text = `no available IPv4 addresses on this network's address pools: ${name} (${id})`;
+		throw new EngineError("internal", text, { cause });
+	}
 }
 
 /** The lowest number that no interface has, as docker: eth0 comes back when it is free again. */
