@@ -122,8 +122,9 @@ export function createExecs(context: () => Context): ExecService {
 				return { tty, stream: stream ?? message("", tty), detached };
 			} catch (error) {
 				stream?.destroy();
-				// The connection is a stream by now: docker writes the reason there, and inspect has the exit code.
-				if (error instanceof EngineError && error.code === "invalid")
+				// The connection is a stream by now: docker writes the reason there, and inspect has the exit code. Compose's watch starts
+				// its execs twice and lives by that.
+				if (error instanceof EngineError && ["invalid", "conflict"].includes(error.code))
 					return { tty, stream: message(error.message, tty), detached };
 				throw error;
 			}

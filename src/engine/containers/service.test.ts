@@ -286,6 +286,18 @@ test("an exec runs once, is inspected after its end, and needs a running contain
 	expect(() => engine.execs.inspect("x")).toThrow("No such exec instance: x");
 });
 
+test("an attached exec that has run is told so in the stream, not by a status", async () => {
+	await using engine = createTestEngine();
+	const { id } = await engine.containers.create({ config: containerConfig(), hostConfig: hostConfig() });
+	await engine.containers.start(id);
+	const exec = await engine.execs.create(id, execConfig({ Tty: true }));
+	await engine.execs.startDetached(exec.id, { tty: true });
+	const says = async () => new Response(ReadableOf((await engine.execs.start(exec.id, { tty: true })).stream)).text();
+	expect(await says()).toBe(`exec command ${exec.id} is already running\r\n`);
+	engine.runtime.exit(exec.id, 0);
+	expect(await says()).toBe(`exec command ${exec.id} has already run\r\n`);
+});
+
 test("an attached exec that cannot run says so in its stream and has exit code 127", async () => {
 	await using engine = await opened();
 	const id = await made(engine);
