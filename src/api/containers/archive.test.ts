@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { absolutePath } from "../../engine/containers/archive.ts";
-import { goFileMode } from "./archive.ts";
+import type { Containers } from "../../engine/containers/contract.ts";
+import { archiveRoutes, goFileMode } from "./archive.ts";
 
 test.each([
 	[0o100755, 0o755],
@@ -23,4 +24,23 @@ test.each([
 	["/foo/../bar/./", "/bar/."],
 ])("path %p from the root", (path, absolute) => {
 	expect(absolutePath(path)).toBe(absolute);
+});
+
+test("HEAD asks for the stat alone: nothing is packed", async () => {
+	const stat = { name: "data", size: 3, mode: 0o100644, mtimeNs: 0n, linkTarget: "" };
+	const asked: string[] = [];
+	const containers = {
+		statPath: async (...args: string[]) => {
+			asked.push(...args);
+			return stat;
+		},
+		archive: async () => {
+			throw new Error("packed");
+		},
+	} as unknown as Containers;
+	const request = new Request("http://localhost/containers/web/archive?path=/data", { method: "HEAD" });
+	const reply = await archiveRoutes(containers).fetch(request);
+	expect([reply.status, await reply.text(), asked]).toEqual([200, "", ["web", "/data"]]);
+	const header = Buffer.from(reply.headers.get("x-docker-container-path-stat") ?? "", "base64").toString();
+	expect(JSON.parse(header)).toMatchObject({ name: "data", size: 3, mode: 0o644 });
 });

@@ -9,29 +9,32 @@ type PathStat = Awaited<ReturnType<Containers["statPath"]>>;
 
 /** `docker cp`, both ways. */
 export function archiveRoutes(containers: Containers) {
-	return new Elysia()
-		.head("/containers/:id/archive", async ({ request, params }) => {
-			const stat = await containers.statPath(params.id, pathOf(request));
-			return new Response(null, { headers: statHeader(stat) });
-		})
-		.get("/containers/:id/archive", async ({ request, params }) => {
-			const { stat, body } = await containers.archive(params.id, pathOf(request), request.signal);
-			const response = streamResponse(body, "application/x-tar");
-			for (const [name, value] of Object.entries(statHeader(stat))) response.headers.set(name, value);
-			return response;
-		})
-		.put(
-			"/containers/:id/archive",
-			async ({ request, params }) => {
-				const query = queryOf(request);
-				await containers.extract(params.id, pathOf(request), bodyOf(request), {
-					keepKinds: boolOf(query, "noOverwriteDirNonDir"),
-					copyOwner: boolOf(query, "copyUIDGID"),
-				});
-				return new Response(null, { status: 200 });
-			},
-			{ parse: "none" },
-		);
+	return (
+		new Elysia()
+			// The router has this handler serve HEAD as well, whether HEAD has one of its own or not.
+			.get("/containers/:id/archive", async ({ request, params }) => {
+				if (request.method === "HEAD") {
+					const stat = await containers.statPath(params.id, pathOf(request));
+					return new Response(null, { headers: statHeader(stat) });
+				}
+				const { stat, body } = await containers.archive(params.id, pathOf(request), request.signal);
+				const response = streamResponse(body, "application/x-tar");
+				for (const [name, value] of Object.entries(statHeader(stat))) response.headers.set(name, value);
+				return response;
+			})
+			.put(
+				"/containers/:id/archive",
+				async ({ request, params }) => {
+					const query = queryOf(request);
+					await containers.extract(params.id, pathOf(request), bodyOf(request), {
+						keepKinds: boolOf(query, "noOverwriteDirNonDir"),
+						copyOwner: boolOf(query, "copyUIDGID"),
+					});
+					return new Response(null, { status: 200 });
+				},
+				{ parse: "none" },
+			)
+	);
 }
 
 function pathOf(request: Request): string {

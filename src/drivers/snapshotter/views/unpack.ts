@@ -1,4 +1,5 @@
 import { workerEntry } from "../../../shared/worker-entry.ts";
+import { PieceBuffer } from "../overlay/piece-buffer.ts";
 import { TarReader } from "../overlay/tar-reader.ts";
 import { decompress } from "./decompress.ts";
 import { TreeWriter, type WriteOptions } from "./tree-writer.ts";
@@ -13,8 +14,8 @@ export interface UnpackTarget {
 
 /** Bytes that are unpacked right here: 512 entries at the most, a few milliseconds. A Worker costs more than that. */
 const SMALL = 256 * 1024;
-/** Chunks on their way to the Worker: with those of 64 KiB half a megabyte. */
-const WINDOW = 8;
+/** Pieces of 1 MiB on their way to the Worker. Chunks as they come from a socket would cost more to hand over than to unpack. */
+const WINDOW = 3;
 
 /** Unpacks a tar, in whatever compression, below a directory of a container. What was written before a failure stays. */
 export async function unpack(target: UnpackTarget, body: AsyncIterable<Uint8Array>): Promise<void> {
@@ -83,16 +84,19 @@ async function unpackInWorker(target: UnpackTarget, head: Uint8Array[], rest: As
 		}
 		if (failure) throw failure;
 	};
-	const send = async (chunk: Uint8Array) => {
-		await room(WINDOW);
-		unanswered++;
-		const own = new Uint8Array(chunk);
-		tell({ chunk: own }, [own.buffer]);
+	const pieces = new PieceBuffer();
+	const send = async (full: Iterable<Uint8Array<ArrayBuffer>>) => {
+		for (const chunk of full) {
+			await room(WINDOW);
+			unanswered++;
+			tell({ chunk }, [chunk.buffer]);
+		}
 	};
 	try {
 		tell({ target });
-		for (const chunk of head) await send(chunk);
-		for await (const chunk of rest) await send(chunk);
+		for (const chunk of head) await send(pieces.add(chunk));
+		for await (const chunk of rest) await send(pieces.add(chunk));
+		await send(pieces.rest());
 		unanswered++;
 		tell({ end: true });
 		await room(0);
