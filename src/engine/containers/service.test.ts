@@ -287,8 +287,8 @@ test("an exec runs once, is inspected after its end, and needs a running contain
 });
 
 test("an attached exec that has run is told so in the stream, not by a status", async () => {
-	await using engine = createTestEngine();
-	const { id } = await engine.containers.create({ config: containerConfig(), hostConfig: hostConfig() });
+	await using engine = await opened();
+	const id = await made(engine);
 	await engine.containers.start(id);
 	const exec = await engine.execs.create(id, execConfig({ Tty: true }));
 	await engine.execs.startDetached(exec.id, { tty: true });
