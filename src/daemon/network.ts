@@ -3,6 +3,7 @@ import type { Handler } from "../dns/handlers.ts";
 import { createSandboxResolver } from "../dns/sandbox-resolver.ts";
 import { createDnsServer } from "../dns/server.ts";
 import { NftFirewall } from "../drivers/firewall/nft.ts";
+import type { ControlAddress } from "../drivers/firewall/ruleset.ts";
 import { createIpamDriver } from "../drivers/ipam/pool.ts";
 import { BridgeDriver } from "../drivers/network/bridge.ts";
 import { createNamespaceDriver } from "../drivers/network/namespace.ts";
@@ -15,6 +16,7 @@ import { LiveNetworks } from "../engine/networks/live.ts";
 import { createNetworks } from "../engine/networks/service.ts";
 import type { Sandboxes } from "../engine/sandboxes/contract.ts";
 import { createSandboxes } from "../engine/sandboxes/service.ts";
+import { parseIpv4 } from "../shared/ip.ts";
 import type { Logger } from "../shared/log.ts";
 import type { ContainerStore } from "../store/containers.ts";
 import type { NetworkStore } from "../store/networks.ts";
@@ -62,7 +64,7 @@ export function buildNetwork(
 	});
 	const driver = new BridgeDriver(log);
 	const ipam = createIpamDriver();
-	const live = new LiveNetworks({ instance, store, network: driver, ipam, log });
+	const live = new LiveNetworks({ instance, store, network: driver, ipam, modes: true, log });
 	const sandboxes: Sandboxes = createSandboxes({
 		instance,
 		runRoot,
@@ -73,6 +75,7 @@ export function buildNetwork(
 		network: driver,
 		firewall: new NftFirewall(log),
 		ipam,
+		control: controlAddresses(options),
 		nameOf: (id) => containers.get(id)?.name,
 		log,
 	});
@@ -88,6 +91,17 @@ export function buildNetwork(
 			server = undefined;
 		},
 	};
+}
+
+/** What containers must not reach of the engine itself: its API over TCP and the host's resolver; both are meant for the host. */
+function controlAddresses({ hosts, dns }: DaemonOptions): ControlAddress[] {
+	const tcp = hosts.flatMap((host) => {
+		const url = host.startsWith("tcp://") ? new URL(host.replace(/^tcp:/, "http:")) : undefined;
+		if (!url) return [];
+		return [{ protocol: "tcp" as const, address: parseIpv4(url.hostname) ?? 0, port: Number(url.port || 2375) }];
+	});
+	const resolver = { address: parseIpv4(dns.address) ?? 0, port: dns.port };
+	return [...tcp, { protocol: "tcp", ...resolver }, { protocol: "udp", ...resolver }];
 }
 
 /** Forwarders to the servers that containers name for themselves (`--dns`), one for each set of servers. */

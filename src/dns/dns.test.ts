@@ -21,6 +21,7 @@ const directory: NameDirectory = {
 	fromHost: (name) => names[name],
 	nameOf: (address) => (address === "172.20.0.2" ? "web.fd.local" : undefined),
 	mayAskOutside: () => true,
+	mayAskHost: () => true,
 };
 
 function startServer(upstreams: Upstream[] = [], timeoutMs = 60): DnsServer {

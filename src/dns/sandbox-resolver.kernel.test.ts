@@ -77,6 +77,7 @@ test("sockets of a sandbox's resolver stay in its namespace, and answer by its c
 			fromHost: () => undefined,
 			nameOf: () => undefined,
 			mayAskOutside: () => true,
+			mayAskHost: () => true,
 		},
 		forward: createForwarder({ upstreams: () => [{ address: "127.0.0.78", port: upstream.port }] }),
 		domain: "fd.local",

@@ -32,7 +32,10 @@ export function createSandboxResolver(options: SandboxResolverOptions): SandboxR
 	const { withNetns, directory, domain, log } = options;
 	return {
 		listen(netnsPath, containerId) {
-			const lookup = (label: string) => directory.fromSandbox(containerId(), label) ?? directory.fromHost(label);
+			const lookup = (label: string) => {
+				const id = containerId();
+				return directory.fromSandbox(id, label) ?? (directory.mayAskHost(id) ? directory.fromHost(label) : undefined);
+			};
 			const handlers = [
 				protocolHandler,
 				zoneHandler(domain, lookup),

@@ -50,6 +50,8 @@ export interface NetworkRow {
 export interface NetworkConfig {
 	readonly internal: boolean;
 	readonly attachable: boolean;
+	/** Of the engine's own networks for sandbox modes: neither made nor removed by users. */
+	readonly mode?: "disabled" | "loopback" | "outbound" | "full";
 	/** The subnet is the client's choice: so may be containers' addresses. */
 	readonly subnetAsked: boolean;
 	readonly labels: Readonly<Record<string, string>>;

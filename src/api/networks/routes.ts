@@ -2,6 +2,7 @@ import { Elysia } from "elysia";
 import type { Containers } from "../../engine/containers/contract.ts";
 import type { Networks } from "../../engine/networks/contract.ts";
 import { findNetwork } from "../../engine/networks/find.ts";
+import { isPredefined } from "../../engine/networks/service.ts";
 import type { NetworkRecord } from "../../engine/sandboxes/contract.ts";
 import { nowNanos, parseNano } from "../../shared/time.ts";
 import { readOptionalJson } from "../body.ts";
@@ -14,7 +15,6 @@ import { networkView } from "./view.ts";
 
 const FILTERS = ["dangling", "driver", "id", "label", "name", "scope", "type"];
 const PRUNE_FILTERS = ["until", "label", "label!"];
-const PREDEFINED = ["bridge", "host", "none"];
 
 const RAW = { parse: "none" } as const;
 
@@ -98,7 +98,7 @@ function checkFilters(filters: Filters): void {
 }
 
 function matches(network: NetworkRecord, filters: Filters): boolean {
-	const type = PREDEFINED.includes(network.name) ? "builtin" : "custom";
+	const type = isPredefined(network) ? "builtin" : "custom";
 	const dangling = boolFilter(filters, "dangling");
 	return (
 		filters.any("name", (name) => matchesPattern(network.name, name)) &&

@@ -1,10 +1,20 @@
 import { formatIpv4 } from "../../shared/ip.ts";
+import { hostChains, modeForward, modeSets } from "./mode-rules.ts";
 
 /** Everything that the instance's one nftables table is drawn from. */
 export interface RulesetModel {
 	readonly instance: string;
 	readonly networks: readonly NetworkRules[];
 	readonly ports: readonly PortForward[];
+	/** Where the engine itself listens on the host: closed to containers. */
+	readonly control?: readonly ControlAddress[];
+}
+
+/** address 0 stands for every address of the host, of both families. */
+export interface ControlAddress {
+	readonly protocol: "tcp" | "udp";
+	readonly address: number;
+	readonly port: number;
 }
 
 /** One bridge and what may pass it. */
@@ -20,6 +30,8 @@ export interface NetworkRules {
 	readonly masquerade: boolean;
 	/** From elsewhere every port is reachable, not only published ones. */
 	readonly unprotected: boolean;
+	/** Leads to the internet and nowhere else; of the LAN only to these networks. */
+	readonly outbound?: { readonly allowed: readonly string[] };
 }
 
 /** hostAddress 0 stands for every address of the host. */
@@ -62,7 +74,7 @@ export function renderRuleset(model: RulesetModel): string {
 	return `table ${table}
 delete table ${table}
 table ${table} {
-${setsOf(model.networks)}	map published {
+${setsOf(model.networks)}${modeSets(model)}	map published {
 		type inet_proto . inet_service : ipv4_addr . inet_service
 ${elementsLine(model.ports, "published")}	}
 	map published_at {
@@ -88,7 +100,7 @@ ${elementsLine(model.ports, "opened")}	}
 	chain forward {
 		type filter hook forward priority filter; policy accept;
 		iifname . oifname @inside accept
-		iifname @internal drop
+${modeForward(model)}		iifname @internal drop
 		oifname @internal drop
 		iifname @bridges tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu
 		oifname @bridges ct state established,related accept
@@ -104,7 +116,7 @@ ${elementsLine(model.ports, "opened")}	}
 		ip saddr . oifname @own return
 		ip saddr @masqueraded masquerade
 	}
-}
+${hostChains(model)}}
 `;
 }
 

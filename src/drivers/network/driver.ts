@@ -2,8 +2,8 @@ import type { Cidr } from "../../shared/cidr.ts";
 
 /** Network namespaces by path, and what is set inside them. All calls are synchronous. */
 export interface NamespaceDriver {
-	/** A new namespace with only lo, up. Throws when the path is taken; leaves nothing on failure. */
-	create(path: string): void;
+	/** A new namespace with only lo, up but for `loopback` false. Throws when the path is taken; leaves nothing on failure. */
+	create(path: string, loopback?: boolean): void;
 	/** Safe to repeat. Its interfaces go with it, a little later. */
 	remove(path: string): void;
 	exists(path: string): boolean;

@@ -15,10 +15,10 @@ const CLEAR_REDIRECT = "table inet foredeck\ndelete table inet foredeck\n";
 
 export function createNamespaceDriver(): NamespaceDriver {
 	return {
-		create(path) {
+		create(path, loopback = true) {
 			createNetns(path, () => {
 				using socket = new RouteSocket();
-				socket.request(setUp(LOOPBACK_INDEX));
+				if (loopback) socket.request(setUp(LOOPBACK_INDEX));
 				// As docker: a process without capabilities may take port 80 and ping, in a network of its own.
 				writeSysctl("net.ipv4.ip_unprivileged_port_start", "0");
 				writeSysctl("net.ipv4.ping_group_range", "0 2147483647");

@@ -15,13 +15,14 @@ export async function connect(
 	asked: Omit<EndpointConfig, "networkName">,
 ): Promise<void> {
 	const { id } = named(context, ref);
-	const network = findNetwork(context.sandboxes.networks(), networkRef);
+	const known = context.sandboxes.networks();
+	const network = findNetwork(known, networkRef);
 	await context.locks.run(id, async () => {
 		const record = changeable(context, id);
 		const config = { ...asked, networkName: network.name };
 		refuseSharing(record);
 		checkEndpoint(network, config);
-		refuseToConnect(record, network);
+		refuseToConnect(known, record, network);
 		const running = isRunning(record.state);
 		if (running && isOn(record, network)) {
 			throw new EngineError("forbidden", `endpoint with name ${record.name} already exists in network ${network.name}`);
@@ -124,14 +125,19 @@ function refuseSharing({ hostConfig: { NetworkMode: mode } }: ContainerRecord): 
 }
 
 /** Networks and modes that allow no other beside them. */
-function refuseToConnect({ hostConfig: { NetworkMode: mode } }: ContainerRecord, network: NetworkRecord): void {
+function refuseToConnect(
+	known: readonly NetworkRecord[],
+	{ hostConfig: { NetworkMode: mode } }: ContainerRecord,
+	network: NetworkRecord,
+): void {
+	const isBare = known.some(({ name, driver }) => name === mode && driver === "null");
 	if (network.driver === "host") {
 		throw new EngineError(
 			"invalid",
 			"cannot connect container to host network - container must be created in host network mode",
 		);
 	}
-	if (mode === "none" || network.driver === "null") {
+	if (isBare || network.driver === "null") {
 		throw new EngineError(
 			"invalid",
 			"container cannot be connected to multiple networks with one of the networks in private (none) mode",

@@ -28,7 +28,7 @@ export function writeFiles(
 	);
 	writeText(
 		`${dir}/resolv.conf`,
-		resolvConf(record, () => readOr("/etc/resolv.conf", "")),
+		resolvConf(record, () => readOr("/etc/resolv.conf", ""), isCutOff(network)),
 	);
 }
 
@@ -97,8 +97,9 @@ export function parseExtraHost(entry: string): [string, string] {
  * /etc/resolv.conf: the engine's resolver in a bridge, the host's file in host mode, no server in none. What the client gave wins; on a network of
  * the user's, servers are asked through the engine's resolver, so that names still work.
  */
-export function resolvConf(record: ContainerRecord, hostFile: () => string): string {
-	const { NetworkMode, Dns, DnsSearch, DnsOptions } = record.hostConfig;
+export function resolvConf(record: ContainerRecord, hostFile: () => string, cutOff = false): string {
+	const { Dns, DnsSearch, DnsOptions } = record.hostConfig;
+	const NetworkMode = cutOff ? "none" : record.hostConfig.NetworkMode;
 	const host = NetworkMode === "none" ? "" : hostFile();
 	const of = (word: string) =>
 		host
@@ -119,6 +120,11 @@ export function resolvConf(record: ContainerRecord, hostFile: () => string): str
 		...(search.length > 0 ? [`search ${search.join(" ")}\n`] : []),
 		...(options.length > 0 ? [`options ${options.join(" ")}\n`] : []),
 	].join("");
+}
+
+/** A namespace of its own, and no interface in it that has an address. */
+function isCutOff({ sandboxPath, endpoints }: NetworkSettings): boolean {
+	return sandboxPath !== undefined && endpoints.length > 0 && endpoints.every(({ ipAddress }) => !ipAddress);
 }
 
 /** The name a container has without one of its own: its short id, the host's in host mode. */

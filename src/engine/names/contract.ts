@@ -4,6 +4,8 @@ export interface NameDirectory {
 	fromSandbox(containerId: string | undefined, name: string): readonly string[] | undefined;
 	/** `<container>.<domain>` and `<service>.<project>.<domain>` asked from the host: name without the domain. */
 	fromHost(label: string): readonly string[] | undefined;
+	/** Whether a sandbox may know the names that the host knows: not one that is on outbound networks alone. */
+	mayAskHost(containerId: string | undefined): boolean;
 	/** For PTR: a name for this address; to a sandbox only of addresses on its networks. */
 	nameOf(address: string, containerId?: string): string | undefined;
 	/** Whether a sandbox's questions that nobody here answers may leave: not from one that is on internal networks alone. */

@@ -108,6 +108,17 @@ test("a sandbox knows names, aliases and addresses of its own networks alone", (
 	expect(["front", "back", "both"].map(directory.mayAskOutside)).toEqual([true, false, true]);
 });
 
+test("on an outbound network no other container has a name, nor has the host any to tell", () => {
+	const [web, other] = [record("web", "abc", "10.0.0.2"), record("other", "def", "10.0.0.3")];
+	const OUT: SandboxNetwork = { ...BRIDGE, alone: true };
+	const networks: Record<string, SandboxNetwork[]> = { out: [OUT], both: [OUT, BRIDGE] };
+	const directory = directoryOf([web, other], { networksOf: (id) => networks[id] ?? [] });
+	expect(["out", "both"].map((id) => directory.fromSandbox(id, "web"))).toEqual([undefined, ["10.0.0.2"]]);
+	expect(["out", "both"].map((id) => directory.nameOf("10.0.0.3", id))).toEqual([undefined, "other.fd.local"]);
+	expect(["out", "both"].map(directory.mayAskHost)).toEqual([false, true]);
+	expect(directory.mayAskOutside("out")).toBe(true);
+});
+
 test("containers that share an alias are all in the answer, and a link is an alias for one container alone", () => {
 	const networks = [{ networkName: "bridge", aliases: ["app"], links: ["two:peer"] }];
 	const one = record("one", "a", "10.0.0.2", { networks });

@@ -19,6 +19,8 @@ export interface SandboxNetwork {
 	readonly id: string;
 	readonly name: string;
 	readonly internal: boolean;
+	/** Names of other containers are none of its members' business. */
+	readonly alone?: boolean;
 }
 
 type Names = Map<string, readonly string[]>;
@@ -49,22 +51,27 @@ export function createNameDirectory(options: NameDirectoryOptions): NameDirector
 		return index;
 	};
 	const networksOf = (containerId: string | undefined) => (containerId ? options.networksOf(containerId) : []);
+	const shared = (containerId: string | undefined) => networksOf(containerId).filter(({ alone }) => !alone);
 	return {
 		fromSandbox(containerId, name) {
 			const { inside, links } = current();
 			const target = links.get(containerId ?? "")?.get(name) ?? name;
-			for (const network of networksOf(containerId)) {
+			for (const network of shared(containerId)) {
 				const names = inside.get(network.id);
 				const found = names?.get(target) ?? names?.get(withoutNetwork(target, network.name));
 				if (found) return found;
 			}
 			return undefined;
 		},
+		mayAskHost(containerId) {
+			const networks = networksOf(containerId);
+			return networks.length === 0 || networks.some(({ alone }) => !alone);
+		},
 		fromHost: (label) => current().fromHost.get(label),
 		nameOf(address, containerId) {
 			const found = current().byAddress.get(address);
 			if (!found) return undefined;
-			const visible = containerId === undefined || networksOf(containerId).some(({ id }) => id === found.network);
+			const visible = containerId === undefined || shared(containerId).some(({ id }) => id === found.network);
 			return visible ? found.name : undefined;
 		},
 		mayAskOutside(containerId) {

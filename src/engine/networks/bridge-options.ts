@@ -1,5 +1,6 @@
 import { isIP } from "node:net";
 import { EngineError } from "../../shared/errors.ts";
+import { outboundOptions } from "./modes.ts";
 
 /** What the options of a bridge network mean. */
 export interface BridgeSettings {
@@ -12,6 +13,10 @@ export interface BridgeSettings {
 	/** bytes */
 	readonly mtu?: number;
 	readonly gatewayMode: GatewayMode;
+	/** Only outwards, and not into the LAN: see modes.ts. */
+	readonly outbound: boolean;
+	/** Of the LAN, what an outbound network may reach all the same: 192.168.1.10/32 */
+	readonly allowed: readonly string[];
 	/** Interfaces in a container are called PREFIX0, PREFIX1... */
 	readonly linkPrefix: string;
 }
@@ -35,13 +40,15 @@ export function bridgeSettings(options: Readonly<Record<string, string>>, intern
 		const key = `com.docker.network.${name}`;
 		if (options[key] && options[key] !== "false") throw unsupported(`Options.${key}`, options[key]);
 	}
+	const outbound = outboundOptions(options);
 	return {
 		...nameOf(options[`${BRIDGE}.name`]),
-		icc: bool(`${BRIDGE}.enable_icc`) ?? true,
+		icc: (bool(`${BRIDGE}.enable_icc`) ?? true) && !outbound.outbound,
 		masquerade: mode.startsWith("nat") && (bool(`${BRIDGE}.enable_ip_masquerade`) ?? true),
 		hostBinding: bindingOf(options[`${BRIDGE}.host_binding_ipv4`]),
 		...mtuOf(options[MTU]),
 		gatewayMode: mode,
+		...outbound,
 		linkPrefix: prefixOf(options["com.docker.network.container_iface_prefix"]),
 	};
 }

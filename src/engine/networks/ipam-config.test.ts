@@ -76,6 +76,8 @@ test("options say what the bridge does; unknown ones are the user's own", () => 
 		masquerade: true,
 		hostBinding: "",
 		gatewayMode: "nat",
+		outbound: false,
+		allowed: [],
 		linkPrefix: "eth",
 	});
 	const routed = { [`${BRIDGE}.gateway_mode_ipv4`]: "routed", [`${BRIDGE}.enable_icc`]: "0", [MTU]: "1400" };

@@ -9,6 +9,7 @@ import type { NetworkRow, NetworkStore } from "../../store/networks.ts";
 import { type BridgeSettings, bridgeSettings } from "./bridge-options.ts";
 import { findNetwork } from "./find.ts";
 import { addressPlan } from "./ipam-config.ts";
+import { openModes } from "./modes.ts";
 import { openPredefined } from "./predefined.ts";
 
 /** A bridge network whose bridge is up. */
@@ -20,6 +21,8 @@ export interface BridgeNetwork {
 	readonly leases: Leases;
 	readonly settings: BridgeSettings;
 	readonly internal: boolean;
+	/** Its members do not know each other, nor other containers. */
+	readonly alone: boolean;
 	/** Containers' way out: `172.18.0.1`; undefined where the network leads nowhere. */
 	readonly gateway?: string;
 	/** Of the predefined network: no aliases, no addresses of the client's choice. */
@@ -32,6 +35,8 @@ export interface LiveNetworksOptions {
 	readonly network: NetworkDriver;
 	readonly ipam: IpamDriver;
 	readonly log: Logger;
+	/** Whether there are networks for the sandbox modes; default: no. */
+	readonly modes?: boolean;
 }
 
 /** The networks there are, with their bridges and address books. Rows are in the store before anything is made of them. */
@@ -49,15 +54,18 @@ export class LiveNetworks {
 	/** Makes the predefined networks and all in the store so. One whose bridge cannot be made keeps the others from nothing. */
 	open(): void {
 		const { store, instance, network, ipam, log } = this.options;
-		const used = (own: string) => {
+		const used = (own: string, ownName = "bridge") => {
 			const rows = store.networks();
-			const stored = rows.flatMap(({ name, subnet }) => (name !== "bridge" && subnet ? (parseCidr(subnet) ?? []) : []));
+			const stored = rows.flatMap(({ name, subnet }) => (name !== ownName && subnet ? (parseCidr(subnet) ?? []) : []));
 			return [...network.usedNetworks([own, ...rows.flatMap(({ bridge }) => bridge ?? [])]), ...stored];
 		};
 		const predefined = openPredefined(store, instance, used, ipam.chooseSubnet, log);
 		this.others = [predefined.host, predefined.none];
 		this.openBridge(predefined.bridge);
-		for (const row of store.networks().filter(({ config }) => config !== null)) this.tryOpen(row);
+		const modes = this.options.modes ? openModes(store, instance, used, log) : [];
+		this.others.push(...modes.filter(({ driver }) => driver === "null"));
+		const isBridge = ({ driver, config }: NetworkRow) => config !== null && driver === "bridge";
+		for (const row of store.networks().filter(isBridge)) this.tryOpen(row);
 	}
 
 	/** Makes the bridge of a row that is in the store. */
@@ -85,6 +93,12 @@ export class LiveNetworks {
 
 	row(name: "host" | "none"): NetworkRow {
 		return findNetwork(this.others, name);
+	}
+
+	/** The network without interfaces of this id or name: none, or that of a sandbox mode. */
+	bare(ref: string): NetworkRow | undefined {
+		const found = this.others.find(({ id }) => id === ref) ?? this.others.find(({ name }) => name === ref);
+		return found?.driver === "null" ? found : undefined;
 	}
 
 	bridge(id: string): BridgeNetwork | undefined {
@@ -119,6 +133,7 @@ export class LiveNetworks {
 			icc: settings.icc,
 			masquerade: settings.masquerade,
 			unprotected: settings.gatewayMode === "nat-unprotected",
+			...(settings.outbound && { outbound: { allowed: settings.allowed } }),
 		}));
 	}
 
@@ -155,6 +170,7 @@ export class LiveNetworks {
 			leases,
 			settings,
 			internal,
+			alone: settings.outbound,
 			...(internal ? {} : { gateway: formatIpv4(leases.gateway) }),
 			isDefault: row.config === null,
 		};

@@ -23,6 +23,11 @@ export interface NetworksOptions {
 
 const PREDEFINED = ["bridge", "host", "none", "default"];
 
+/** Neither made nor removed by users. */
+export function isPredefined({ name, config }: Pick<NetworkRecord, "name" | "config">): boolean {
+	return PREDEFINED.includes(name) || config?.mode !== undefined;
+}
+
 /** Contract: Networks. Every change is one synchronous step: no two requests see each other half done. */
 export function createNetworks(options: NetworksOptions): Networks {
 	const list = () => options.sandboxes.networks();
@@ -40,7 +45,11 @@ function create(options: NetworksOptions, request: NetworkRequest): { id: string
 	checkRequest(request);
 	const settings = bridgeSettings(request.options, request.internal);
 	const pools = checkPools(request.ipam.config);
-	if (store.network(request.name)) {
+	const known = store.network(request.name);
+	if (known?.config?.mode) {
+		throw new EngineError("forbidden", `operation is not permitted on predefined ${request.name} network `);
+	}
+	if (known) {
 		throw new EngineError("conflict", `network with name ${request.name} already exists`);
 	}
 	const id = createId();
@@ -143,7 +152,7 @@ function configOf(request: NetworkRequest, pool: IpamPool): NetworkConfig {
 
 function remove({ store, live, sandboxes, events }: NetworksOptions, network: NetworkRecord): void {
 	const { id, name, driver } = network;
-	if (PREDEFINED.includes(name)) {
+	if (isPredefined(network)) {
 		throw new EngineError("forbidden", `${name} is a pre-defined network and cannot be removed`);
 	}
 	if (network.endpoints.length > 0) {
@@ -164,7 +173,7 @@ function remove({ store, live, sandboxes, events }: NetworksOptions, network: Ne
 function prune(options: NetworksOptions, chosen: (network: NetworkRecord) => boolean): string[] {
 	const unused = options.sandboxes
 		.networks()
-		.filter(({ name, endpoints }) => !PREDEFINED.includes(name) && endpoints.length === 0);
+		.filter((network) => !isPredefined(network) && network.endpoints.length === 0);
 	const removed = unused.filter(chosen);
 	for (const network of removed) remove(options, network);
 	options.events.publish("network", "prune", "", { reclaimed: "0" });

@@ -16,7 +16,7 @@ export interface Sandboxes {
 	/** The networks of a sandbox, its way out first. */
 	networksOf(
 		containerId: string,
-	): readonly { readonly id: string; readonly name: string; readonly internal: boolean }[];
+	): readonly { readonly id: string; readonly name: string; readonly internal: boolean; readonly alone: boolean }[];
 	/** All networks, for `docker network ls/inspect` and info. */
 	networks(): readonly NetworkRecord[];
 	/** Tells that a network came or went: the firewall follows. */

@@ -30,6 +30,7 @@ export class Publisher {
 	prepare(containerName: string, requests: readonly PortRequest[], gateway: Endpoint | undefined): Published {
 		if (!gateway || requests.length === 0) return this.nothing(requests);
 		const { settings } = gateway.network;
+		if (settings.outbound) return this.nothing(requests);
 		if (settings.gatewayMode === "routed") return direct(requests, gateway);
 		const bound = requests.map((one) => ({ ...one, hostIp: one.hostIp || settings.hostBinding }));
 		try {
@@ -54,7 +55,8 @@ export class Publisher {
 
 	/** Another endpoint is the way out now, or none. Host ports that are held stay the same. */
 	async move(containerName: string, before: Published, gateway: Endpoint | undefined): Promise<Published> {
-		const keeps = before.held.length > 0 && gateway && gateway.network.settings.gatewayMode !== "routed";
+		const { gatewayMode, outbound } = gateway?.network.settings ?? { outbound: true };
+		const keeps = before.held.length > 0 && gateway && gatewayMode !== "routed" && !outbound;
 		const after = keeps
 			? { ...before, forwards: before.held.map((one) => forwardOf(one, gateway)) }
 			: this.prepare(containerName, before.requests, gateway);

@@ -1,14 +1,16 @@
 import { join } from "node:path";
 import type { Firewall } from "../../drivers/firewall/driver.ts";
+import type { ControlAddress } from "../../drivers/firewall/ruleset.ts";
 import type { IpamDriver } from "../../drivers/ipam/driver.ts";
 import type { NamespaceDriver, NetworkDriver } from "../../drivers/network/driver.ts";
 import { EngineError, messageOf } from "../../shared/errors.ts";
 import { createId } from "../../shared/id.ts";
 import { formatIpv4, parseIpv4 } from "../../shared/ip.ts";
 import type { Logger } from "../../shared/log.ts";
-import type { NetworkStore } from "../../store/networks.ts";
+import type { NetworkRow, NetworkStore } from "../../store/networks.ts";
 import type { EndpointSettings, NetworkSettings } from "../containers/record.ts";
 import { type BridgeNetwork, LiveNetworks } from "../networks/live.ts";
+import { bareNetwork, refusePorts } from "./bare.ts";
 import type { EndpointRequest, JoinRequest, NetworkRecord, Sandboxes, SandboxResolver } from "./contract.ts";
 import { byPriority, connectEndpoint, type Endpoint, gatewayOf } from "./endpoints.ts";
 import { destroySandbox, SandboxMaker, setRoute } from "./maker.ts";
@@ -30,6 +32,8 @@ export interface SandboxesOptions {
 	readonly nameOf?: (containerId: string) => string | undefined;
 	/** Sandboxes made ahead of need; default 4. */
 	readonly poolSize?: number;
+	/** Where the engine itself listens on the host: closed to containers. */
+	readonly control?: readonly ControlAddress[];
 	/** Default: made from the same options. */
 	readonly live?: LiveNetworks;
 }
@@ -76,7 +80,8 @@ class SandboxService implements Sandboxes {
 		for (const kept of keep) this.tryAdopt(kept);
 		this.sweep();
 		const ports = [...this.joined.values()].flatMap(({ published }) => published.forwards);
-		this.options.firewall.apply({ instance: this.options.instance, networks: this.live.rules(), ports });
+		const { instance, control = [] } = this.options;
+		this.options.firewall.apply({ instance, networks: this.live.rules(), ports, control });
 		this.maker.refill();
 	}
 
@@ -85,8 +90,9 @@ class SandboxService implements Sandboxes {
 			throw new EngineError("conflict", `container ${request.containerId} has a sandbox already`);
 		}
 		this.mustBeOpen();
-		if (request.mode === "bridge") return this.joinBridges(request);
-		const joined = request.mode === "host" ? this.joinHost(request) : this.joinNone(request);
+		const bare = request.mode === "none" ? this.live.row("none") : bareNetwork(this.live, request);
+		if (request.mode === "bridge" && !bare) return this.joinBridges(request);
+		const joined = bare ? this.joinBare(request, bare) : this.joinHost(request);
 		this.joined.set(request.containerId, joined);
 		return settingsOf(joined);
 	}
@@ -173,6 +179,7 @@ class SandboxService implements Sandboxes {
 		const { sandbox, endpoints } = this.maker.take(request.endpoints ?? [{ network: "bridge" }]);
 		undo.defer(() => destroySandbox({ sandbox, endpoints }));
 		const gateway = gatewayOf(endpoints);
+		if (gateway?.network.settings.outbound) refusePorts(gateway.network.name, request.ports);
 		const published = this.publisher.prepare(containerName, request.ports, gateway);
 		undo.defer(() => this.publisher.letGo(published));
 		this.options.namespaces.setSysctls(sandbox.path, request.sysctls);
@@ -216,25 +223,24 @@ class SandboxService implements Sandboxes {
 	private joinHost({ containerName, sysctls }: JoinRequest): Joined {
 		const refused = Object.keys(sysctls)[0];
 		if (refused) throw new EngineError("invalid", `sysctl '${refused}' not allowed in host network namespace`);
-		return { ...this.bare("host"), containerName, mode: "host", sandboxId: createId() };
+		return { ...this.bare(this.live.row("host")), containerName, mode: "host", sandboxId: createId() };
 	}
 
-	private joinNone({ containerName, sysctls }: JoinRequest): Joined {
+	private joinBare({ containerName, sysctls }: JoinRequest, network: NetworkRow): Joined {
 		const { namespaces } = this.options;
 		const sandboxId = createId();
 		const path = sandboxPath(this.factory.directory, sandboxId);
-		namespaces.create(path);
+		namespaces.create(path, network.config?.mode !== "disabled");
 		try {
 			namespaces.setSysctls(path, sysctls);
 		} catch (error) {
 			namespaces.remove(path);
 			throw error;
 		}
-		return { ...this.bare("none"), containerName, mode: "none", sandboxId, path };
+		return { ...this.bare(network), containerName, mode: "none", sandboxId, path };
 	}
 
-	private bare(mode: "host" | "none") {
-		const { id, name } = this.live.row(mode);
+	private bare({ id, name }: NetworkRow) {
 		const bare = { networkName: name, networkId: id, endpointId: createId() };
 		return { bare, endpoints: [], published: this.publisher.nothing() };
 	}
@@ -275,8 +281,9 @@ class SandboxService implements Sandboxes {
 		}
 		const [first] = settings.endpoints;
 		const common = { containerName, sandboxId, ...(path && { path }) };
-		if (!path || first?.networkName === "none" || first?.networkName === "host") {
-			const mode = first?.networkName === "none" ? "none" : "host";
+		const isBare = first && this.live.bare(first.networkId) !== undefined;
+		if (!path || isBare || first?.networkName === "host") {
+			const mode = isBare ? "none" : "host";
 			const published = this.publisher.nothing();
 			this.joined.set(containerId, { ...common, mode, endpoints: [], published, ...(first && { bare: first }) });
 			return;

@@ -1,0 +1,256 @@
+import { Database } from "bun:sqlite";
+import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { NftFirewall } from "../../drivers/firewall/nft.ts";
+import { createIpamDriver } from "../../drivers/ipam/pool.ts";
+import { BridgeDriver } from "../../drivers/network/bridge.ts";
+import { createNamespaceDriver } from "../../drivers/network/namespace.ts";
+import { parseIpv4 } from "../../shared/ip.ts";
+import { silentLogger } from "../../shared/log.ts";
+import { NetworkStore, networksSchema, userNetworksSchema } from "../../store/networks.ts";
+import { addAddress } from "../../sys/linux/address.ts";
+import { check, libc } from "../../sys/linux/libc.ts";
+import { createVeth, findLink, listLinks, setUp } from "../../sys/linux/link.ts";
+import { RouteSocket } from "../../sys/linux/netlink.ts";
+import { createNetns, openNetns, removeNetns, withNetns } from "../../sys/linux/netns.ts";
+import { closePort } from "../../sys/linux/port-socket.ts";
+import { addDefaultRoute } from "../../sys/linux/route.ts";
+import { ask, buildOutside, HOST, OUTSIDE, serveTcp } from "../../sys/linux/testing/outside-host.ts";
+import type { NetworkSettings } from "../containers/record.ts";
+import { createEventBus } from "../event-bus.ts";
+import type { PortRequest, Sandboxes } from "../sandboxes/contract.ts";
+import { createSandboxes } from "../sandboxes/service.ts";
+import type { Networks } from "./contract.ts";
+import { LiveNetworks } from "./live.ts";
+import { createNetworks } from "./service.ts";
+
+/** The host of these tests is a fresh namespace, 198.51.100.2 the internet behind one wire, 10.77.0.2 a machine of the LAN behind the other. */
+const root = mkdtempSync(join(tmpdir(), `foredeck-modes-${process.pid}-`));
+const [internet, lan] = [join(root, "internet"), join(root, "lan")];
+const LAN_HOST = "10.77.0.1";
+const LAN_MACHINE = "10.77.0.2";
+const CONTROL_PORT = 2375;
+const joined = new Map<string, NetworkSettings>();
+const database = new Database(":memory:");
+let home: number;
+let sandboxes: Sandboxes;
+let networks: Networks;
+
+beforeAll(async () => {
+	home = openNetns("/proc/thread-self/ns/net");
+	check(libc.unshare(0x40000000), "unshare --net");
+	buildOutside(internet);
+	buildLan();
+	database.run("PRAGMA foreign_keys = ON");
+	database.exec(networksSchema + userNetworksSchema);
+	await start();
+});
+
+afterAll(async () => {
+	await sandboxes.close();
+	for (const path of [internet, lan]) removeNetns(path);
+	check(libc.setns(home, 0x40000000), "setns");
+	closePort(home);
+	rmSync(root, { recursive: true, force: true });
+});
+
+afterEach(async () => {
+	for (const id of joined.keys()) await sandboxes.leave(id);
+	joined.clear();
+});
+
+test("disabled: lo is the only interface and down, nothing is reached, not even itself", async () => {
+	const { path } = await on("a", "disabled");
+	expect(linksOf(path)).toEqual([["lo", false]]);
+	using _self = serveTcp(path, 80, "self");
+	expect(await ask(path, "127.0.0.1", 80)).toBe("closed");
+	expect(await ask(path, OUTSIDE, 7000)).toBe("closed");
+});
+
+test("loopback: itself and nothing else", async () => {
+	const { path } = await on("a", "loopback");
+	using _self = serveTcp(path, 80, "self");
+	using _out = serveTcp(internet, 7000, "internet");
+	expect(linksOf(path)).toEqual([["lo", true]]);
+	expect(await ask(path, "127.0.0.1", 80)).toBe("self;127.0.0.1");
+	expect(await ask(path, OUTSIDE, 7000)).toBe("closed");
+	expect(await ask(path, HOST, 7000)).toBe("closed");
+});
+
+test("outbound: the internet, behind the host's address; neither LAN nor host nor other containers, and nothing gets in", async () => {
+	const [a, b, web] = [
+		await on("a", "outbound"),
+		await on("b", "outbound"),
+		await on("web", "bridge", [port(80, 8080)]),
+	];
+	using _internet = serveTcp(internet, 7000, "internet");
+	using _lan = serveTcp(lan, 7000, "lan");
+	using _a = serveTcp(a.path, 80, "a");
+	using _b = serveTcp(b.path, 80, "b");
+	using _web = serveTcp(web.path, 80, "web");
+	using _host = Bun.listen({ hostname: "0.0.0.0", port: 7001, socket: { open: (s) => void s.end("host"), data() {} } });
+	expect(a.address).toBe("192.168.65.2");
+	expect(await ask(a.path, OUTSIDE, 7000)).toBe(`internet;${HOST}`);
+	const gateway = "192.168.65.1";
+	const closed: [string, number][] = [
+		[LAN_MACHINE, 7000],
+		[HOST, 7001],
+		[LAN_HOST, 7001],
+		[gateway, 7001],
+		[HOST, 8080],
+		[gateway, 8080],
+		[b.address, 80],
+		[web.address, 80],
+	];
+	const heard = await Promise.all(closed.map(([address, number]) => ask(a.path, address, number)));
+	expect(heard).toEqual(closed.map(() => "closed"));
+	// All of them answer one who may, or the lines above would say nothing.
+	expect(await ask(web.path, LAN_MACHINE, 7000)).toBe(`lan;${LAN_HOST}`);
+	expect(await ask(web.path, HOST, 7001)).toBe("host");
+	expect(await ask(internet, HOST, 8080)).toStartWith("web;");
+	const inwards = [undefined, internet, web.path, b.path].map((from) => ask(from, a.address, 80));
+	expect(await Promise.all(inwards)).toEqual(inwards.map(() => "closed"));
+	expect(await ask(a.path, "127.0.0.1", 80)).toStartWith("a;");
+});
+
+test("outbound: no port can be published, and the text says what to do", async () => {
+	const refusal = on("a", "outbound", [port(80, 8081)]);
+	await expect(refusal).rejects.toThrow(
+		"cannot publish port 80/tcp: nothing comes into network outbound; use network full",
+	);
+	await expect(on("b", "loopback", [port(80, 8081)])).rejects.toThrow("nothing comes into network loopback");
+});
+
+test("full: internet, LAN, host, peers; host and peers get in, others only to published ports", async () => {
+	const [a, b] = [await on("a", "full", [port(80, 8082)]), await on("b", "full")];
+	using _internet = serveTcp(internet, 7000, "internet");
+	using _lan = serveTcp(lan, 7000, "lan");
+	using _a = serveTcp(a.path, 80, "a");
+	expect(await ask(b.path, OUTSIDE, 7000)).toBe(`internet;${HOST}`);
+	expect(await ask(b.path, LAN_MACHINE, 7000)).toBe(`lan;${LAN_HOST}`);
+	for (const from of [undefined, b.path]) expect(await ask(from, a.address, 80)).toStartWith("a;");
+	expect(await ask(internet, HOST, 8082)).toBe(`a;${OUTSIDE}`);
+	expect(await ask(internet, a.address, 80)).toBe("closed");
+});
+
+test("an outbound network of the user's reaches what it allows of the LAN, and no more", async () => {
+	const options = { "foredeck.mode": "outbound", "foredeck.allow": LAN_MACHINE };
+	const asked = {
+		internal: false,
+		attachable: false,
+		ingress: false,
+		configOnly: false,
+		configFrom: "",
+		enableIpv4: true,
+	};
+	const ipam = { driver: "", options: null, config: [] };
+	await networks.create({
+		...asked,
+		name: "work",
+		driver: "",
+		scope: "",
+		enableIpv6: false,
+		labels: {},
+		options,
+		ipam,
+	});
+	const [a, out] = [await on("a", "work"), await on("out", "outbound")];
+	using _lan = serveTcp(lan, 7000, "lan");
+	using _host = Bun.listen({ hostname: "0.0.0.0", port: 7001, socket: { open: (s) => void s.end("host"), data() {} } });
+	expect(await ask(a.path, LAN_MACHINE, 7000)).toBe(`lan;${LAN_HOST}`);
+	expect(await ask(out.path, LAN_MACHINE, 7000)).toBe("closed");
+	expect(await ask(a.path, LAN_HOST, 7001)).toBe("closed");
+	for (const id of joined.keys()) await sandboxes.leave(id);
+	await networks.remove("work");
+});
+
+test.each(["bridge", "full"])(
+	"the engine's own port is closed to containers on %s by every address of the host",
+	async (network) => {
+		const { path } = await on("a", network);
+		using _ = Bun.listen({
+			hostname: "0.0.0.0",
+			port: CONTROL_PORT,
+			socket: { open: (s) => void s.end("api"), data() {} },
+		});
+		const gateway = joined.get("a")?.endpoints[0]?.gateway ?? "";
+		for (const address of [gateway, HOST, LAN_HOST]) expect(await ask(path, address, CONTROL_PORT)).toBe("closed");
+		expect(await ask(undefined, HOST, CONTROL_PORT)).toBe("api");
+	},
+);
+
+test("modes are listed, cannot be made, removed or pruned, and outlive a restart with the containers on them", async () => {
+	const names = () => networks.list().map(({ name }) => name);
+	expect(names()).toEqual(["bridge", "host", "none", "disabled", "loopback", "outbound", "full"]);
+	for (const name of ["disabled", "loopback", "outbound", "full"]) {
+		await expect(networks.remove(name)).rejects.toThrow(`${name} is a pre-defined network and cannot be removed`);
+	}
+	expect(await networks.prune(() => true)).toEqual([]);
+	const kept = { a: await on("a", "outbound"), l: await on("l", "loopback"), d: await on("d", "disabled") };
+	const keep = [...joined].map(([containerId, settings]) => ({ containerId, settings }));
+	await sandboxes.close();
+	await start(keep);
+	using _internet = serveTcp(internet, 7000, "internet");
+	using _host = Bun.listen({ hostname: "0.0.0.0", port: 7001, socket: { open: (s) => void s.end("host"), data() {} } });
+	expect(await ask(kept.a.path, OUTSIDE, 7000)).toBe(`internet;${HOST}`);
+	expect(await ask(kept.a.path, HOST, 7001)).toBe("closed");
+	expect([linksOf(kept.l.path), linksOf(kept.d.path)]).toEqual([[["lo", true]], [["lo", false]]]);
+	const on1 = (name: string) => networks.inspect(name).endpoints.map(({ containerId }) => containerId);
+	expect([on1("outbound"), on1("loopback"), on1("disabled")]).toEqual([["a"], ["l"], ["d"]]);
+});
+
+async function start(keep: { containerId: string; settings: NetworkSettings }[] = []): Promise<void> {
+	const log = silentLogger;
+	const [store, network, ipam] = [new NetworkStore(database), new BridgeDriver(log), createIpamDriver()];
+	const live = new LiveNetworks({ instance: "modes", store, network, ipam, modes: true, log });
+	sandboxes = createSandboxes({
+		instance: "modes",
+		runRoot: root,
+		store,
+		live,
+		resolver: { listen: () => ({ udpPort: 5353, tcpPort: 5354, close: () => {} }) },
+		namespaces: createNamespaceDriver(),
+		network,
+		firewall: new NftFirewall(log),
+		ipam,
+		control: [{ protocol: "tcp", address: 0, port: CONTROL_PORT }],
+		log,
+		poolSize: 0,
+	});
+	await sandboxes.open(keep);
+	networks = createNetworks({ store, live, ipam, sandboxes, events: createEventBus() });
+}
+
+async function on(containerId: string, network: string, ports: PortRequest[] = []) {
+	const request = { containerId, containerName: containerId, endpoints: [{ network }], ports, sysctls: {} };
+	const settings = await sandboxes.join({ ...request, mode: "bridge" });
+	joined.set(containerId, settings);
+	return { path: settings.sandboxPath ?? "", address: settings.endpoints[0]?.ipAddress ?? "" };
+}
+
+function port(containerPort: number, hostPort: number): PortRequest {
+	return { protocol: "tcp", containerPort, hostPort, hostIp: "" };
+}
+
+function linksOf(path: string): [string, boolean][] {
+	return withNetns(path, () => {
+		using socket = new RouteSocket();
+		return listLinks(socket).map(({ name, up }) => [name, up]);
+	});
+}
+
+function buildLan(): void {
+	createNetns(lan, () => {});
+	using socket = new RouteSocket();
+	const netnsFd = openNetns(lan);
+	socket.request(createVeth({ name: "lan", mtu: 1500, peer: { name: "eth0", netnsFd, mac: "02:00:00:00:00:03" } }));
+	closePort(netnsFd);
+	socket.request(addAddress(findLink(socket, "lan")?.index ?? 0, parseIpv4(LAN_HOST) ?? 0, 24));
+	withNetns(lan, () => {
+		using inside = new RouteSocket();
+		const [own, gateway] = [parseIpv4(LAN_MACHINE) ?? 0, parseIpv4(LAN_HOST) ?? 0];
+		inside.request(setUp(2), addAddress(2, own, 24), addDefaultRoute(2, gateway));
+	});
+}
