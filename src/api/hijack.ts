@@ -14,6 +14,8 @@ export interface Session {
 	readonly tty: boolean;
 	readonly stream: Duplex;
 	readonly detached: () => void;
+	/** Of an exec: see AttachedExec. */
+	readonly ended?: Promise<void>;
 	/** false: what the client sends, and its end, is dropped. */
 	readonly stdin: boolean;
 	/** Whether typed bytes may hold the detach sequence. */
@@ -175,8 +177,9 @@ export function joinStreams(socket: Duplex, session: Session, head?: Uint8Array,
 		stream.pause();
 		socket.once("drain", () => stream.resume());
 	};
-	stream.on("end", () => leave(false));
-	stream.on("close", () => finish(false));
+	const outputOver = (then: () => void) => (session.ended ? void session.ended.then(then) : then());
+	stream.on("end", () => outputOver(() => leave(false)));
+	stream.on("close", () => outputOver(() => finish(false)));
 	stream.on("error", () => finish(false));
 	socket.on("close", () => finish(true));
 	socket.on("error", () => finish(true));

@@ -48,7 +48,7 @@ export function createRuntimeDriver(options: RuntimeDriverOptions): RuntimeDrive
 			client.forget(containerId);
 			return call("start", { containerId, bundle, io, cgroupsPath: spec.linux.cgroupsPath });
 		},
-		exec: ({ containerId, execId, process, io }) => call("exec", { containerId, execId, process, io }),
+		exec: (request) => call("exec", request),
 		attach: (processId, streams) => client.attach({ open: "attach", processId, streams }),
 		kill: async (processId, signal, all = false) => void (await call("kill", { processId, signal, all })),
 		resize: async (processId, rows, columns) => void (await call("resize", { processId, rows, columns })),

@@ -68,6 +68,8 @@ export interface ExecRequest {
 	readonly execId: string;
 	readonly process: SpecProcess;
 	readonly io: ProcessIo;
+	/** Kept with the process, and given back by `list`: what the next daemon is to know of it. */
+	readonly note?: object;
 }
 
 export interface AttachStreams {
@@ -159,4 +161,6 @@ export interface ObservedProcess {
 	readonly pid: number;
 	readonly startedAt: string;
 	readonly exit?: ProcessExit;
+	/** As the exec was given it. */
+	readonly note?: object;
 }

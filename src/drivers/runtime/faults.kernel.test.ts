@@ -210,3 +210,20 @@ test("the supervisor killed at any moment of a start: the container is listed or
 		expect(existsSync(`${runRoot}/crun/${containerId}`)).toBe(false);
 	}
 }, 30_000);
+
+test("what a daemon notes with an exec is given to the next one, also by the next supervisor", async () => {
+	const containerId = `note-${process.pid}`;
+	await start(containerId, ["sleep", "100"]);
+	const process_ = testSpec(root, "", ["sleep", "100"]).process;
+	const execId = `${containerId}-exec`;
+	await driver.exec({ containerId, execId, process: process_, io: PIPES, note: { Cmd: ["sleep"] } });
+	const noted = async () => (await driver.list()).map(({ processId, note, exit }) => ({ processId, note, exit }));
+	const expected = [
+		{ processId: containerId, note: undefined, exit: undefined },
+		{ processId: execId, note: { Cmd: ["sleep"] }, exit: undefined },
+	];
+	expect((await noted()).sort((a, b) => a.processId.length - b.processId.length)).toEqual(expected);
+	process.kill(supervisorPid(), "SIGKILL");
+	const list = (await noted()).sort((a, b) => a.processId.length - b.processId.length);
+	expect(list).toEqual(expected);
+});

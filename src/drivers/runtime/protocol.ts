@@ -49,6 +49,7 @@ export interface ExecInput {
 	readonly execId: string;
 	readonly process: unknown;
 	readonly io: ProcessIo;
+	readonly note?: object;
 }
 
 export type OperationName = keyof Operations;

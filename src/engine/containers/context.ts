@@ -1,5 +1,5 @@
 import type { LogReader } from "../../drivers/log/driver.ts";
-import type { RuntimeDriver } from "../../drivers/runtime/driver.ts";
+import type { ObservedProcess, RuntimeDriver } from "../../drivers/runtime/driver.ts";
 import type { Snapshotter } from "../../drivers/snapshotter/driver.ts";
 import type { MountStage } from "../../drivers/volume/driver.ts";
 import { EngineError } from "../../shared/errors.ts";
@@ -63,6 +63,8 @@ export interface Context extends ContainerDeps {
 	readonly followHealth: (containerId: string) => void;
 	/** Called when a container's last process has ended: execs of it are over. */
 	readonly execsEnded: (containerId: string) => void;
+	/** At the daemon's start, with all processes that are there: execs of an earlier daemon are known again. */
+	readonly execsFound: (processes: readonly ObservedProcess[]) => void;
 }
 
 /** The record of an id, unambiguous prefix or name; "not-found" in docker's words. */

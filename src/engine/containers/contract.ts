@@ -120,13 +120,22 @@ export interface Execs {
 	/** "conflict" when the container does not run or is paused. */
 	create(containerRef: string, config: ExecConfig): Promise<{ id: string }>;
 	/** Attached: the streams; the process starts after the attach. "conflict" when it ran already. */
-	start(
-		id: string,
-		options: { tty: boolean; consoleSize?: [number, number] },
-	): Promise<{ tty: boolean; stream: Duplex; detached(): void }>;
+	start(id: string, options: { tty: boolean; consoleSize?: [number, number] }): Promise<AttachedExec>;
 	startDetached(id: string, options: { tty: boolean; consoleSize?: [number, number] }): Promise<void>;
 	inspect(id: string): ExecRecord;
 	resize(id: string, rows: number, columns: number): Promise<void>;
+}
+
+/** The streams of a started exec. */
+export interface AttachedExec {
+	readonly tty: boolean;
+	readonly stream: Duplex;
+	detached(): void;
+	/**
+	 * Its exit code is known. A client asks for that once its stream has ended, so the end waits for this: streams break before it when what owns the
+	 * process dies.
+	 */
+	readonly ended?: Promise<void>;
 }
 
 export interface ExecConfig {

@@ -1,5 +1,5 @@
 import { Duplex } from "node:stream";
-import type { ProcessExit } from "../../drivers/runtime/driver.ts";
+import type { ObservedProcess, ProcessExit } from "../../drivers/runtime/driver.ts";
 import type { SpecProcess } from "../../oci/runtime-spec.ts";
 import { EngineError, messageOf } from "../../shared/errors.ts";
 import { createId } from "../../shared/id.ts";
@@ -20,6 +20,8 @@ const KEPT = 5 * 60_000;
 
 export interface ExecService extends Execs {
 	onExit(exit: ProcessExit): void;
+	/** Execs of an earlier daemon: those that run are known again, and those that ended meanwhile are as if they just had. */
+	restore(processes: readonly ObservedProcess[]): void;
 	/** The container has ended, and all its execs with it. */
 	containerEnded(containerId: string): void;
 	close(): void;
@@ -27,10 +29,12 @@ export interface ExecService extends Execs {
 
 type StartOptions = Parameters<Execs["start"]>[1];
 
-/** Execs live in memory: they end with their container, and what is left of them after a daemon restart runs on unnamed. */
+/** Execs live in memory: they end with their container. Of those that run, the runtime driver keeps what the next daemon needs. */
 export function createExecs(context: () => Context): ExecService {
 	const records = new Map<string, ExecRecord>();
 	const timers = new Set<ReturnType<typeof setTimeout>>();
+	/** Of execs that somebody is attached to. */
+	const endings = new Map<string, PromiseWithResolvers<void>>();
 
 	const get = (id: string): ExecRecord => {
 		const record = records.get(id);
@@ -48,6 +52,8 @@ export function createExecs(context: () => Context): ExecService {
 		const pid = record.state.status === "running" ? record.state.pid : 0;
 		records.set(record.id, { ...record, state: { status: "exited", exitCode, pid } });
 		setIds(record.containerId, (ids) => ids.filter((id) => id !== record.id));
+		endings.get(record.id)?.resolve();
+		endings.delete(record.id);
 		const timer = setTimeout(() => {
 			timers.delete(timer);
 			records.delete(record.id);
@@ -65,7 +71,7 @@ export function createExecs(context: () => Context): ExecService {
 		publish(context(), container, `exec_start: ${commandOf(config)}`, { execID: id });
 		const process = execProcess(context(), container, config, size);
 		const io = { tty, stdin: config.AttachStdin, stdinOnce: true };
-		const { pid } = await context().runtime.exec({ containerId: container.id, execId: id, process, io });
+		const { pid } = await context().runtime.exec({ containerId: container.id, execId: id, process, io, note: config });
 		// A quick one may have been reported already.
 		if (get(id).state.status === "created") records.set(id, { ...record, state: { status: "running", pid } });
 	};
@@ -113,13 +119,15 @@ export function createExecs(context: () => Context): ExecService {
 			};
 			const tty = config.Tty;
 			let stream: Duplex | undefined;
+			const ending = Promise.withResolvers<void>();
 			try {
 				await attempt(id, async () => {
 					const streams = { stdin: config.AttachStdin, stdout: config.AttachStdout, stderr: config.AttachStderr };
 					stream = await context().runtime.attach(id, streams);
+					endings.set(id, ending);
 					await run(id, options);
 				});
-				return { tty, stream: stream ?? message("", tty), detached };
+				return { tty, stream: stream ?? message("", tty), detached, ended: ending.promise };
 			} catch (error) {
 				stream?.destroy();
 				// The connection is a stream by now: docker writes the reason there, and inspect has the exit code. Compose's watch starts
@@ -148,6 +156,16 @@ export function createExecs(context: () => Context): ExecService {
 			context()
 				.runtime.release(exit.processId)
 				.catch((error) => context().log.warn("exec not released", { id: exit.processId, error: messageOf(error) }));
+		},
+		restore: (processes) => {
+			for (const { processId: id, containerId, pid, exit, note } of processes) {
+				// Of a container's first process there is none.
+				if (!note) continue;
+				const record: ExecRecord = { id, containerId, config: note as ExecConfig, state: { status: "running", pid } };
+				records.set(id, record);
+				if (exit) ended(record, exit.exitCode);
+				else setIds(containerId, (ids) => [...ids, id]);
+			}
 		},
 		containerEnded: (containerId) => {
 			for (const record of records.values()) {

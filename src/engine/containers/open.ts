@@ -23,6 +23,7 @@ export async function open(context: Context, onExit: (exit: ProcessExit) => void
 	for (const action of actions) {
 		if (action.do === "adopt") adopt(context, action);
 	}
+	context.execsFound(processes.filter(({ containerId }) => lives(actions, containerId)));
 	const keep = context.store
 		.list()
 		.flatMap(({ id, state, network, hostConfig }) =>

@@ -42,6 +42,7 @@ export function createContainers(deps: ContainerDeps): ContainersEngine {
 		restarts: createRestarts(),
 		reserved: new Map(),
 		execsEnded: execs.containerEnded,
+		execsFound: execs.restore,
 		followHealth: (id) => health.follow(id),
 	};
 	const stats = createStats(() => context);

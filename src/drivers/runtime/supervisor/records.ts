@@ -13,6 +13,8 @@ export interface ProcessRecord {
 	/** Of a container's first process; an exec has none of its own. */
 	readonly cgroupsPath?: string;
 	readonly exit?: ProcessExit;
+	/** The daemon's, for its successor. */
+	readonly note?: object;
 }
 
 /** What a start will make, written before it: should this be all there is of a process, it must be undone. */

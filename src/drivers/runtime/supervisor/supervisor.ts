@@ -34,6 +34,7 @@ export interface SupervisorOptions {
 /** A process that is to be started. */
 interface StartTarget extends StartRecord {
 	readonly io: ProcessIo;
+	readonly note?: object;
 }
 
 /** Has the OCI runtime start it; answers the pid. */
@@ -103,9 +104,9 @@ export class Supervisor {
 		);
 	}
 
-	async exec({ containerId, execId, process, io }: ExecInput): Promise<StartedProcess> {
+	async exec({ containerId, execId, process, io, note }: ExecInput): Promise<StartedProcess> {
 		this.running(containerId);
-		return this.alone({ processId: execId, containerId, io }, (directory, { stdio, console }) => {
+		return this.alone({ processId: execId, containerId, io, note }, (directory, { stdio, console }) => {
 			writeFileSync(`${directory}/process.json`, JSON.stringify(process), { mode: 0o600 });
 			return this.runtime.exec(containerId, directory, stdio, console);
 		});
@@ -319,8 +320,8 @@ function readText(file: string): string {
 	}
 }
 
-function observed({ processId, containerId, pid, startedAt, exit }: ProcessRecord): ObservedProcess {
-	return { processId, containerId, pid, startedAt, exit };
+function observed({ processId, containerId, pid, startedAt, exit, note }: ProcessRecord): ObservedProcess {
+	return { processId, containerId, pid, startedAt, exit, note };
 }
 
 /** What crun 1.8 cannot take away: "no limit" of processes, and of processor time. The rest is as it was. */

@@ -168,8 +168,8 @@ export class FakeRuntime implements RuntimeDriver {
 		return this.begin(request.containerId, request.containerId);
 	}
 
-	async exec(request: { containerId: string; execId: string }) {
-		return this.begin(request.execId, request.containerId);
+	async exec(request: { containerId: string; execId: string; note?: object }) {
+		return this.begin(request.execId, request.containerId, request.note);
 	}
 
 	exit(processId: string, exitCode: number, oomKilled = false): void {
@@ -218,14 +218,14 @@ export class FakeRuntime implements RuntimeDriver {
 		return [...this.processes.values()];
 	}
 
-	private begin(processId: string, containerId: string) {
+	private begin(processId: string, containerId: string, note?: object) {
 		if (this.failure !== undefined) {
 			const { failure } = this;
 			this.failure = undefined;
 			throw failure;
 		}
 		const started = { pid: this.nextPid++, startedAt: nowNano() };
-		this.processes.set(processId, { processId, containerId, ...started });
+		this.processes.set(processId, { processId, containerId, ...started, note });
 		if (this.quickExit !== undefined) this.exit(processId, this.quickExit);
 		return started;
 	}

@@ -1,0 +1,54 @@
+import { expect, test } from "bun:test";
+import { containerConfig, createTestEngine, execConfig, hostConfig, type TestEngine } from "./testing/fakes.ts";
+
+async function runningContainer(engine: TestEngine): Promise<string> {
+	const { id } = await engine.containers.create({ config: containerConfig(), hostConfig: hostConfig() });
+	await engine.containers.start(id);
+	return id;
+}
+
+test("the end of an attached exec's stream waits for its exit code", async () => {
+	await using engine = createTestEngine();
+	await engine.open();
+	const id = await runningContainer(engine);
+	const exec = await engine.execs.create(id, execConfig());
+	const { stream, ended } = await engine.execs.start(exec.id, { tty: false });
+	let known = false;
+	const end = ended?.then(() => {
+		known = true;
+	});
+	// The supervisor dies: its stream ends, the process may go on.
+	stream.destroy();
+	await Bun.sleep(1);
+	expect(known).toBe(false);
+	engine.runtime.exit(exec.id, 255);
+	await end;
+	expect(engine.execs.inspect(exec.id).state).toMatchObject({ status: "exited", exitCode: 255 });
+});
+
+test("the next daemon knows running execs, and those that ended before it came", async () => {
+	await using first = createTestEngine();
+	await first.open();
+	const id = await runningContainer(first);
+	const config = execConfig({ Cmd: ["sleep", "9"], User: "1:1", Privileged: true });
+	const [running, quick, created] = [
+		await first.execs.create(id, config),
+		await first.execs.create(id, config),
+		await first.execs.create(id, config),
+	];
+	for (const exec of [running, quick]) await first.execs.startDetached(exec.id, { tty: false });
+	await first.runtime.open(async () => {});
+	first.runtime.exit(quick.id, 7);
+	const second = createTestEngine({ keep: first });
+	await second.open();
+	expect(second.execs.inspect(running.id)).toMatchObject({ containerId: id, config, state: { status: "running" } });
+	expect(second.execs.inspect(quick.id).state).toMatchObject({ status: "exited", exitCode: 7 });
+	// One that was never started is nobody's.
+	expect(() => second.execs.inspect(created.id)).toThrow("No such exec instance");
+	expect(second.containers.inspect(id).execIds).toEqual([running.id]);
+	expect(second.runtime.released).toContain(quick.id);
+	second.runtime.exit(running.id, 3);
+	expect(second.execs.inspect(running.id).state).toMatchObject({ status: "exited", exitCode: 3 });
+	expect(second.containers.inspect(id).execIds).toEqual([]);
+	await second.close();
+});
