@@ -24,8 +24,16 @@ export interface Compose {
 	/** Runs to its end whatever the exit code. */
 	run(argv: readonly string[], timeoutMs?: number): Promise<DockerResult>;
 	/** Starts and returns at once. */
-	start(argv: readonly string[]): Bun.Subprocess<"ignore", "pipe", "pipe">;
+	start(argv: readonly string[]): RunningCompose;
 	readonly project: string;
+}
+
+export interface RunningCompose {
+	readonly stdout: ReadableStream<Uint8Array>;
+	readonly stderr: ReadableStream<Uint8Array>;
+	readonly exited: Promise<number>;
+	/** As a terminal does: the CLI and its plugin both get it. */
+	signal(signal: NodeJS.Signals): void;
 }
 
 const V1 = "/usr/bin/docker-compose";
@@ -44,12 +52,24 @@ export function createCompose({ docker }: Pick<Lab, "docker">, settings: Compose
 	const program = version === 2 ? ["docker", "compose", "--ansi", "never"] : [V1, "--no-ansi"];
 	const files = ["compose.yaml", ...overrides].flatMap((file) => ["-f", join(stack, file)]);
 	const command = [...program, "--project-directory", stack, "-p", project, ...files, ...flags];
-	const env = { ...docker.env, ...settings.env, COMPOSE_INTERACTIVE_NO_CLI: "1" };
-	const start: Compose["start"] = (argv) =>
-		Bun.spawn([...command, ...argv], { env, stdin: "ignore", stdout: "pipe", stderr: "pipe" });
+	// watch keeps a lock below HOME; v1 would leave exec to the docker CLI
+	const own = { HOME: docker.env.DOCKER_CONFIG ?? stack, COMPOSE_INTERACTIVE_NO_CLI: "1" };
+	const env = { ...docker.env, ...own, ...settings.env };
+	const start: Compose["start"] = (argv) => {
+		// a process group of its own
+		const child = Bun.spawn(["setsid", ...command, ...argv], { env, stdin: "ignore", stdout: "pipe", stderr: "pipe" });
+		return {
+			stdout: child.stdout,
+			stderr: child.stderr,
+			exited: child.exited,
+			signal: (signal) => {
+				if (child.exitCode === null) process.kill(-child.pid, signal);
+			},
+		};
+	};
 	const run: Compose["run"] = async (argv, timeoutMs = WITHIN_MS) => {
 		const child = start(argv);
-		const timer = setTimeout(() => child.kill("SIGKILL"), timeoutMs);
+		const timer = setTimeout(() => child.signal("SIGKILL"), timeoutMs);
 		const [stdout, stderr] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text()]);
 		const code = await child.exited.finally(() => clearTimeout(timer));
 		return { code, stdout: stdout.replace(/\n$/, ""), stderr: stderr.replace(/\n$/, "") };

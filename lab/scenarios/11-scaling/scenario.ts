@@ -130,7 +130,7 @@ export const scenario: Scenario = {
 			await count(compose);
 			await compose("restart", "-t", "2", "redis");
 			await upAgain(compose);
-			for (const child of [following, watching]) child.kill("SIGINT");
+			for (const child of [following, watching]) child.signal("SIGINT");
 			includes(await new Response(following.stdout).text(), '"GET / HTTP/1.0" 200', "logs -f");
 			const events = await new Response(watching.stdout).text();
 			for (const action of ["die", "start"]) includes(events, `"action":"${action}"`, "events");
