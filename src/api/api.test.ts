@@ -136,9 +136,9 @@ test("unknown paths and methods are page not found", async () => {
 });
 
 test("operations of the API that are missing are named", async () => {
-	const reply = await post("/v1.51/build");
+	const reply = await post("/v1.51/swarm/init");
 	expect(reply.status).toBe(501);
-	expect(await messageOf(reply)).toBe("POST /build is not supported yet");
+	expect(await messageOf(reply)).toBe("POST /swarm/init is not supported yet");
 	expect((await call("/swarm")).status).toBe(503);
 	expect(await (await call("/plugins")).json()).toEqual([]);
 	expect(await (await call("/volumes")).json()).toEqual({ Volumes: [], Warnings: null });

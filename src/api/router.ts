@@ -7,7 +7,7 @@ import type { SystemFacts } from "../engine/system.ts";
 import type { Volumes } from "../engine/volumes/contract.ts";
 import { EngineError } from "../shared/errors.ts";
 import type { Logger } from "../shared/log.ts";
-import { buildRoutes } from "./build/routes.ts";
+import { buildPruneRoutes } from "./build/prune.ts";
 import type { ContainerList } from "./containers/list.ts";
 import { pruneRoutes } from "./containers/prune.ts";
 import { containerRoutes } from "./containers/routes.ts";
@@ -50,7 +50,7 @@ export function createRouter(services: ApiServices, list: ContainerList): (reque
 	app
 		.use(containerRoutes(containers, list, { dataRoot: facts.dataRoot, driver: facts.storageDriver }))
 		.use(pruneRoutes(containers, services.events))
-		.use(buildRoutes())
+		.use(buildPruneRoutes())
 		.use(execRoutes(execs))
 		.use(networkRoutes(services.networks, containers))
 		.use(volumeRoutes(services.volumes))

@@ -3,11 +3,6 @@ import { EngineError } from "../shared/errors.ts";
 
 /** Operations of the Docker API that this engine does not have yet: named in the refusal, so that nobody takes them for a wrong path. */
 const OPERATIONS: readonly (readonly ["GET" | "POST" | "PUT" | "DELETE" | "HEAD", string])[] = [
-	["POST", "/build"],
-	["POST", "/build/cancel"],
-	["POST", "/session"],
-	["POST", "/grpc"],
-
 	["POST", "/swarm/init"],
 	["POST", "/swarm/join"],
 	["POST", "/plugins/pull"],

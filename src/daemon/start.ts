@@ -1,18 +1,23 @@
 import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { createApi } from "../api/api.ts";
+import { buildRoutes } from "../api/build/routes.ts";
 import { imageRoutes } from "../api/images/routes.ts";
 import { download } from "../drivers/content/download.ts";
+import { openUrl } from "../drivers/content/open-url.ts";
 import { createContent } from "../drivers/content/spool.ts";
 import { createLogReader } from "../drivers/log/files/reader.ts";
 import { keepLoopbackDirect } from "../drivers/registry/proxy-settings.ts";
 import { createRegistry } from "../drivers/registry/registry.ts";
 import { createRuntimeDriver, enterEngineMountNamespace, stopSupervisor } from "../drivers/runtime/create.ts";
 import { seccompAnnotation } from "../drivers/runtime/seccomp/annotation.ts";
+import { buildFiles } from "../drivers/snapshotter/build/build-files.ts";
 import { OverlaySnapshotter } from "../drivers/snapshotter/overlay/overlay.ts";
 import { viewOfMounts, viewOfProcess } from "../drivers/snapshotter/views/view.ts";
 import { LocalVolumes } from "../drivers/volume/local/local.ts";
 import { LocalStage } from "../drivers/volume/local/stage.ts";
+import type { Builds } from "../engine/build/contract.ts";
+import { createBuilds } from "../engine/build/service.ts";
 import type { SeccompProfile } from "../engine/containers/context.ts";
 import type { ContainerRecord } from "../engine/containers/record.ts";
 import { createContainers } from "../engine/containers/service.ts";
@@ -21,6 +26,7 @@ import { createImages } from "../engine/images/service.ts";
 import { VolumeService } from "../engine/volumes/service.ts";
 import { createLogger, type Logger } from "../shared/log.ts";
 import { BUILD_TIME, COMMIT, VERSION } from "../shared/version.ts";
+import { BuildStore, buildSchema } from "../store/build.ts";
 import { type ContainerStore, createContainerStore } from "../store/containers.ts";
 import { openDatabase } from "../store/database.ts";
 import { DistributionStore, distributionSchema } from "../store/distribution.ts";
@@ -82,12 +88,14 @@ async function buildEngine(options: DaemonOptions, log: Logger) {
 		distributionSchema,
 		volumesSchema,
 		userNetworksSchema,
+		buildSchema,
 	);
 	const store = createContainerStore<ContainerRecord>(database);
 	const runtimeFound = findRuntime();
 	const journal = openEventJournal(dataRoot);
 	const events = createEventBus({ journal, log });
 	const snapshotter = new OverlaySnapshotter(join(dataRoot, "overlay"), { maxLayerBytes: options.maxLayerBytes });
+	let builds: Builds | undefined;
 	const images = createImages({
 		store: new ImageStore(database),
 		distribution: new DistributionStore(database),
@@ -101,7 +109,12 @@ async function buildEngine(options: DaemonOptions, log: Logger) {
 		snapshotter,
 		content: createContent(join(dataRoot, "spool")),
 		events,
-		users: (imageId) => usersOf(store, imageId),
+		builds: new BuildStore(database),
+		// What a build under way stands on is used as by a running container.
+		users: (imageId) => [
+			...usersOf(store, imageId),
+			...(builds?.inUse(imageId) ? [{ id: "a build", running: true }] : []),
+		],
 		chainsInUse: () =>
 			store
 				.list()
@@ -155,6 +168,15 @@ async function buildEngine(options: DaemonOptions, log: Logger) {
 		files: { ofProcess: viewOfProcess, ofMounts: viewOfMounts },
 		runPs,
 	});
+	builds = createBuilds({
+		images,
+		containers: engine.containers,
+		snapshotter,
+		files: buildFiles,
+		openUrl,
+		directory: join(dataRoot, "builds"),
+		log,
+	});
 	const api = createApi(
 		{
 			containers: engine.containers,
@@ -165,7 +187,7 @@ async function buildEngine(options: DaemonOptions, log: Logger) {
 			events,
 			facts,
 			log,
-			extra: [imageRoutes(images) as never],
+			extra: [imageRoutes(images) as never, buildRoutes(builds) as never],
 		},
 		readTlsFiles(options.tls),
 	);

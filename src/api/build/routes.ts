@@ -1,32 +1,52 @@
 import { Elysia } from "elysia";
+import { CommandFailed } from "../../engine/build/command-failed.ts";
+import type { BuildLine, Builds } from "../../engine/build/contract.ts";
+import { EngineError, messageOf } from "../../shared/errors.ts";
 import { invalid } from "../errors.ts";
-import { filtersOf } from "../filters.ts";
-import { intOf, queryOf } from "../query.ts";
+import { queryOf } from "../query.ts";
+import { streamResponse } from "../stream.ts";
+import { decodeBuild } from "./query.ts";
 
-const FILTERS = ["description", "id", "inuse", "label", "label!", "parents", "private", "shared", "type", "until"];
-const BYTES = ["keep-storage", "reserved-space", "max-used-space", "min-free-space"];
+const NO_BUILDKIT =
+	"BuildKit is not supported: this engine has the classic builder only; set DOCKER_BUILDKIT=0, or use docker buildx with a builder of its own (docker-container driver)";
 
-/** The build cache, which is empty as long as nothing builds here: there is nothing to prune, and `docker system prune` asks for it. */
-export function buildRoutes() {
-	return new Elysia().post(
-		"/build/prune",
-		({ request }) => {
-			const query = queryOf(request);
-			for (const name of BYTES) checkBytes(query, name);
-			filtersOf(query, FILTERS);
-			return Response.json({ CachesDeleted: null, SpaceReclaimed: 0 });
-		},
-		{ parse: "none" },
+/** `docker build`. Contexts are read as streams and never parsed. */
+export function buildRoutes(builds: Builds) {
+	const refused = () => {
+		throw new EngineError("unsupported", NO_BUILDKIT);
+	};
+	return (
+		new Elysia({ name: "build" })
+			.post("/build", ({ request }) => buildLines(builds.build(decodeBuild(request))), { parse: "none" })
+			// Builds of BuildKit are cancelled by id; ours end when their client leaves.
+			.post("/build/cancel", ({ request }) => cancelReply(request), { parse: "none" })
+			.post("/session", refused, { parse: "none" })
+			.post("/grpc", refused, { parse: "none" })
 	);
 }
 
-function checkBytes(query: URLSearchParams, name: string): void {
-	try {
-		intOf(query, name);
-	} catch {
-		const value = query.get(name);
-		throw invalid(
-			`${name} is in bytes and expects an integer, got ${value}: strconv.Atoi: parsing ${JSON.stringify(value)}: invalid syntax`,
-		);
-	}
+function cancelReply(request: Request): Response {
+	if (!queryOf(request).get("id")) throw invalid("build ID not provided");
+	return new Response(null, { status: 200 });
+}
+
+/** What fails before the first line has a status of its own; after it, docker's `errorDetail` line, with a command's exit code. */
+async function buildLines(lines: AsyncIterable<BuildLine>): Promise<Response> {
+	const iterator = lines[Symbol.asyncIterator]();
+	const first = await iterator.next();
+	const encoder = new TextEncoder();
+	const chunks = async function* () {
+		try {
+			for (let next = first; !next.done; next = await iterator.next()) {
+				yield encoder.encode(`${JSON.stringify(next.value)}\r\n`);
+			}
+		} catch (error) {
+			const message = messageOf(error);
+			const code = error instanceof CommandFailed ? { code: error.exitCode } : {};
+			yield encoder.encode(`${JSON.stringify({ errorDetail: { ...code, message }, error: message })}\r\n`);
+		} finally {
+			await iterator.return?.();
+		}
+	};
+	return streamResponse(chunks(), "application/json");
 }

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { createTestVolumes } from "../../engine/volumes/testing/fakes.ts";
 import { silentLogger } from "../../shared/log.ts";
 import { createApi } from "../api.ts";
+import { buildRoutes } from "../build/routes.ts";
 import { imageRoutes } from "../images/routes.ts";
 import type { Listener } from "../listener.ts";
 import {
@@ -21,7 +22,7 @@ import type { Operation } from "./shape.ts";
 import { SWARM_OPERATIONS } from "./swarm-operations.ts";
 
 /** Answered 501 for now. A line goes when its operation is served; none is added. */
-const UNSUPPORTED = ["POST /build", "POST /session"];
+const UNSUPPORTED: string[] = [];
 
 /** Answered 501 for good: this engine is not made part of a swarm and takes no plugins. */
 const REFUSED = [
@@ -50,7 +51,7 @@ beforeAll(async () => {
 		events: fakeEvents([]),
 		facts: FAKE_FACTS,
 		log: silentLogger,
-		extra: [imageRoutes(images) as never],
+		extra: [imageRoutes(images) as never, buildRoutes({ async *build() {}, inUse: () => false }) as never],
 	});
 	await api.listen([`unix://${dir}/s.sock`]);
 });

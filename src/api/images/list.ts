@@ -9,7 +9,7 @@ const LIST_FILTERS = ["dangling", "reference", "label", "label!", "before", "sin
 const PRUNE_FILTERS = ["dangling", "label", "label!", "until"];
 
 /**
- * `GET /images/json`. `all` and `digests` change nothing: there are no intermediate images, and digests are always there. With a
+ * `GET /images/json`. Without `all` the steps that images were built by are left out; `digests` changes nothing, they are always there. With a
  * `reference` filter a row names only what matches, as docker's.
  */
 export function listReply(images: Images, request: Request): Response {
@@ -17,9 +17,11 @@ export function listReply(images: Images, request: Request): Response {
 	const filters = filtersOf(query, LIST_FILTERS);
 	const shared = boolOf(query, "shared-size") ? images.usage().sharedSizes : undefined;
 	const withManifests = boolOf(query, "manifests");
+	const all = boolOf(query, "all");
+	const isIntermediate = intermediates(images.list());
 	const rows: ImageSummary[] = images
 		.list()
-		.filter((image) => holds(image, filters, images))
+		.filter((image) => (all || !isIntermediate(image)) && holds(image, filters, images))
 		.sort((a, b) => Date.parse(b.created) - Date.parse(a.created) || (a.id < b.id ? -1 : 1))
 		.map((image) => ({
 			...imageSummary(image, shared?.get(image.id) ?? -1, images.userCount(image.id)),
@@ -28,6 +30,12 @@ export function listReply(images: Images, request: Request): Response {
 			...(withManifests && manifestSummaries(image, images.manifests(image.id))),
 		}));
 	return Response.json(rows);
+}
+
+/** Whether an image is a step of a build only: without a name, and others were made from it. */
+function intermediates(images: readonly ImageRecord[]): (image: ImageRecord) => boolean {
+	const parents = new Set(images.map(({ parent }) => parent));
+	return (image) => image.tags.length === 0 && image.digests.length === 0 && parents.has(image.id);
 }
 
 /** `POST /images/prune`. */

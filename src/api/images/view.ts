@@ -6,7 +6,7 @@ import type { ImageSummary } from "./schema.ts";
 export function imageSummary(image: ImageRecord, sharedSize: number, containers: number): ImageSummary {
 	return {
 		Id: image.id,
-		ParentId: "",
+		ParentId: image.parent ?? "",
 		RepoTags: image.tags,
 		RepoDigests: image.digests,
 		Created: Math.max(0, Math.floor((Date.parse(image.created) || 0) / 1000)),
@@ -25,7 +25,7 @@ export function imageInspect(image: ImageRecord) {
 		Id: image.id,
 		RepoTags: image.tags,
 		RepoDigests: image.digests,
-		Parent: "",
+		Parent: image.parent ?? "",
 		Comment: config.history?.at(-1)?.comment ?? "",
 		Created: image.created,
 		DockerVersion: "",

@@ -225,6 +225,10 @@ export function fakeImages(): Images {
 		async *pull() {},
 		async *push() {},
 		async *load() {},
+		addStep: async () => {
+			throw missing("sha256:0");
+		},
+		findStep: () => undefined,
 		importTar: async () => "sha256:0",
 		importUrl: async () => "sha256:0",
 		tag: () => {},

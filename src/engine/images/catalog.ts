@@ -3,6 +3,7 @@ import { parseImageConfig } from "../../oci/image-config.ts";
 import { familiarString, parseReference, parseTagged, type Reference } from "../../oci/reference.ts";
 import { EngineError } from "../../shared/errors.ts";
 import { ZERO_TIME } from "../../shared/time.ts";
+import type { BuildStore } from "../../store/build.ts";
 import type { ImageStore } from "../../store/images.ts";
 import type { ImageRecord } from "./contract.ts";
 
@@ -11,7 +12,10 @@ export class Catalog {
 	private readonly images = new Map<string, ImageRecord>();
 	private changes = 0;
 
-	constructor(private readonly store: ImageStore) {
+	constructor(
+		private readonly store: ImageStore,
+		private readonly builds?: Pick<BuildStore, "parents">,
+	) {
 		this.refresh();
 	}
 
@@ -48,14 +52,19 @@ export class Catalog {
 	/** Reads the store again; call after every change of it. */
 	refresh(): void {
 		this.changes++;
+		const before = new Map(this.images);
 		this.images.clear();
+		const parents = this.builds?.parents();
 		for (const row of this.store.list()) {
-			const config = parseImageConfig(row.config);
+			// The id is the configuration's digest: what was parsed once stays so.
+			const known = before.get(row.id);
+			const config = known?.config ?? parseImageConfig(row.config);
 			this.images.set(row.id, {
 				id: row.id,
 				configJson: row.config,
 				config,
-				chain: chainIds(config.rootfs.diff_ids),
+				chain: known?.chain ?? chainIds(config.rootfs.diff_ids),
+				parent: parents?.get(row.id),
 				tags: row.references.filter((name) => !name.includes("@")),
 				digests: row.references.filter((name) => name.includes("@")),
 				size: row.size,

@@ -8,7 +8,7 @@ import { type Context, publish, saveImage } from "./context.ts";
 import type { CommitRequest } from "./contract.ts";
 
 /** sha256 of the tar that has no entry: two blocks of zeros. dockerd adds no layer for it. */
-const EMPTY_LAYER = digestOf(new Uint8Array(1024));
+export const EMPTY_LAYER = digestOf(new Uint8Array(1024));
 
 /** Contract: Images.commit. */
 export async function commitImage(context: Context, request: CommitRequest): Promise<{ id: string; name?: string }> {

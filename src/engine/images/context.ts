@@ -4,6 +4,7 @@ import type { Snapshotter } from "../../drivers/snapshotter/driver.ts";
 import { chainIds } from "../../oci/digest.ts";
 import { parseImageConfig } from "../../oci/image-config.ts";
 import { nowNano } from "../../shared/time.ts";
+import type { BuildStore } from "../../store/build.ts";
 import type { DistributionStore } from "../../store/distribution.ts";
 import type { ImageStore } from "../../store/images.ts";
 import type { Events } from "../events.ts";
@@ -17,6 +18,8 @@ import type { Slots, Transfers } from "./transfers.ts";
 export interface ImagesParts {
 	readonly store: ImageStore;
 	readonly distribution: DistributionStore;
+	/** How builds made images; undefined: there are no builds. */
+	readonly builds?: BuildStore;
 	readonly snapshotter: Snapshotter;
 	readonly content: Content;
 	readonly registry: Registry;

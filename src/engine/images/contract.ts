@@ -1,5 +1,5 @@
 import type { Credentials } from "../../drivers/registry/driver.ts";
-import type { ImageConfig, ImageRunConfig } from "../../oci/image.ts";
+import type { ImageConfig, ImageHistory, ImageRunConfig } from "../../oci/image.ts";
 import type { Descriptor, Platform } from "../../oci/manifest.ts";
 
 /** One stored image. Sizes in bytes, unpacked, as docker counts. */
@@ -19,6 +19,27 @@ export interface ImageRecord {
 	/** RFC 3339: when a tag was last put on it. */
 	readonly lastTagged?: string;
 	readonly created: string;
+	/** The image that a build made it from, while that is there. */
+	readonly parent?: string;
+}
+
+/** One step of a build: what becomes of an image. */
+export interface StepRequest {
+	/** Image id; undefined: there is nothing below. */
+	readonly parent?: string;
+	/** The new layer's tar; undefined: only the configuration changes. */
+	readonly layer?: AsyncIterable<Uint8Array>;
+	readonly config: ImageRunConfig;
+	readonly author: string;
+	/** For the history. */
+	readonly createdBy: string;
+	readonly containerId?: string;
+	/** In place of a new line of history. */
+	readonly historyLine?: ImageHistory;
+	/** Without a parent. */
+	readonly platform: Platform;
+	/** By which the same step over the same parent is found again. */
+	readonly cacheKey: string;
 }
 
 export interface PullOptions {
@@ -113,6 +134,10 @@ export interface Images {
 	save(refs: readonly string[], options: { platform?: string }): AsyncIterable<Uint8Array>;
 	/** An image of the parent's layers and one more. */
 	commit(request: CommitRequest): Promise<{ id: string; name?: string }>;
+	/** An image for a step of a build, without a name; its parent and key are kept for the cache. */
+	addStep(request: StepRequest): Promise<ImageRecord>;
+	/** The newest image that this step made from this parent; undefined: none is there. */
+	findStep(parent: string | undefined, cacheKey: string): ImageRecord | undefined;
 	/** `docker import`: one layer from a tar; `changes` are Dockerfile instructions. Returns the new image's id. */
 	importTar(body: AsyncIterable<Uint8Array>, options: ImportOptions): Promise<string>;
 	/** The same from a URL. */

@@ -1,6 +1,6 @@
 import type { Context } from "./context.ts";
 import type { ImageRecord, Removed } from "./contract.ts";
-import { deleteImage } from "./remove.ts";
+import { deleteWithParents, hasChildren } from "./remove.ts";
 
 /**
  * Contract: Images.prune. What containers use stays; the layers of interrupted pulls go too. `reclaimed` is true: the sizes of the layers
@@ -13,9 +13,11 @@ export async function pruneImages(
 	const before = context.layers.totalSize();
 	const deleted: Removed[] = [];
 	for (const image of context.catalog.list()) {
-		if (context.users(image.id).length > 0 || !options.accepts(image)) continue;
+		if (!context.catalog.get(image.id) || context.users(image.id).length > 0 || !options.accepts(image)) continue;
 		if (options.danglingOnly && image.tags.length > 0) continue;
-		deleted.push(...(await deleteImage(context, image)));
+		// The steps of a build stay as long as what was built from them, and go with it.
+		if (hasChildren(context, image.id)) continue;
+		deleted.push(...(await deleteWithParents(context, image)));
 	}
 	context.layers.dropIdleLeases();
 	await context.layers.sweep();

@@ -23,7 +23,21 @@ export async function removeImage(
 		if (!byId) return removed;
 		throw conflict;
 	}
-	return [...removed, ...(await deleteImage(context, left))];
+	return [...removed, ...(await deleteWithParents(context, left, !options.noPrune))];
+}
+
+/** Deletes the image and, as far as nothing else needs them, the steps of the build that made it. */
+export async function deleteWithParents(context: Context, image: ImageRecord, parents = true): Promise<Removed[]> {
+	const removed = await deleteImage(context, image);
+	const parent = parents && image.parent !== undefined ? context.catalog.get(image.parent) : undefined;
+	if (!parent || references(parent).length > 0 || context.users(parent.id).length > 0) return removed;
+	if (hasChildren(context, parent.id)) return removed;
+	return [...removed, ...(await deleteWithParents(context, parent))];
+}
+
+/** Whether images were built from it. */
+export function hasChildren(context: Context, id: string): boolean {
+	return context.catalog.list().some(({ parent }) => parent === id);
 }
 
 /** Deletes the image with all of its names and the layers that nothing else needs. Asks nobody. */
@@ -71,6 +85,7 @@ function deleteConflict(
 	const running = users.find((user) => user.running);
 	const fail = (how: string, why: string) =>
 		new EngineError("conflict", `conflict: unable to delete ${shortId(image.id)} (${how}) - ${why}`);
+	if (hasChildren(context, image.id)) return fail("cannot be forced", "image has dependent child images");
 	if (running) return fail("cannot be forced", `image is being used by running container ${shortId(running.id)}`);
 	if (force) return undefined;
 	if (checkReferences && references(image).length > 0)

@@ -17,6 +17,7 @@ import { pushImages } from "./push.ts";
 import { describeImage, searchImages } from "./registry-queries.ts";
 import { removeImage } from "./remove.ts";
 import { saveImages } from "./save.ts";
+import { addStep, findStep } from "./step.ts";
 import { Slots, Transfers } from "./transfers.ts";
 import { imagesUsage } from "./usage.ts";
 
@@ -30,7 +31,7 @@ export interface ImagesEngine extends Images {
 
 /** The images noun. Layers are committed first and the record after: what a crash leaves is swept at the next start. */
 export function createImages(parts: ImagesParts): ImagesEngine {
-	const catalog = new Catalog(parts.store);
+	const catalog = new Catalog(parts.store, parts.builds);
 	const layers = new Layers({
 		snapshotter: parts.snapshotter,
 		store: parts.distribution,
@@ -60,6 +61,8 @@ export function createImages(parts: ImagesParts): ImagesEngine {
 		check: (options) => checkLayers(context, options),
 		save: (refs, options) => saveImages(context, refs, options),
 		commit: (request) => commitImage(context, request),
+		addStep: (request) => addStep(context, request),
+		findStep: (parent, cacheKey) => findStep(context, parent, cacheKey),
 		importTar: (body, options) => importTar(context, body, options),
 		importUrl: (url, options) => importTar(context, parts.download(url, options.signal), options),
 		tag: (ref, repo, tag) => tagImage(context, ref, repo, tag),

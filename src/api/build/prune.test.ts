@@ -1,9 +1,9 @@
 import { expect, test } from "bun:test";
 import { Elysia } from "elysia";
-import { buildRoutes } from "./routes.ts";
+import { buildPruneRoutes } from "./prune.ts";
 
 async function prune(query: string): Promise<unknown> {
-	const routes = new Elysia().onError(({ error }) => Response.json((error as Error).message)).use(buildRoutes());
+	const routes = new Elysia().onError(({ error }) => Response.json((error as Error).message)).use(buildPruneRoutes());
 	return (await routes.fetch(new Request(`http://localhost/build/prune?${query}`, { method: "POST" }))).json();
 }
 

@@ -1,0 +1,66 @@
+import type { Snapshotter } from "../../drivers/snapshotter/driver.ts";
+import type { Platform } from "../../oci/manifest.ts";
+import type { Logger } from "../../shared/log.ts";
+import type { Containers } from "../containers/contract.ts";
+import type { ImageRecord, Images } from "../images/contract.ts";
+import type { BuildArgs } from "./build-args.ts";
+import type { BuildRequest } from "./contract.ts";
+import type { BuildFiles } from "./files.ts";
+import type { Output } from "./output.ts";
+import type { RunConfig } from "./run-config.ts";
+
+/** A file behind a URL. */
+export interface RemoteFile {
+	readonly body: AsyncIterable<Uint8Array>;
+	readonly contentType: string;
+	readonly lastModified?: Date;
+}
+
+/** What builds are made with. */
+export interface BuildParts {
+	readonly images: Images;
+	readonly containers: Containers;
+	readonly snapshotter: Snapshotter;
+	readonly files: BuildFiles;
+	readonly openUrl: (url: string, signal: AbortSignal) => Promise<RemoteFile>;
+	/** For contexts; emptied at start. */
+	readonly directory: string;
+	readonly log: Logger;
+}
+
+/** One build under way. */
+export interface Build {
+	readonly parts: BuildParts;
+	readonly request: BuildRequest;
+	readonly output: Output;
+	readonly signal: AbortSignal;
+	readonly platform: Platform;
+	readonly escapeChar: string;
+	/** Root of the build context. */
+	readonly context: string;
+	/** Stages that are done, in order. */
+	readonly stages: { readonly name: string; readonly imageId: string | undefined }[];
+	/** Containers of the instruction under way, or of failed ones. */
+	readonly containers: string[];
+	/** Images that may not go. */
+	readonly inUse: Set<string>;
+	/** Ends with the build: mounted images, downloads. */
+	readonly cleanup: AsyncDisposableStack;
+	/** Images mounted to copy from, by id. */
+	readonly mounted: Map<string, string>;
+	/** Steps that `cacheFrom` images offer. */
+	readonly offered: readonly ImageRecord[];
+}
+
+/** A stage under way. */
+export interface StageState {
+	/** undefined: nothing yet, FROM scratch. */
+	image: ImageRecord | undefined;
+	run: RunConfig;
+	readonly args: BuildArgs;
+	author: string;
+	/** CMD was given in this stage: ENTRYPOINT leaves it then. */
+	cmdSet: boolean;
+	/** A step was not found: those after it need not be looked for. */
+	cacheMissed: boolean;
+}

@@ -1,0 +1,40 @@
+/** A directory tree that a build reads or writes, and nothing outside of it: every path is resolved inside its root, whatever links say. */
+export interface BuildFiles {
+	/** Unpacks a tar in any compression into the directory, which is made. */
+	unpack(directory: string, body: AsyncIterable<Uint8Array>): Promise<void>;
+	/** Text of a file; undefined when there is none. */
+	read(root: string, path: string): string | undefined;
+	write(root: string, path: string, body: AsyncIterable<Uint8Array>, mtime?: Date): Promise<void>;
+	/** Deletes a file of the tree. */
+	remove(root: string, path: string): void;
+	/** Deletes the tree itself, behind. */
+	discard(directory: string): void;
+	/**
+	 * What a source of COPY stands for: itself, or all that match when it has wildcards. Each with the digest of what would be copied. Errors
+	 * carry the kernel's code (`ENOENT`).
+	 */
+	find(root: string, pattern: string): Promise<Source[]>;
+	/** Copies one source into the tree `to`. */
+	copy(request: CopyRequest): Promise<void>;
+	/** Makes a directory and those above it; whether there was none. */
+	makeDirectory(root: string, path: string): boolean;
+}
+
+export interface Source {
+	/** As found, relative to the root. */
+	readonly path: string;
+	/** `file:HEX` or `dir:HEX`: type, mode, owner, names and content; not times. */
+	readonly hash: string;
+}
+
+export interface CopyRequest {
+	readonly root: string;
+	readonly path: string;
+	readonly to: string;
+	/** Absolute, inside `to`; a slash at its end makes it a directory. */
+	readonly destination: string;
+	/** Whose it shall be; undefined: as it was. */
+	readonly owner?: { readonly uid: number; readonly gid: number };
+	/** Unpack what is a tar, in any compression. */
+	readonly extract: boolean;
+}

@@ -1,0 +1,123 @@
+import { posix } from "node:path";
+import { EngineError, messageOf } from "../../shared/errors.ts";
+import { createId } from "../../shared/id.ts";
+import type { BuildParts } from "./build-state.ts";
+import type { BuildRequest } from "./contract.ts";
+import { isIgnored } from "./ignore.ts";
+
+const DOCKERFILE = "Dockerfile";
+const IGNORE = ".dockerignore";
+const MAX_DOCKERFILE_BYTES = 8 << 20;
+const TEXT_TYPES = /^(text\/plain|application\/octet-stream)?\s*(;|$)/;
+const ARCHIVE_TYPES =
+	/^application\/(x-)?(tar|gzip|x-gzip|bzip2|x-bzip2|xz|x-xz|octet-stream|x-tar-gz|x-compressed-tar)/;
+
+/** Unpacks what a build is made from into a directory of its own. The caller discards it, also when this throws. */
+export async function openContext(
+	parts: BuildParts,
+	request: BuildRequest,
+	signal: AbortSignal,
+	directory: string,
+): Promise<{ dockerfile: string }> {
+	const name = "url" in request.context ? await fetchContext(parts, request, signal, directory) : request.dockerfile;
+	if ("body" in request.context) await unpack(parts, directory, request.context.body);
+	return { dockerfile: readDockerfile(parts, directory, name || DOCKERFILE) };
+}
+
+async function unpack({ files }: BuildParts, directory: string, body: AsyncIterable<Uint8Array>): Promise<void> {
+	try {
+		await files.unpack(directory, body);
+	} catch (cause) {
+		if (cause instanceof EngineError) throw cause;
+		throw new EngineError("invalid", `Error processing tar file: ${messageOf(cause)}`, { cause });
+	}
+}
+
+/** A URL's tar is the context; a text there is the Dockerfile, and nothing else is in the context. */
+async function fetchContext(
+	parts: BuildParts,
+	request: BuildRequest,
+	signal: AbortSignal,
+	directory: string,
+): Promise<string> {
+	const { url } = request.context as { readonly url: string };
+	if (isGit(url)) {
+		throw new EngineError(
+			"unsupported",
+			`cannot build from ${url}: git repositories are not fetched; clone it and send the directory, or give the URL of an archive`,
+		);
+	}
+	if (!/^https?:\/\//.test(url)) {
+		throw new EngineError("invalid", `unable to prepare context: ${url}: allowed are http:// and https:// URLs`);
+	}
+	const { body, contentType } = await parts.openUrl(url, signal);
+	const { head, whole } = await peek(body);
+	if (!isArchive(head)) {
+		if (!TEXT_TYPES.test(contentType) && !ARCHIVE_TYPES.test(contentType)) {
+			throw new EngineError("invalid", `unsupported Content-Type ${JSON.stringify(contentType)} of ${url}`);
+		}
+		const name = `dockerfile.${createId()}`;
+		await parts.files.write(directory, name, limited(whole, url));
+		return name;
+	}
+	await unpack(parts, directory, whole);
+	return request.dockerfile;
+}
+
+function isGit(url: string): boolean {
+	return /^(git@|git:\/\/|ssh:\/\/|github\.com\/)/.test(url) || /^https?:\/\/.*\.git(#.*)?$/.test(url);
+}
+
+/** A tar, or something that is compressed. */
+function isArchive(head: Buffer): boolean {
+	const magics = ["\x1f\x8b", "BZh", "\xfd7zXZ", "\x28\xb5\x2f\xfd"];
+	return (
+		head.toString("latin1", 257, 262) === "ustar" || magics.some((magic) => head.toString("latin1").startsWith(magic))
+	);
+}
+
+async function peek(body: AsyncIterable<Uint8Array>): Promise<{ head: Buffer; whole: AsyncIterable<Uint8Array> }> {
+	const iterator = body[Symbol.asyncIterator]();
+	const seen: Uint8Array[] = [];
+	for (let size = 0; size < 512; ) {
+		const { done, value } = await iterator.next();
+		if (done) break;
+		seen.push(value);
+		size += value.length;
+	}
+	async function* whole() {
+		try {
+			yield* seen;
+			for (let next = await iterator.next(); !next.done; next = await iterator.next()) yield next.value;
+		} finally {
+			await iterator.return?.();
+		}
+	}
+	return { head: Buffer.concat(seen), whole: whole() };
+}
+
+async function* limited(body: AsyncIterable<Uint8Array>, url: string): AsyncGenerator<Uint8Array> {
+	let size = 0;
+	for await (const chunk of body) {
+		size += chunk.length;
+		if (size > MAX_DOCKERFILE_BYTES) throw new EngineError("invalid", `the Dockerfile at ${url} is larger than 8 MiB`);
+		yield chunk;
+	}
+}
+
+/** Its text. It and the ignore file are taken out of the context when that excludes them; what else is excluded the client does not send. */
+function readDockerfile({ files }: BuildParts, directory: string, asked: string): string {
+	const clean = posix.normalize(`/${asked}`).slice(1);
+	const candidates = clean === DOCKERFILE ? [DOCKERFILE, DOCKERFILE.toLowerCase()] : [clean];
+	for (const name of candidates) {
+		const text = files.read(directory, name);
+		if (text === undefined) continue;
+		if (text.trim() === "") throw new EngineError("invalid", `the Dockerfile (${name}) cannot be empty`);
+		const ignore = files.read(directory, IGNORE);
+		if (ignore !== undefined) {
+			for (const one of [IGNORE, name]) if (isIgnored(one, ignore)) files.remove(directory, one);
+		}
+		return text;
+	}
+	throw new EngineError("invalid", `Cannot locate specified Dockerfile: ${asked}`);
+}

@@ -1,0 +1,112 @@
+import { hostPlatform, parsePlatform } from "../../oci/manifest.ts";
+import { familiarString, parseTagged } from "../../oci/reference.ts";
+import { EngineError } from "../../shared/errors.ts";
+import { createId, shortId } from "../../shared/id.ts";
+import type { ImageRecord } from "../images/contract.ts";
+import type { Build, BuildParts } from "./build-state.ts";
+import type { BuildLine, BuildRequest, Builds } from "./contract.ts";
+import { parseDockerfile } from "./dockerfile.ts";
+import type { Dockerfile, Stage } from "./instructions.ts";
+import { openContext } from "./open-context.ts";
+import { linesOf, type Output } from "./output.ts";
+import { buildStages } from "./stages.ts";
+
+/** The image builder: docker's classic one. Steps are images, kept as the cache; containers of RUN are ordinary ones. */
+export function createBuilds(parts: BuildParts): Builds {
+	const running = new Set<Set<string>>();
+	parts.files.discard(parts.directory);
+	return {
+		build: (request) => {
+			const inUse = new Set<string>();
+			return linesOf({ quiet: request.quiet, signal: request.signal }, async (output, signal) => {
+				running.add(inUse);
+				try {
+					return await buildImage(parts, request, output, signal, inUse);
+				} finally {
+					running.delete(inUse);
+				}
+			});
+		},
+		inUse: (imageId) => [...running].some((images) => images.has(imageId)),
+	};
+}
+
+async function buildImage(
+	parts: BuildParts,
+	request: BuildRequest,
+	output: Output,
+	signal: AbortSignal,
+	inUse: Set<string>,
+): Promise<BuildLine | undefined> {
+	const tags = request.tags.map(tagOf);
+	await using cleanup = new AsyncDisposableStack();
+	const context = `${parts.directory}/${createId()}`;
+	cleanup.defer(() => parts.files.discard(context));
+	const { dockerfile } = await openContext(parts, request, signal, context);
+	const file = narrowed(await parseDockerfile(dockerfile), request);
+	const build: Build = {
+		parts,
+		request,
+		output,
+		signal,
+		platform: request.platform === undefined ? hostPlatform() : parsePlatform(request.platform),
+		escapeChar: file.escapeChar,
+		context,
+		stages: [],
+		containers: [],
+		inUse,
+		cleanup,
+		mounted: new Map(),
+		offered: request.cacheFrom.flatMap((name) => offeredImage(parts, name)),
+	};
+	const image = await buildStages(build, file);
+	await output.text(`Successfully built ${shortId(image.id)}\n`);
+	for (const { repository, tag, shown } of tags) {
+		parts.images.tag(image.id, repository, tag);
+		await output.text(`Successfully tagged ${shown}\n`);
+	}
+	return request.quiet ? { stream: `${image.id}\n` } : undefined;
+}
+
+/** The stages up to the target, and the labels of the client as a last instruction. */
+function narrowed(file: Dockerfile, { target, labels }: BuildRequest): Dockerfile {
+	const stages = target === "" ? file.stages : file.stages.slice(0, targetIndex(file.stages, target) + 1);
+	const pairs = Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1));
+	const last = stages.at(-1);
+	if (pairs.length === 0 || !last) return { ...file, stages };
+	const text = `LABEL ${pairs.map(([name, value]) => `${name}=${value}`).join(" ")}`;
+	// Their values are taken as they are.
+	const quote = (value: string) => `'${value.replaceAll("'", `'"'"'`)}'`;
+	const label = {
+		do: "LABEL" as const,
+		text,
+		line: 0,
+		pairs: pairs.map(([name, value]) => ({ name: quote(name), value: quote(value) })),
+	};
+	return { ...file, stages: [...stages.slice(0, -1), { ...last, instructions: [...last.instructions, label] }] };
+}
+
+function targetIndex(stages: readonly Stage[], target: string): number {
+	const named = stages.findIndex(({ name }) => name !== "" && name === target.toLowerCase());
+	const index = named < 0 && /^\d{1,4}$/.test(target) ? Number(target) : named;
+	if (index >= 0 && index < stages.length) return index;
+	throw new EngineError("invalid", `target stage ${JSON.stringify(target)} could not be found`);
+}
+
+function tagOf(text: string): { repository: string; tag: string; shown: string } {
+	const reference = parseTagged(text);
+	if (reference.digest !== undefined) {
+		throw new EngineError("invalid", "build tag cannot contain a digest");
+	}
+	const repository = familiarString({ ...reference, tag: undefined });
+	return { repository, tag: reference.tag ?? "latest", shown: familiarString(reference) };
+}
+
+/** What is not here lends nothing. */
+function offeredImage({ images }: BuildParts, name: string): ImageRecord[] {
+	try {
+		return [images.resolve(name)];
+	} catch {
+		return [];
+	}
+}
