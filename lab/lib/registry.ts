@@ -22,16 +22,31 @@ export async function startRegistry(
 	const hash = await Bun.password.hash(login.password, { algorithm: "bcrypt", cost: 4 });
 	writeFileSync(file("users"), `${login.user}:${hash}\n`);
 	const name = `${address}:5443`;
-	writeFileSync(
-		file("config.json"),
-		JSON.stringify({
-			version: 0.1,
-			log: { level: "warn" },
-			storage: { filesystem: { rootdirectory: file("storage") } },
-			auth: { htpasswd: { realm: "lab", path: file("users") } },
-			http: { addr: name, tls: { certificate: file("server.crt"), key: file("server.key") } },
-		}),
-	);
+	const stop = await serve(directory, {
+		auth: { htpasswd: { realm: "lab", path: file("users") } },
+		http: { addr: name, tls: { certificate: file("server.crt"), key: file("server.key") } },
+	});
+	return { name, authority: readFileSync(file("ca.crt"), "utf8"), stop };
+}
+
+/** The same in plain HTTP and for everyone, on a loopback address. */
+export async function startPlainRegistry(
+	directory: string,
+	address: string,
+): Promise<Omit<PrivateRegistry, "authority">> {
+	mkdirSync(directory, { recursive: true });
+	const name = `${address}:5080`;
+	return { name, stop: await serve(directory, { http: { addr: name } }) };
+}
+
+/** Runs docker-registry until the function that it gives is called; resolves when it answers, 401 with a login and 200 without. */
+async function serve(
+	directory: string,
+	settings: { readonly auth?: object; readonly http: { readonly addr: string; readonly tls?: object } },
+): Promise<() => Promise<void>> {
+	const file = (name: string) => join(directory, name);
+	const storage = { filesystem: { rootdirectory: file("storage") } };
+	writeFileSync(file("config.json"), JSON.stringify({ version: 0.1, log: { level: "warn" }, storage, ...settings }));
 	const log = openSync(file("log"), "a");
 	const child = Bun.spawn(["docker-registry", "serve", file("config.json")], {
 		stdin: "ignore",
@@ -39,18 +54,15 @@ export async function startRegistry(
 		stderr: log,
 	});
 	closeSync(log);
+	const url = `${settings.http.tls ? "https" : "http"}://${settings.http.addr}/v2/`;
 	const answers = async () => {
-		const reply = await fetch(`https://${name}/v2/`, { tls: { rejectUnauthorized: false } }).catch(() => undefined);
-		return reply?.status === 401;
+		const reply = await fetch(url, { tls: { rejectUnauthorized: false } }).catch(() => undefined);
+		return reply?.status === (settings.auth ? 401 : 200);
 	};
 	await eventually("the registry's answer", answers);
-	return {
-		name,
-		authority: readFileSync(file("ca.crt"), "utf8"),
-		stop: async () => {
-			child.kill();
-			await child.exited;
-		},
+	return async () => {
+		child.kill();
+		await child.exited;
 	};
 }
 

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { equal, eventually, includes } from "../../lib/assert.ts";
 import { type Compose, createCompose, hasComposeV1 } from "../../lib/compose.ts";
 import { lookup } from "../../lib/dns.ts";
+import { startPlainRegistry } from "../../lib/registry.ts";
 import type { Lab, Scenario } from "../../lib/scenario.ts";
 import { step } from "../../lib/scenario.ts";
 import { copyStack, fetchText, loadStackImages, nothingLeft, request } from "../../lib/stacks.ts";
@@ -11,7 +12,13 @@ const PROJECT = "counter";
 
 const composeOf = (
 	lab: Lab,
-	more: { flags?: string[]; env?: Record<string, string>; version?: 1 | 2; project?: string } = {},
+	more: {
+		flags?: string[];
+		overrides?: string[];
+		env?: Record<string, string>;
+		version?: 1 | 2;
+		project?: string;
+	} = {},
 ) => createCompose(lab, { stack: join(lab.directory, "stack"), project: PROJECT, ...more });
 
 interface Count {
@@ -229,6 +236,45 @@ export const scenario: Scenario = {
 			await compose("down");
 			await compose("up", "-d");
 			equal((await upAgain(compose)).hits, hits + 2, "after down and up");
+		}),
+		step("up in the foreground shows what the services print, and Ctrl-C stops them all", async (lab) => {
+			const compose = composeOf(lab);
+			await compose("down");
+			const attached = compose.start(["up"]);
+			const shown = new Response(attached.stdout).text();
+			await upAgain(compose);
+			attached.signal("SIGINT");
+			equal([0, 130].includes(await attached.exited), true, "its exit code is docker's for an interrupt");
+			includes((await shown).replaceAll(/ +\|/g, " |"), "web-1 | replica", "what it showed");
+			equal(await compose("ps", "-q"), "", "services that run");
+			await compose("start");
+			await upAgain(compose);
+		}),
+		step("pull brings what the registry has", async (lab) => {
+			const registry = await startPlainRegistry(join(lab.directory, "registry"), lab.engine.dns.address);
+			try {
+				const image = `${registry.name}/lab/redis:pulled`;
+				await lab.docker("tag", "lab/redis", image);
+				await lab.docker("push", "-q", image);
+				await lab.docker("rmi", image);
+				const compose = composeOf(lab, { overrides: ["pull.yaml"], env: { REDIS_IMAGE: image } });
+				await compose("pull", "redis");
+				equal((await lab.docker("images", "-q", image)) === "", false, "the pulled image is there");
+				const { hits } = await count(compose);
+				await compose("up", "-d", "redis");
+				equal(
+					await lab.docker("inspect", "-f", "{{.Config.Image}}", `${PROJECT}-redis-1`),
+					image,
+					"the image redis runs",
+				);
+				equal((await upAgain(compose)).hits, hits + 1, "counted on with the pulled image");
+				await compose("down");
+				await lab.docker("rmi", image);
+				await compose("up", "-d");
+				equal((await upAgain(compose)).hits, hits + 2, "up pulls what is missing");
+			} finally {
+				await registry.stop();
+			}
 		}),
 		step("down -v leaves nothing", async (lab) => {
 			await composeOf(lab, { flags: ["--profile", "tools"] })("down", "-v");
