@@ -190,6 +190,14 @@ const isolation: Decode<undefined> = (value, path) => {
 	return undefined;
 };
 
+/** A limit of the writable layer's size needs quotas, which dockerd has on xfs alone. */
+const storageOption: Decode<undefined> = (value, path) => {
+	const [name] = Object.keys(map(string())(value, path));
+	if (name === undefined) return undefined;
+	if (name !== "size") throw invalid(`Unknown option ${name}`);
+	throw invalid("--storage-opt is supported only for overlay over xfs with 'pquota' mount option");
+};
+
 const throttles = list(object({ Path: string(), Rate: integer() }));
 
 const link: Decode<string> = (value, path) => {
@@ -240,7 +248,7 @@ const HOST_CONFIG = {
 	MaskedPaths: nullStrings,
 	ReadonlyPaths: nullStrings,
 	PidMode: namespaceMode("PID mode", /^container:./),
-	IpcMode: namespaceMode("IPC mode", "private", "shareable", "none"),
+	IpcMode: namespaceMode("IPC mode", "private", "shareable", "none", /^container:/),
 	UTSMode: namespaceMode("UTS mode"),
 	CgroupnsMode: namespaceMode("cgroup namespace mode", "private"),
 	BlkioWeight: integer(),
@@ -267,8 +275,8 @@ const HOST_CONFIG = {
 	VolumesFrom: nullStrings,
 	Annotations: optional(map(string())),
 	Links: nullable(list(link)),
-	StorageOpt: none,
-	UsernsMode: unsupported(["host"]),
+	StorageOpt: storageOption,
+	UsernsMode: namespaceMode("user namespace mode"),
 	Runtime: runtimeName,
 	Isolation: isolation,
 };

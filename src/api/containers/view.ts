@@ -140,7 +140,7 @@ function hostConfigView(config: HostConfig, name: string) {
 		VolumesFrom: config.VolumesFrom ?? null,
 		Cgroup: "",
 		Links: linksView(config, name),
-		UsernsMode: "",
+		UsernsMode: config.UsernsMode ?? "",
 		Runtime: "crun",
 		Isolation: "",
 		CgroupParent: config.CgroupParent ?? "",

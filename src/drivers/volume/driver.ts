@@ -63,6 +63,10 @@ export interface MountStage {
 	release(containerId: string): void;
 	/** Takes away what an earlier daemon left. */
 	sweep(): void;
+	/** Mounts a tmpfs of so many bytes on `directory`, which is made, for containers that share memory. What was mounted there goes. */
+	mountShared(directory: string, bytes: number): void;
+	/** Takes it away; containers that bound it keep it. Safe to repeat. */
+	unmountShared(directory: string): void;
 	/** The mount that an existing path lies on. */
 	mountOf(path: string): { readonly mountPoint: string; readonly shared: boolean; readonly slave: boolean };
 }

@@ -93,6 +93,8 @@ export interface HostConfig extends KernelLimits {
 	/** "" private, "host", "container:ID" (PidMode), "none" (IpcMode: no /dev/shm); IpcMode and CgroupnsMode are stored as "private" */
 	PidMode: string;
 	IpcMode: string;
+	/** "host", which all containers have; "" the same. */
+	UsernsMode?: string;
 	UTSMode: string;
 	CgroupnsMode: string;
 }

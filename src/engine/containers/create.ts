@@ -21,14 +21,14 @@ import { checkName, generateName } from "./names.ts";
 import { networkModeFor, networksFor, sharedWith } from "./networking.ts";
 import type { ContainerRecord } from "./record.ts";
 import { storedMode } from "./shared-namespaces.ts";
-import { validate, validateSharedNetwork } from "./validate.ts";
+import { validate, validateShared } from "./validate.ts";
 
 /** Contract: Containers.create. The record comes before the snapshot: a daemon that dies in between finds it and makes the snapshot. */
 export async function create(context: Context, request: CreateRequest): Promise<{ id: string; warnings: string[] }> {
 	const image = context.images.resolve(request.config.Image);
 	checkPlatform(image, request);
 	const id = createId();
-	validateSharedNetwork(request.config, request.hostConfig);
+	validateShared(request.config, request.hostConfig);
 	const NetworkMode = networkModeFor(context, request.hostConfig.NetworkMode);
 	const config = mergeImage(request.config, image.config.config ?? {}, id, hostOf(context, NetworkMode));
 	const command = [...(config.Entrypoint ?? []), ...(config.Cmd ?? [])];
@@ -52,7 +52,7 @@ export async function create(context: Context, request: CreateRequest): Promise<
 		args,
 		config,
 		hostConfig: withDefaults(
-			{ ...host, NetworkMode, PidMode: storedMode(context, host.PidMode) },
+			{ ...host, NetworkMode, PidMode: storedMode(context, host.PidMode), IpcMode: storedMode(context, host.IpcMode) },
 			context.cgroupVersion,
 		),
 		...(networks && { networks }),

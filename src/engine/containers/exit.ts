@@ -7,6 +7,7 @@ import { releaseMounts } from "./mounts/prepare.ts";
 import type { ContainerRecord, Ended } from "./record.ts";
 import { removeLocked } from "./remove.ts";
 import { shouldRestart } from "./restart.ts";
+import { closeSharedMemory } from "./shared-namespaces.ts";
 import { startLocked } from "./start.ts";
 
 /** The end of a container's first process: state, event, then release, restart or removal. Under the lock, so after the start it ends. */
@@ -61,6 +62,7 @@ export async function releaseAll(context: Context, id: string): Promise<void> {
 		["sandbox", () => context.sandboxes.leave(id)],
 		["runtime", () => context.runtime.release(id)],
 		["mounts", () => releaseMounts(context, id)],
+		["shared memory", () => closeSharedMemory(context, id)],
 		["snapshot", () => context.snapshotter.unmount(id)],
 		["bundle", () => rmSync(bundleDir(context, id), { recursive: true, force: true })],
 	];

@@ -26,6 +26,10 @@ export interface SpecFacts {
 	readonly hostDevices: readonly SpecDevice[];
 	/** First process of the container whose pid namespace is joined. */
 	readonly joinedPid?: number;
+	/** First process of the container whose IPC namespace is joined. */
+	readonly joinedIpc?: number;
+	/** What /dev/shm is bound from, when it is shared. */
+	readonly shmPath?: string;
 	/** Static init on the host, for --init. */
 	readonly initPath?: string;
 	readonly apparmorProfile?: string;
@@ -146,7 +150,9 @@ function namespaces(record: ContainerRecord, facts: SpecFacts): RuntimeSpec["lin
 	const { joinedPid } = facts;
 	if (joinedPid !== undefined) list.push({ type: "pid", path: `/proc/${joinedPid}/ns/pid` });
 	else if (host.PidMode !== "host") list.push({ type: "pid" });
-	if (host.IpcMode !== "host") list.push({ type: "ipc" });
+	const { joinedIpc } = facts;
+	if (joinedIpc !== undefined) list.push({ type: "ipc", path: `/proc/${joinedIpc}/ns/ipc` });
+	else if (host.IpcMode !== "host") list.push({ type: "ipc" });
 	// docker's default: private with v2, the host's with v1 and for privileged containers.
 	const privateCgroup = host.CgroupnsMode === "private" || (facts.cgroupVersion === 2 && !host.Privileged);
 	if (host.CgroupnsMode !== "host" && privateCgroup) list.push({ type: "cgroup" });
@@ -170,10 +176,10 @@ function allMounts(record: ContainerRecord, facts: SpecFacts): SpecMount[] {
 	const files = [file("resolv.conf"), file("hostname"), file("hosts"), ...init];
 	const free = (mounts: SpecMount[]) => mounts.filter(({ destination }) => !taken.has(destination));
 	// A volume on /etc lies below our files in it.
-	return [...free(systemMounts(record)), ...outerFirst([...free(files), ...asked])];
+	return [...free(systemMounts(record, facts)), ...outerFirst([...free(files), ...asked])];
 }
 
-function systemMounts({ hostConfig: host }: ContainerRecord): SpecMount[] {
+function systemMounts({ hostConfig: host }: ContainerRecord, { shmPath }: SpecFacts): SpecMount[] {
 	const ro = host.Privileged ? "rw" : "ro";
 	const mount = (destination: string, type: string, source: string, ...options: string[]): SpecMount => ({
 		destination,
@@ -182,7 +188,7 @@ function systemMounts({ hostConfig: host }: ContainerRecord): SpecMount[] {
 		options,
 	});
 	const hostIpc = host.IpcMode === "host";
-	const bind = (path: string) => mount(path, "bind", path, "rbind", "rprivate");
+	const bind = (path: string, source = path) => mount(path, "bind", source, "rbind", "rprivate");
 	const size = `size=${host.ShmSize || 64 << 20}`;
 	const ownShm = mount("/dev/shm", "tmpfs", "shm", "nosuid", "noexec", "nodev", "mode=1777", size);
 	return [
@@ -194,7 +200,7 @@ function systemMounts({ hostConfig: host }: ContainerRecord): SpecMount[] {
 		mount("/sys/fs/cgroup", "cgroup", "cgroup", ro, "nosuid", "noexec", "nodev"),
 		// Of whichever IPC namespace it is mounted in: the host's own, too, and it need not be mounted there.
 		mount("/dev/mqueue", "mqueue", "mqueue", "nosuid", "noexec", "nodev"),
-		...(host.IpcMode === "none" ? [] : [hostIpc ? bind("/dev/shm") : ownShm]),
+		...(host.IpcMode === "none" ? [] : [hostIpc || shmPath ? bind("/dev/shm", shmPath) : ownShm]),
 	];
 }
 

@@ -15,7 +15,7 @@ import { joinNetworks, networkFilesDir } from "./networking.ts";
 import type { ContainerRecord } from "./record.ts";
 import { removeLocked } from "./remove.ts";
 import { deviceAt, devicesOf } from "./resources.ts";
-import { joinedPid } from "./shared-namespaces.ts";
+import { closeSharedMemory, joinedPid, openSharedMemory } from "./shared-namespaces.ts";
 import { runtimeSpec } from "./spec.ts";
 import { startFailure } from "./start-failure.ts";
 import { resolveUser } from "./user.ts";
@@ -77,6 +77,9 @@ async function launch(context: Context, asked: ContainerRecord): Promise<void> {
 	if (directory === containerDir(context, id)) writeFiles(context, record, network, links.hosts);
 	undo.defer(() => releaseMounts(context, id));
 	const mounts = await prepareMounts(context, record);
+	undo.defer(() => closeSharedMemory(context, id));
+	const joinedIpc = joinedPid(context, hostConfig.IpcMode, "IPC");
+	const shmPath = openSharedMemory(context, record);
 	const bundle = bundleDir(context, id);
 	makeDir(bundle, 0o700);
 	undo.defer(() => rmSync(bundle, { recursive: true, force: true }));
@@ -93,6 +96,8 @@ async function launch(context: Context, asked: ContainerRecord): Promise<void> {
 			devices,
 			hostDevices: hostConfig.Privileged ? hostDevices("/dev") : [],
 			joinedPid: joinedPid(context, hostConfig.PidMode, "PID"),
+			joinedIpc,
+			shmPath,
 			initPath: hostConfig.Init ? findInit(context) : undefined,
 			apparmorProfile: context.apparmorProfile,
 			capabilities: availableNames(context.capabilities),

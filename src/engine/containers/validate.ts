@@ -69,8 +69,11 @@ function validateNetwork(host: HostConfig): void {
 	}
 }
 
-/** What a client cannot ask of a container that has another one's network; `config` is as it came, without the image's. */
-export function validateSharedNetwork(config: ContainerConfig, host: HostConfig): void {
+/** What a client cannot ask of a container that has the host's or another one's namespaces; `config` is as it came, without the image's. */
+export function validateShared(config: ContainerConfig, host: HostConfig): void {
+	if (host.UTSMode === "host" && config.Hostname !== "") {
+		throw invalid("conflicting options: hostname and the UTS mode");
+	}
 	const ref = sharedWith(host.NetworkMode);
 	if (ref === undefined) return;
 	if (ref === "") throw invalid("invalid network mode: invalid container format container:<name|id>");

@@ -12,7 +12,16 @@ import {
 import { basename, dirname, join, normalize } from "node:path";
 import { EngineError } from "../../../shared/errors.ts";
 import { errno, libc, SyscallError } from "../../../sys/linux/libc.ts";
-import { MS_BIND, MS_RDONLY, MS_REC, mount, unmount } from "../../../sys/linux/mount.ts";
+import {
+	MS_BIND,
+	MS_NODEV,
+	MS_NOEXEC,
+	MS_NOSUID,
+	MS_RDONLY,
+	MS_REC,
+	mount,
+	unmount,
+} from "../../../sys/linux/mount.ts";
 import { mountOf } from "../../../sys/linux/mount-info.ts";
 import { openBeneath } from "../../../sys/linux/openat2.ts";
 import type { MountStage } from "../driver.ts";
@@ -60,6 +69,18 @@ export class LocalStage implements MountStage {
 
 	sweep(): void {
 		for (const name of namesIn(this.root)) this.release(name);
+	}
+
+	mountShared(directory: string, bytes: number): void {
+		mkdirSync(directory, { recursive: true, mode: 0o700 });
+		this.unmountShared(directory);
+		// mount -t tmpfs -o nosuid,nodev,noexec,mode=1777,size=BYTES shm DIRECTORY
+		const flags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
+		mount({ source: "shm", target: directory, type: "tmpfs", flags, data: `mode=1777,size=${bytes}` });
+	}
+
+	unmountShared(directory: string): void {
+		while (unmount(directory)) {}
 	}
 
 	private place(containerId: string, directory: boolean): string {

@@ -74,7 +74,12 @@ export class FakeStage implements MountStage {
 	subpath = (containerId: string, base: string, subpath: string) => `/stage/${containerId}${base}/${subpath}`;
 	layers = (containerId: string, directories: readonly string[]) => `/stage/${containerId}/${directories.join("+")}`;
 	release = (containerId: string) => void this.released.push(containerId);
+	/** Directories of shared memory that are mounted, with their bytes. */
+	readonly shared = new Map<string, number>();
+
 	sweep = () => {};
+	mountShared = (directory: string, bytes: number) => void this.shared.set(directory, bytes);
+	unmountShared = (directory: string) => void this.shared.delete(directory);
 	mountOf = () => this.mountInfo;
 }
 
