@@ -57,7 +57,7 @@ export function parseInstruction(line: SourceLine, escapeChar: string): Instruct
 		case "ARG":
 			return { ...common, do: keyword, pairs: argsOf(rest, escapeChar, fail) };
 		case "EXPOSE":
-			return { ...common, do: keyword, values: rest.split(/\s+/) };
+			return { ...common, do: keyword, values: rest.split(/\s+/).sort() };
 		case "VOLUME":
 			return { ...common, do: keyword, values: listOf(rest) };
 		case "SHELL":

@@ -63,7 +63,15 @@ async function createContainer(
 		hostConfig: { ...HOST, ...build.request.host },
 	});
 	build.containers.push(id);
+	makeMountPoints(build, id, Object.keys(run.Volumes ?? {}));
 	return id;
+}
+
+/** What volumes are mounted on is part of the image: the runtime would make it with a mode of its own. */
+function makeMountPoints({ parts: { files, snapshotter } }: Build, id: string, paths: readonly string[]): void {
+	if (paths.length === 0) return;
+	const root = snapshotter.mount(id);
+	for (const path of paths) files.makeDirectory(root, path);
 }
 
 /** Runs it to its end, its output to the client. When the build is cancelled it is removed, and this throws. */

@@ -68,22 +68,21 @@ async function buildImage(
 	return request.quiet ? { stream: `${image.id}\n` } : undefined;
 }
 
-/** The stages up to the target, and the labels of the client as a last instruction. */
+/** The stages up to the target, and the labels of the client as last instructions. */
 function narrowed(file: Dockerfile, { target, labels }: BuildRequest): Dockerfile {
 	const stages = target === "" ? file.stages : file.stages.slice(0, targetIndex(file.stages, target) + 1);
 	const pairs = Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1));
 	const last = stages.at(-1);
 	if (pairs.length === 0 || !last) return { ...file, stages };
-	const text = `LABEL ${pairs.map(([name, value]) => `${name}=${value}`).join(" ")}`;
 	// Their values are taken as they are.
 	const quote = (value: string) => `'${value.replaceAll("'", `'"'"'`)}'`;
-	const label = {
+	const added = pairs.map(([name, value]) => ({
 		do: "LABEL" as const,
-		text,
+		text: `LABEL ${name}=${value}`,
 		line: 0,
-		pairs: pairs.map(([name, value]) => ({ name: quote(name), value: quote(value) })),
-	};
-	return { ...file, stages: [...stages.slice(0, -1), { ...last, instructions: [...last.instructions, label] }] };
+		pairs: [{ name: quote(name), value: quote(value) }],
+	}));
+	return { ...file, stages: [...stages.slice(0, -1), { ...last, instructions: [...last.instructions, ...added] }] };
 }
 
 function targetIndex(stages: readonly Stage[], target: string): number {

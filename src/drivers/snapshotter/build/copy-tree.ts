@@ -3,6 +3,7 @@ import * as fs from "node:fs";
 import { posix } from "node:path";
 import { check, cstring, libc, SyscallError } from "../../../sys/linux/libc.ts";
 import { O_DIRECTORY, O_PATH, openInRoot } from "../../../sys/linux/openat2.ts";
+import type { LayerEntry } from "../overlay/tar-reader.ts";
 import { TreeWriter } from "../views/tree-writer.ts";
 import { pathOf } from "../views/view.ts";
 import { contentOf, type Found, openRoot, walk } from "./walk.ts";
@@ -41,10 +42,11 @@ export function copyTree(copy: TreeCopy): void {
 }
 
 function copyDirectory(to: number, { destination, owner }: TreeCopy, found: Iterable<Found>): void {
+	makeDirectories(to, posix.dirname(destination.replace(/\/+$/, "") || "/"));
 	makeDirectories(to, destination, owner);
 	using writer = new TreeWriter(to, bytes(destination), { keepKinds: false, owner });
 	const links = new Map<string, string>();
-	for (const one of found) writeOne(writer, one, links);
+	for (const one of found) writeOne(writer, one, links, owner !== undefined);
 	writer.complete();
 }
 
@@ -52,7 +54,8 @@ function copyFile(to: number, copy: TreeCopy, found: Found): void {
 	const { directory, name } = fileTarget(to, copy);
 	makeDirectories(to, directory, copy.owner);
 	using writer = new TreeWriter(to, bytes(directory), { keepKinds: false, owner: copy.owner });
-	writeOne(writer, { ...found, entry: { ...found.entry, name: bytes(name) } }, new Map(), found);
+	const renamed = { ...found, entry: { ...found.entry, name: bytes(name) } };
+	writeOne(writer, renamed, new Map(), copy.owner !== undefined, found);
 	writer.complete();
 }
 
@@ -65,7 +68,13 @@ function fileTarget(to: number, { path, destination }: TreeCopy): { directory: s
 }
 
 /** @param source what is read when its name has been changed */
-function writeOne(writer: TreeWriter, found: Found, links: Map<string, string>, source = found): void {
+function writeOne(
+	writer: TreeWriter,
+	found: Found,
+	links: Map<string, string>,
+	chown: boolean,
+	source: Found = found,
+): void {
 	const { entry } = found;
 	const key = `${found.dev}:${found.ino}`;
 	const known = found.links > 1 && entry.type !== "directory" ? links.get(key) : undefined;
@@ -74,9 +83,17 @@ function writeOne(writer: TreeWriter, found: Found, links: Map<string, string>, 
 		return;
 	}
 	if (found.links > 1) links.set(key, entry.name);
-	if (!writer.begin(entry)) return;
+	if (!writer.begin(chown ? asChowned(entry) : entry)) return;
 	for (const chunk of contentOf(source)) writer.payload(chunk);
 	writer.finish();
+}
+
+/** Who gets a file by chown gets it without set-id bits and capabilities: those were given by and for another. */
+function asChowned(entry: LayerEntry): LayerEntry {
+	if (entry.type !== "file") return entry;
+	const setGid = entry.mode & 0o010 ? 0o2000 : 0;
+	const xattrs = new Map([...entry.xattrs].filter(([name]) => name !== "security.capability"));
+	return { ...entry, mode: entry.mode & ~(0o4000 | setGid), xattrs };
 }
 
 /** `mkdir -p`, the new ones for `owner` (root when not given); whether the last one was missing. Throws SyscallError. */

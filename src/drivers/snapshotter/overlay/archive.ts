@@ -14,7 +14,7 @@ const WHITEOUT_TIME = { seconds: 0, nanos: 0 };
 export function* archiveChanges(snapshot: SnapshotDirectories): Generator<Piece> {
 	const tar = new TarWriter();
 	let file = "\0";
-	for (const { path, kind, at } of changesOf(snapshot)) {
+	for (const { path, kind, at } of changesOf(snapshot, "all")) {
 		const name = path.slice(1);
 		if (kind === "deleted") {
 			// A file in a directory's place hides all of that. An opaque directory's mark does too: saying it twice does no harm.

@@ -8,6 +8,9 @@ export interface SnapshotDirectories {
 	readonly lower: readonly string[];
 }
 
+/** Which files count as changed: all in the writable layer, for a layer; or those that look different, for people. A file of another content may look the same. */
+type Files = "all" | "differing";
+
 /** `path` is a byte string that starts with a slash. */
 export interface Change {
 	readonly path: string;
@@ -21,16 +24,16 @@ export interface Change {
  * directories without size and time; a directory is modified when something in it is. Leaves out the empty files and directories that the
  * runtime makes to mount on, which docker keeps in a layer of their own.
  */
-export function* changesOf(snapshot: SnapshotDirectories): Generator<Change> {
+export function* changesOf(snapshot: SnapshotDirectories, files: Files = "differing"): Generator<Change> {
 	const lower: StackedDirectory = { parts: snapshot.lower.map((path) => Buffer.from(path)) };
-	yield* within(Buffer.from(snapshot.upper), lower, "");
+	yield* within(Buffer.from(snapshot.upper), lower, "", files);
 }
 
-function* within(upper: Buffer, lower: StackedDirectory, path: string): Generator<Change> {
+function* within(upper: Buffer, lower: StackedDirectory, path: string, files: Files): Generator<Change> {
 	const seen = new Set<string>();
 	for (const name of namesIn(upper)) {
 		seen.add(name);
-		yield* entry(below(upper, name), lower, name, `${path}/${name}`);
+		yield* entry(below(upper, name), lower, name, `${path}/${name}`, files);
 	}
 	if (path === "" || !isOpaque(upper)) return;
 	for (const hidden of entriesOf(lower)) {
@@ -38,7 +41,7 @@ function* within(upper: Buffer, lower: StackedDirectory, path: string): Generato
 	}
 }
 
-function* entry(at: Buffer, lower: StackedDirectory, name: string, path: string): Generator<Change> {
+function* entry(at: Buffer, lower: StackedDirectory, name: string, path: string, files: Files): Generator<Change> {
 	const stat = fs.lstatSync(at, { throwIfNoEntry: false });
 	if (!stat) return; // gone while we walk
 	const before = lookUp(lower, name);
@@ -47,21 +50,29 @@ function* entry(at: Buffer, lower: StackedDirectory, name: string, path: string)
 		return;
 	}
 	const isStub = !before && isMountStub(path, stat);
-	const changed = !before || differ(before, { path: at, stat });
+	const whole = files === "all" && !stat.isDirectory();
+	const changed = !before || whole || differ(before, { path: at, stat });
 	const opaque = stat.isDirectory() && isOpaque(at);
 	const own: Change = { path, kind: before ? "modified" : "added", at: { path: at, stat, opaque } };
 	let told = changed && !isStub;
 	if (told) yield own;
-	for (const inner of inside(at, stat, lower, name, path)) {
+	for (const inner of inside(at, stat, lower, name, path, files)) {
 		if (!told) yield own;
 		told = true;
 		yield inner;
 	}
 }
 
-function* inside(at: Buffer, stat: fs.Stats, lower: StackedDirectory, name: string, path: string): Generator<Change> {
+function* inside(
+	at: Buffer,
+	stat: fs.Stats,
+	lower: StackedDirectory,
+	name: string,
+	path: string,
+	files: Files,
+): Generator<Change> {
 	const old = descend(lower, name);
-	if (stat.isDirectory()) yield* within(at, old, path);
+	if (stat.isDirectory()) yield* within(at, old, path, files);
 	else for (const hidden of entriesOf(old)) yield { path: `${path}/${hidden.name}`, kind: "deleted" };
 }
 
