@@ -21,7 +21,7 @@ export async function runSupervisor(argv: string[]): Promise<void> {
 	// A terminal's Ctrl-C or the service manager's stop is for the daemon.
 	for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => {});
 	const log = createLogger("info", { component: "supervisor", instance });
-	await superviseUntilIdle({ runRoot, runtimePath, log, openLog });
+	await superviseUntilIdle({ runRoot, runtimePath, log, ownCgroup: `/foredeck-${instance ?? ""}`, openLog });
 	process.exit(0);
 }
 

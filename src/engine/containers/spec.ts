@@ -188,9 +188,11 @@ function systemMounts({ hostConfig: host }: ContainerRecord, { shmPath }: SpecFa
 		options,
 	});
 	const hostIpc = host.IpcMode === "host";
-	const bind = (path: string, source = path) => mount(path, "bind", source, "rbind", "rprivate");
+	const bind = (path: string) => mount(path, "bind", path, "rbind", "rprivate");
 	const size = `size=${host.ShmSize || 64 << 20}`;
 	const ownShm = mount("/dev/shm", "tmpfs", "shm", "nosuid", "noexec", "nodev", "mode=1777", size);
+	const sharedShm = () => mount("/dev/shm", "bind", shmPath ?? "", "rbind", "rprivate", "nosuid", "noexec", "nodev");
+	const shm = shmPath ? sharedShm() : hostIpc ? bind("/dev/shm") : ownShm;
 	return [
 		host.PidMode === "host" ? bind("/proc") : mount("/proc", "proc", "proc", "nosuid", "noexec", "nodev"),
 		mount("/dev", "tmpfs", "tmpfs", "nosuid", "strictatime", "mode=755", "size=65536k"),
@@ -200,7 +202,7 @@ function systemMounts({ hostConfig: host }: ContainerRecord, { shmPath }: SpecFa
 		mount("/sys/fs/cgroup", "cgroup", "cgroup", ro, "nosuid", "noexec", "nodev"),
 		// Of whichever IPC namespace it is mounted in: the host's own, too, and it need not be mounted there.
 		mount("/dev/mqueue", "mqueue", "mqueue", "nosuid", "noexec", "nodev"),
-		...(host.IpcMode === "none" ? [] : [hostIpc || shmPath ? bind("/dev/shm", shmPath) : ownShm]),
+		...(host.IpcMode === "none" ? [] : [shm]),
 	];
 }
 

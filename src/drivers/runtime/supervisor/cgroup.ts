@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { killProcess } from "../../../sys/linux/process.ts";
 
 /** One container's cgroup in every mounted hierarchy, by the path in its spec. Works on v1 and v2. */
@@ -75,6 +75,23 @@ export function openCgroup(mounts: CgroupMounts, path: string): Cgroup {
 		},
 	};
 	return cgroup;
+}
+
+/** The ancestors of a cgroup that are not there in every hierarchy, deepest first: its start will make them. */
+export function missingAncestors(mounts: CgroupMounts, path: string): string[] {
+	const missing = (ancestor: string) => [...mounts.values()].some((mount) => !existsSync(`${mount}${ancestor}`));
+	return ancestorsOf(path).filter(missing);
+}
+
+/** Removes those that hold nothing any more. */
+export function removeEmptyCgroups(mounts: CgroupMounts, paths: readonly string[]): void {
+	for (const path of paths) for (const mount of new Set(mounts.values())) removeOne(`${mount}${path}`);
+}
+
+/** `/a/b` and `/a` of `/a/b/c`. */
+function ancestorsOf(path: string): string[] {
+	const parts = path.split("/").filter(Boolean);
+	return parts.slice(1).map((_part, index) => `/${parts.slice(0, parts.length - 1 - index).join("/")}`);
 }
 
 /** A directory and all below it, deepest first. */

@@ -12,6 +12,8 @@ export interface ProcessRecord {
 	readonly io: ProcessIo;
 	/** Of a container's first process; an exec has none of its own. */
 	readonly cgroupsPath?: string;
+	/** Ancestors of that cgroup that came to be with it or a neighbour, deepest first: the last one of them takes them away. */
+	readonly madeCgroups?: readonly string[];
 	readonly exit?: ProcessExit;
 	/** The daemon's, for its successor. */
 	readonly note?: object;

@@ -17,6 +17,8 @@ export interface SupervisorSettings {
 	readonly runRoot: string;
 	readonly runtimePath: string;
 	readonly log: Logger;
+	/** See SupervisorOptions. */
+	readonly ownCgroup: string;
 	openLog(target: LogTarget): Promise<OutputLog>;
 }
 
@@ -24,7 +26,8 @@ export interface SupervisorSettings {
 const IDLE_MS = 15_000;
 
 /** Runs the supervisor of one run root until it is idle or told to stop. Returns at once when another one has the run root. */
-export async function superviseUntilIdle({ runRoot, runtimePath, log, openLog }: SupervisorSettings): Promise<void> {
+export async function superviseUntilIdle(settings: SupervisorSettings): Promise<void> {
+	const { runRoot, runtimePath, log, ownCgroup, openLog } = settings;
 	const paths = runtimePaths(runRoot);
 	const lock = tryLockFile(paths.lock);
 	if (!lock) return;
@@ -36,7 +39,7 @@ export async function superviseUntilIdle({ runRoot, runtimePath, log, openLog }:
 	let server: SupervisorServer | undefined;
 	// An exit that comes before anyone can listen is read from list().
 	const onExit = (exit: ProcessExit) => server?.announce(exit);
-	const supervisor = new Supervisor({ paths, runtimePath, reaper, log, openLog, onExit });
+	const supervisor = new Supervisor({ paths, runtimePath, reaper, log, ownCgroup, openLog, onExit });
 	await supervisor.adopt();
 	const trimming = trimWhenQuiet(log);
 	await new Promise<void>((stop) => {

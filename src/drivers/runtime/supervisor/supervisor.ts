@@ -8,7 +8,14 @@ import { watchExit } from "../../../sys/linux/pidfd.ts";
 import { killProcess, processStartTime } from "../../../sys/linux/process.ts";
 import type { ObservedProcess, ProcessExit, ProcessIo, ResourceUsage, StartedProcess } from "../driver.ts";
 import type { ExecInput, RuntimePaths, StartInput } from "../protocol.ts";
-import { type Cgroup, type CgroupMounts, openCgroup, parseCgroupMounts } from "./cgroup.ts";
+import {
+	type Cgroup,
+	type CgroupMounts,
+	missingAncestors,
+	openCgroup,
+	parseCgroupMounts,
+	removeEmptyCgroups,
+} from "./cgroup.ts";
 import { cgroupUsage, networkUsage, systemUsage } from "./cgroup-usage.ts";
 import { OciRuntime, recordedPid } from "./oci-runtime.ts";
 import type { OutputLog } from "./output.ts";
@@ -27,6 +34,8 @@ export interface SupervisorOptions {
 	readonly runtimePath: string;
 	readonly reaper: Reaper;
 	readonly log: Logger;
+	/** The parent of the cgroups of containers for which nobody asked for another. */
+	readonly ownCgroup: string;
 	openLog(target: LogTarget): Promise<OutputLog>;
 	onExit(exit: ProcessExit): void;
 }
@@ -35,6 +44,7 @@ export interface SupervisorOptions {
 interface StartTarget extends StartRecord {
 	readonly io: ProcessIo;
 	readonly note?: object;
+	readonly madeCgroups?: readonly string[];
 }
 
 /** Has the OCI runtime start it; answers the pid. */
@@ -98,7 +108,13 @@ export class Supervisor {
 	}
 
 	start({ containerId, bundle, cgroupsPath, io }: StartInput): Promise<StartedProcess> {
-		const target = { processId: containerId, containerId, io, cgroupsPath };
+		const target = {
+			processId: containerId,
+			containerId,
+			io,
+			cgroupsPath,
+			madeCgroups: this.cgroupsToMake(cgroupsPath),
+		};
 		return this.alone(target, (directory, { stdio, console }) =>
 			this.runtime.run(containerId, bundle, directory, stdio, console),
 		);
@@ -263,6 +279,7 @@ export class Supervisor {
 		let oomKilled = false;
 		try {
 			if (cgroupsPath !== undefined) oomKilled = await this.cleanUp(containerId, openCgroup(this.mounts, cgroupsPath));
+			removeEmptyCgroups(this.mounts, record.madeCgroups ?? []);
 			await entry.drain();
 		} catch (error) {
 			this.options.log.error("cannot clean up after a container", { id: containerId, error: messageOf(error) });
@@ -279,6 +296,16 @@ export class Supervisor {
 		await cgroup.remove();
 		this.runtime.forget(containerId);
 		return killed;
+	}
+
+	/** Parents that a client named and nobody else made. The engine's own stays: each container would make it again. */
+	private cgroupsToMake(cgroupsPath: string): readonly string[] {
+		const { ownCgroup } = this.options;
+		if (cgroupsPath.startsWith(`${ownCgroup}/`)) return [];
+		const missing = missingAncestors(this.mounts, cgroupsPath);
+		const neighbours = [...this.processes.values()].flatMap(({ record }) => record?.madeCgroups ?? []);
+		const below = (path: string) => cgroupsPath.startsWith(`${path}/`);
+		return [...new Set([...missing, ...neighbours.filter(below)])].sort((a, b) => b.length - a.length);
 	}
 
 	/** Throws docker's text when the log cannot be written to. */
