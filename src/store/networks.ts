@@ -35,6 +35,21 @@ INSERT INTO leases SELECT container_id, container_name, network_id, address FROM
 DROP TABLE old_leases;
 `;
 
+/** A container may have an address of each family on a network. */
+export const familiesSchema = `
+ALTER TABLE leases RENAME TO old_leases;
+CREATE TABLE leases (
+	container_id TEXT NOT NULL,
+	container_name TEXT NOT NULL,
+	network_id TEXT NOT NULL REFERENCES networks(id) ON DELETE CASCADE,
+	address TEXT NOT NULL,
+	PRIMARY KEY (network_id, address)
+) STRICT;
+CREATE INDEX leases_by_container ON leases (container_id, network_id);
+INSERT INTO leases SELECT container_id, container_name, network_id, address FROM old_leases;
+DROP TABLE old_leases;
+`;
+
 export interface NetworkRow {
 	readonly name: string;
 	readonly id: string;
@@ -54,6 +69,11 @@ export interface NetworkConfig {
 	readonly mode?: "disabled" | "loopback" | "outbound" | "full";
 	/** The subnet is the client's choice: so may be containers' addresses. */
 	readonly subnetAsked: boolean;
+	readonly subnet6Asked?: boolean;
+	/** Default: true. */
+	readonly enableIpv4?: boolean;
+	/** Default: false. */
+	readonly enableIpv6?: boolean;
 	readonly labels: Readonly<Record<string, string>>;
 	readonly options: Readonly<Record<string, string>>;
 	readonly ipam: {

@@ -1,4 +1,4 @@
-import type { Cidr } from "../../shared/cidr.ts";
+import type { Cidr, Cidr6 } from "../../shared/cidr.ts";
 
 /** Chooses subnets and leases addresses. Pure: what is in use comes in by argument. */
 export interface IpamDriver {
@@ -6,6 +6,9 @@ export interface IpamDriver {
 	chooseSubnet(used: readonly Cidr[]): Cidr;
 	/** A book of addresses for the subnet with only its own addresses taken. */
 	leases(subnet: Cidr, plan?: AddressPlan): Leases;
+	/** A /64 of the unique local addresses (RFC 4193) that belong to `seed`, overlapping none of `used`: the same seed always has the same /48. */
+	chooseSubnet6(seed: string, used: readonly Cidr6[]): Cidr6;
+	leases6(subnet: Cidr6, plan?: AddressPlan6): Leases6;
 }
 
 /** What a network's owner decided about its addresses. */
@@ -27,4 +30,20 @@ export interface Leases {
 	take(address: number): boolean;
 	/** false when it was free already. */
 	release(address: number): boolean;
+}
+
+export interface AddressPlan6 {
+	/** Default: the first address of the range, or of the subnet, that is none of its edges. */
+	readonly gateway?: bigint;
+	readonly range?: Cidr6;
+	readonly reserved?: readonly bigint[];
+}
+
+/** As Leases, in the other family. */
+export interface Leases6 {
+	readonly subnet: Cidr6;
+	readonly gateway: bigint;
+	allocate(): bigint;
+	take(address: bigint): boolean;
+	release(address: bigint): boolean;
 }

@@ -1,6 +1,7 @@
 import { type Cidr, formatCidr, overlaps, sizeOf } from "../../shared/cidr.ts";
 import { EngineError } from "../../shared/errors.ts";
 import type { AddressPlan, IpamDriver, Leases } from "./driver.ts";
+import { AddressLeases6, chooseSubnet6 } from "./pool6.ts";
 
 /** Docker's default pools, in its order: 172.17/16 to 172.31/16, then 192.168.0/20 to 192.168.240/20. */
 export const DEFAULT_POOLS: readonly Cidr[] = [
@@ -81,5 +82,7 @@ export function createIpamDriver(pools: readonly Cidr[] = DEFAULT_POOLS): IpamDr
 	return {
 		chooseSubnet: (used) => chooseSubnet(pools, used),
 		leases: (subnet, plan) => new AddressLeases(subnet, plan),
+		chooseSubnet6,
+		leases6: (subnet, plan) => new AddressLeases6(subnet, plan),
 	};
 }

@@ -1,4 +1,4 @@
-import { formatIpv4, ipv4Bytes } from "../../shared/ip.ts";
+import { formatIpv4, formatIpv6, ipv4Bytes, ipv6Bytes } from "../../shared/ip.ts";
 import {
 	attribute,
 	attributesOf,
@@ -12,6 +12,9 @@ import {
 } from "./netlink.ts";
 
 const AF_INET = 2;
+const AF_INET6 = 10;
+/** No duplicate address detection: usable at once. */
+const IFA_F_NODAD = 2;
 const RTM_NEWADDR = 20;
 const RTM_GETADDR = 22;
 const IFA_ADDRESS = 1;
@@ -32,6 +35,22 @@ export function addAddress(index: number, address: number, prefixLength: number)
 			attribute(IFA_BROADCAST, ipv4Bytes(broadcast)),
 		]),
 		twin: `ip addr replace ${formatIpv4(address)}/${prefixLength} dev ${index}`,
+	};
+}
+
+/** `ip addr replace ADDRESS/PREFIX dev INDEX nodad`: without the second that the kernel else takes to see whether another has the address. */
+export function addAddress6(index: number, address: bigint, prefixLength: number): NetlinkRequest {
+	return {
+		type: RTM_NEWADDR,
+		flags: NLM_F_CREATE | NLM_F_REPLACE,
+		body: joinBytes([
+			// struct ifaddrmsg: family, prefixlen, flags, scope, index
+			Uint8Array.of(AF_INET6, prefixLength, IFA_F_NODAD, 0),
+			new Uint8Array(Uint32Array.of(index).buffer),
+			attribute(IFA_LOCAL, ipv6Bytes(address)),
+			attribute(IFA_ADDRESS, ipv6Bytes(address)),
+		]),
+		twin: `ip addr replace ${formatIpv6(address)}/${prefixLength} dev ${index} nodad`,
 	};
 }
 

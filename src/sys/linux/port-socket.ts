@@ -1,21 +1,24 @@
 import { ptr } from "bun:ffi";
-import { ipv4Bytes } from "../../shared/ip.ts";
+import { type IpAddress, ipBytes } from "../../shared/ip.ts";
 import { check, libc } from "./libc.ts";
 
 const AF_INET = 2;
+const AF_INET6 = 10;
+const IPPROTO_IPV6 = 41;
+const IPV6_V6ONLY = 26;
 const SOCK_STREAM = 1;
 const SOCK_DGRAM = 2;
 const SOCK_CLOEXEC = 0o2000000;
 
-/** Takes a port as a server would, so that no other program can: bind, and listen for TCP. Returns the fd, which the caller closes. Throws SyscallError EADDRINUSE, EADDRNOTAVAIL, EACCES. */
-export function bindPort(protocol: "tcp" | "udp", address: number, port: number): number {
+/** Takes a port as a server would, so that no other program can: bind, and listen for TCP; of `::` the IPv6 half alone. Returns the fd, which the caller closes. Throws SyscallError EADDRINUSE, EADDRNOTAVAIL, EACCES. */
+export function bindPort(protocol: "tcp" | "udp", address: IpAddress, port: number): number {
 	const type = protocol === "tcp" ? SOCK_STREAM : SOCK_DGRAM;
-	const fd = check(libc.socket(AF_INET, type | SOCK_CLOEXEC, 0), "socket");
+	const family = typeof address === "bigint" ? AF_INET6 : AF_INET;
+	const fd = check(libc.socket(family, type | SOCK_CLOEXEC, 0), "socket");
 	try {
-		// struct sockaddr_in: family in host order, port and address in network order
-		const name = new Uint8Array(16);
-		name[0] = AF_INET;
-		name.set([port >> 8, port & 255, ...ipv4Bytes(address)], 2);
+		const on = new Uint8Array(Int32Array.of(1).buffer);
+		if (family === AF_INET6) check(libc.setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, ptr(on), 4), "setsockopt V6ONLY");
+		const name = socketName(address, port);
 		check(libc.bind(fd, ptr(name), name.length), "bind");
 		if (protocol === "tcp") check(libc.listen(fd, 1), "listen");
 		return fd;
@@ -23,6 +26,16 @@ export function bindPort(protocol: "tcp" | "udp", address: number, port: number)
 		libc.close(fd);
 		throw error;
 	}
+}
+
+/** struct sockaddr_in or sockaddr_in6: family in host order, port and address in network order. */
+function socketName(address: IpAddress, port: number): Uint8Array {
+	const isIpv6 = typeof address === "bigint";
+	const name = new Uint8Array(isIpv6 ? 28 : 16);
+	name[0] = isIpv6 ? AF_INET6 : AF_INET;
+	name.set([port >> 8, port & 255], 2);
+	name.set(ipBytes(address), isIpv6 ? 8 : 4);
+	return name;
 }
 
 export function closePort(fd: number): void {

@@ -1,4 +1,4 @@
-import { formatIpv4, ipv4Bytes } from "../../shared/ip.ts";
+import { formatIp, type IpAddress, ipBytes } from "../../shared/ip.ts";
 import {
 	attribute,
 	attributesOf,
@@ -13,6 +13,7 @@ import {
 } from "./netlink.ts";
 
 const AF_INET = 2;
+const AF_INET6 = 10;
 const RTM_NEWROUTE = 24;
 const RTM_DELROUTE = 25;
 const RTM_GETROUTE = 26;
@@ -24,24 +25,41 @@ const RT_TABLE_MAIN = 254;
 const RTPROT_BOOT = 3;
 
 /** `ip route add default via GATEWAY dev INDEX`; with `replace` an older one gives way. */
-export function addDefaultRoute(index: number, gateway: number, replace = false): NetlinkRequest {
+export function addDefaultRoute(index: number, gateway: IpAddress, replace = false): NetlinkRequest {
 	return {
 		type: RTM_NEWROUTE,
 		flags: NLM_F_CREATE | (replace ? NLM_F_REPLACE : NLM_F_EXCL),
 		body: joinBytes([
 			// struct rtmsg: family, dst_len, src_len, tos, table, protocol, scope, type, flags
-			Uint8Array.of(AF_INET, 0, 0, 0, RT_TABLE_MAIN, RTPROT_BOOT, 0, RTN_UNICAST, 0, 0, 0, 0),
-			attribute(RTA_GATEWAY, ipv4Bytes(gateway)),
+			Uint8Array.of(familyOf(gateway), 0, 0, 0, RT_TABLE_MAIN, RTPROT_BOOT, 0, RTN_UNICAST, 0, 0, 0, 0),
+			attribute(RTA_GATEWAY, ipBytes(gateway)),
 			attribute(RTA_OIF, index),
 		]),
-		twin: `ip route add default via ${formatIpv4(gateway)} dev ${index}`,
+		twin: `ip route add default via ${formatIp(gateway)} dev ${index}`,
 	};
 }
 
-/** `ip route del default`: ESRCH when there is none. */
-export function deleteDefaultRoute(): NetlinkRequest {
+function familyOf(address: IpAddress): number {
+	return typeof address === "bigint" ? AF_INET6 : AF_INET;
+}
+
+/** `ip route del default`, or `ip -6`: ESRCH when there is none. */
+export function deleteDefaultRoute(family: 4 | 6 = 4): NetlinkRequest {
 	const RT_SCOPE_NOWHERE = 255;
-	const body = Uint8Array.of(AF_INET, 0, 0, 0, RT_TABLE_MAIN, 0, RT_SCOPE_NOWHERE, 0, 0, 0, 0, 0);
+	const body = Uint8Array.of(
+		family === 6 ? AF_INET6 : AF_INET,
+		0,
+		0,
+		0,
+		RT_TABLE_MAIN,
+		0,
+		RT_SCOPE_NOWHERE,
+		0,
+		0,
+		0,
+		0,
+		0,
+	);
 	return { type: RTM_DELROUTE, body, twin: "ip route del default" };
 }
 
