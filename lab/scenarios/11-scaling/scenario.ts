@@ -250,6 +250,16 @@ export const scenario: Scenario = {
 			await compose("start");
 			await upAgain(compose);
 		}),
+		step("a dependency that does not complete keeps the services behind it down", async (lab) => {
+			const broken = composeOf(lab, { overrides: ["broken-seed.yaml"] });
+			await broken("rm", "-fs", "web", "seed");
+			const { code, stderr } = await broken.run(["up", "-d"]);
+			equal(code, 1, "exit code of up");
+			includes(stderr, `service "seed" didn't complete successfully: exit 7`, "what up says");
+			equal(await broken("ps", "--services", "--status", "running", "web"), "", "replicas that run");
+			await composeOf(lab)("up", "-d");
+			await upAgain(composeOf(lab));
+		}),
 		step("pull brings what the registry has", async (lab) => {
 			const registry = await startPlainRegistry(join(lab.directory, "registry"), lab.engine.dns.address);
 			try {
