@@ -1,4 +1,5 @@
 import type { NameDirectory } from "../engine/names/contract.ts";
+import type { NamePolicies } from "../engine/policy/contract.ts";
 import type { SandboxResolver } from "../engine/sandboxes/contract.ts";
 import type { Logger } from "../shared/log.ts";
 import {
@@ -9,6 +10,7 @@ import {
 	sandboxNameHandler,
 	zoneHandler,
 } from "./handlers.ts";
+import { policyHandler, policyObserver } from "./policy.ts";
 import { createResponder } from "./responder.ts";
 import { openDnsSockets } from "./sockets.ts";
 
@@ -21,6 +23,7 @@ export interface SandboxResolverOptions {
 	readonly forwardFor?: (containerId: string) => Handler | undefined;
 	/** fd.local */
 	readonly domain: string;
+	readonly policies?: NamePolicies;
 	readonly log: Logger;
 }
 
@@ -29,7 +32,7 @@ export const SANDBOX_DNS_ADDRESS = "127.0.0.11";
 
 /** Sockets live in the sandbox's namespace, everything asked of others leaves from the namespace of the daemon. Close them, or they keep the namespace alive. */
 export function createSandboxResolver(options: SandboxResolverOptions): SandboxResolver {
-	const { withNetns, directory, domain, log } = options;
+	const { withNetns, directory, domain, policies, log } = options;
 	return {
 		listen(netnsPath, containerId) {
 			const lookup = (label: string) => {
@@ -42,9 +45,10 @@ export function createSandboxResolver(options: SandboxResolverOptions): SandboxR
 				sandboxNameHandler(directory, containerId),
 				reverseHandler(directory, containerId),
 				insideOnlyHandler(directory, containerId),
+				...(policies ? [policyHandler(policies, containerId)] : []),
 				forwardHandler(options, containerId),
 			];
-			const respond = createResponder(handlers, log);
+			const respond = createResponder(handlers, log, policies && policyObserver(policies, containerId));
 			return withNetns(netnsPath, () => openDnsSockets(SANDBOX_DNS_ADDRESS, 0, respond));
 		},
 	};

@@ -1,9 +1,10 @@
+import type { DeniedPacket, LearnedName, PolicyModel, RuleCount } from "./policy-model.ts";
 import type { NetworkRules, PortForward, RulesetModel } from "./ruleset.ts";
 
 /** Keeps one instance's table, also against others: what they change in it is put back soon after. Changes asked for in one tick of the event loop are one transaction. */
 export interface Firewall {
-	/** Writes the table whole. */
-	apply(model: RulesetModel): void;
+	/** Writes the table whole. What an earlier one has counted and learned for policies stays. */
+	apply(model: RulesetModel, policies?: PolicyModel): void;
 	/** Writes the table whole for these networks; ports stay as they are. */
 	setNetworks(networks: readonly NetworkRules[]): void;
 	/** Resolves when the kernel has the ports. */
@@ -13,4 +14,14 @@ export interface Firewall {
 	remove(): void;
 	/** Leaves the table as it is, and no longer to be put back. */
 	close(): void;
+	/** Makes the policies' part so, in one transaction; what has not changed is not touched. Throws with all as it was. */
+	setPolicies(policies: PolicyModel): void;
+	/** From now on, and for so long, these addresses are what rules with names mean. */
+	learn(names: readonly LearnedName[]): void;
+	/** The addresses that hold now. */
+	learned(): readonly LearnedName[];
+	/** What rules and defaults have decided so far. */
+	policyCounts(): readonly RuleCount[];
+	/** Tells of denied packets until it is disposed of. Throws where the kernel has no packet log, or another program hears it. */
+	watchDenied(instance: string, onPacket: (packet: DeniedPacket) => void): Disposable;
 }

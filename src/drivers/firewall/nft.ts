@@ -3,7 +3,11 @@ import type { Logger } from "../../shared/log.ts";
 import { ConntrackSocket, type Flow } from "../../sys/linux/conntrack.ts";
 import { Nftables } from "../../sys/linux/nftables.ts";
 import { TableWatch } from "../../sys/linux/nftables-watch.ts";
+import { BridgeFilter } from "./bridge-filter.ts";
+import { openDeniedLog } from "./denied-log.ts";
 import type { Firewall } from "./driver.ts";
+import { type LearnedName, NO_POLICIES, type PolicyModel, type RuleCount } from "./policy-model.ts";
+import { PolicyTables } from "./policy-tables.ts";
 import {
 	type NetworkRules,
 	type PortForward,
@@ -23,8 +27,10 @@ const RETRY_MS = 1000;
 export class NftFirewall implements Firewall {
 	private readonly nft = new Nftables();
 	private readonly flows = new ConntrackSocket();
+	private readonly bridgeFilter = new BridgeFilter();
 	private readonly ports = new Set<PortForward>();
 	private model: RulesetModel | undefined;
+	private policies: PolicyTables | undefined;
 	private watch: TableWatch | undefined;
 	private restoring: ReturnType<typeof setTimeout> | undefined;
 	private pending: { add: PortForward[]; drop: PortForward[]; done: PromiseWithResolvers<void> } | undefined;
@@ -34,9 +40,10 @@ export class NftFirewall implements Firewall {
 		private readonly settleMs = SETTLE_MS,
 	) {}
 
-	apply(model: RulesetModel): void {
+	apply(model: RulesetModel, policies: PolicyModel = NO_POLICIES): void {
 		this.watch ??= new TableWatch(tableNameOf(model.instance), () => this.restoreIn(this.settleMs));
-		this.change(renderRuleset(model));
+		this.policies ??= this.openPolicies(model.instance);
+		this.writeWhole(model, policies);
 		this.model = model;
 		this.ports.clear();
 		for (const port of model.ports) this.ports.add(port);
@@ -46,9 +53,49 @@ export class NftFirewall implements Firewall {
 	setNetworks(networks: readonly NetworkRules[]): void {
 		if (!this.model) throw new Error("cannot change the firewall: no ruleset applied");
 		const model = { ...this.model, networks };
-		this.change(renderRuleset({ ...model, ports: [...this.ports] }));
+		this.policies?.readCounters();
+		this.writeWhole({ ...model, ports: [...this.ports] });
 		this.model = model;
 	}
+
+	setPolicies(policies: PolicyModel): void {
+		const { model, policies: tables } = this;
+		if (!model || !tables) throw new Error("cannot change the policies: no ruleset applied");
+		const text = tables.change(policies);
+		if (text === undefined) {
+			tables.readCounters();
+			this.writeWhole({ ...model, ports: [...this.ports] }, policies);
+			return;
+		}
+		this.bridgeFilter.set(policies.bridges);
+		try {
+			this.change(text);
+			tables.stands(policies);
+		} catch {
+			// The tables are not as we left them, and the watch has not told yet.
+			this.writeWhole({ ...model, ports: [...this.ports] }, policies);
+		}
+	}
+
+	learn(names: readonly LearnedName[]): void {
+		const text = this.policies?.learn(names) ?? "";
+		try {
+			this.change(text);
+		} catch {
+			// Learned is learned: the whole table has it.
+			if (this.model) this.restore(this.model);
+		}
+	}
+
+	learned(): readonly LearnedName[] {
+		return this.policies?.names() ?? [];
+	}
+
+	policyCounts(): readonly RuleCount[] {
+		return this.policies?.counts() ?? [];
+	}
+
+	watchDenied = openDeniedLog;
 
 	publish(ports: readonly PortForward[]): Promise<void> {
 		return this.enqueue(ports, []);
@@ -61,7 +108,7 @@ export class NftFirewall implements Firewall {
 	remove(): void {
 		if (!this.model) return;
 		// nft destroy table inet foredeck-fd
-		this.change(renderRemoval(this.model.instance));
+		this.change(renderRemoval(this.model.instance) + (this.policies?.whole(NO_POLICIES) ?? ""));
 		this.model = undefined;
 		this.close();
 	}
@@ -70,6 +117,19 @@ export class NftFirewall implements Firewall {
 		clearTimeout(this.restoring);
 		this.watch?.[Symbol.dispose]();
 		this.watch = undefined;
+	}
+
+	private openPolicies(instance: string): PolicyTables {
+		const tables = new PolicyTables(instance, (command) => this.nft.run(command));
+		tables.takeOver();
+		return tables;
+	}
+
+	/** Both parts, in one transaction. */
+	private writeWhole(model: RulesetModel, policies: PolicyModel = this.policies?.current ?? NO_POLICIES): void {
+		this.bridgeFilter.set(policies.bridges);
+		this.change(renderRuleset(model) + (this.policies?.whole(policies) ?? ""));
+		this.policies?.stands(policies);
 	}
 
 	/** One transaction of ours, or none. */
@@ -136,7 +196,7 @@ export class NftFirewall implements Firewall {
 	private restore(model: RulesetModel): void {
 		clearTimeout(this.restoring);
 		const ports = [...this.ports];
-		this.change(renderRuleset({ ...model, ports }));
+		this.writeWhole({ ...model, ports });
 		this.forgetFlows(ports, []);
 		this.log.warn("firewall table was changed by others, written whole again", { ports: ports.length });
 	}

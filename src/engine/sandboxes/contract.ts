@@ -1,5 +1,6 @@
 import type { NetworkConfig } from "../../store/networks.ts";
 import type { NetworkSettings, PublishedPort } from "../containers/record.ts";
+import type { SubjectEndpoint } from "../policy/policy.ts";
 
 /** A sandbox is one network namespace with its interfaces, addresses, published ports and resolver. */
 export interface Sandboxes {
@@ -17,6 +18,8 @@ export interface Sandboxes {
 	networksOf(
 		containerId: string,
 	): readonly { readonly id: string; readonly name: string; readonly internal: boolean; readonly alone: boolean }[];
+	/** What each running container has on bridge networks. */
+	members(): readonly SandboxMember[];
 	/** All networks, for `docker network ls/inspect` and info. */
 	networks(): readonly NetworkRecord[];
 	/** Tells that a network came or went: the firewall follows. */
@@ -26,6 +29,11 @@ export interface Sandboxes {
 
 export interface JoinRequest {
 	readonly containerId: string;
+export interface SandboxMember {
+	readonly containerId: string;
+	readonly endpoints: readonly SubjectEndpoint[];
+}
+
 	readonly containerName: string;
 	/** "bridge": on bridge networks, whichever. */
 	readonly mode: "bridge" | "host" | "none";

@@ -6,6 +6,7 @@ import { formatIpv4, parseIpv4 } from "../../shared/ip.ts";
 import { macOfIpv4 } from "../../shared/mac.ts";
 import type { EndpointSettings } from "../containers/record.ts";
 import type { BridgeNetwork } from "../networks/live.ts";
+import type { SubjectEndpoint } from "../policy/policy.ts";
 import type { EndpointRequest } from "./contract.ts";
 import { hostLinkName } from "./prepared.ts";
 
@@ -100,4 +101,10 @@ function freeName(prefix: string, used: readonly string[]): string {
 		const name = `${prefix}${number}`;
 		if (!used.includes(name)) return name;
 	}
+}
+
+/** An endpoint as policies know it. */
+export function memberOf({ network, address, settings }: Endpoint): SubjectEndpoint {
+	const { hostLink: link = "" } = settings;
+	return { network: network.name, bridge: network.bridge, address: formatIpv4(address), link };
 }

@@ -10,9 +10,17 @@ import type { Logger } from "../../shared/log.ts";
 import type { NetworkRow, NetworkStore } from "../../store/networks.ts";
 import type { EndpointSettings, NetworkSettings } from "../containers/record.ts";
 import { type BridgeNetwork, LiveNetworks } from "../networks/live.ts";
+import type { SandboxPolicies } from "../policy/contract.ts";
 import { bareNetwork, refusePorts } from "./bare.ts";
-import type { EndpointRequest, JoinRequest, NetworkRecord, Sandboxes, SandboxResolver } from "./contract.ts";
-import { byPriority, connectEndpoint, type Endpoint, gatewayOf } from "./endpoints.ts";
+import type {
+	EndpointRequest,
+	JoinRequest,
+	NetworkRecord,
+	Sandboxes,
+	SandboxMember,
+	SandboxResolver,
+} from "./contract.ts";
+import { byPriority, connectEndpoint, type Endpoint, gatewayOf, memberOf } from "./endpoints.ts";
 import { destroySandbox, SandboxMaker, setRoute } from "./maker.ts";
 import { PortAllocator } from "./ports.ts";
 import { hostLinkName, type Sandbox, type SandboxFactory, sandboxPath, serveSandbox } from "./prepared.ts";
@@ -36,6 +44,7 @@ export interface SandboxesOptions {
 	readonly control?: readonly ControlAddress[];
 	/** Default: made from the same options. */
 	readonly live?: LiveNetworks;
+	readonly policies?: SandboxPolicies;
 }
 
 type Kept = { containerId: string; settings: NetworkSettings };
@@ -80,8 +89,9 @@ class SandboxService implements Sandboxes {
 		for (const kept of keep) this.tryAdopt(kept);
 		this.sweep();
 		const ports = [...this.joined.values()].flatMap(({ published }) => published.forwards);
-		const { instance, control = [] } = this.options;
-		this.options.firewall.apply({ instance, networks: this.live.rules(), ports, control });
+		const { instance, control = [], policies } = this.options;
+		const model = { instance, networks: this.live.rules(), ports, control };
+		this.options.firewall.apply(model, policies?.model());
 		this.maker.refill();
 	}
 
@@ -101,6 +111,7 @@ class SandboxService implements Sandboxes {
 		const joined = this.joined.get(containerId);
 		if (!joined) return;
 		this.joined.delete(containerId);
+		this.policiesFollow(containerId);
 		await this.release(containerId, joined);
 	}
 
@@ -120,8 +131,15 @@ class SandboxService implements Sandboxes {
 			this.options.network.interfaces(path),
 		);
 		undo.defer(() => this.disconnect(containerId, path, endpoint));
+		const endpoints = [...joined.endpoints, endpoint];
+		this.joined.set(containerId, { ...joined, endpoints });
+		undo.defer(() => {
+			this.joined.set(containerId, joined);
+			this.policiesFollow(containerId);
+		});
+		this.options.policies?.changed();
 		this.lease(containerId, joined.containerName, endpoint);
-		const next = await this.rearranged(containerId, joined, [...joined.endpoints, endpoint]);
+		const next = await this.rearranged(containerId, joined, endpoints);
 		undo.move();
 		return settingsOf(next);
 	}
@@ -133,6 +151,7 @@ class SandboxService implements Sandboxes {
 		const left = joined.endpoints.filter((one) => one !== endpoint);
 		const next = await this.rearranged(containerId, joined, left);
 		this.disconnect(containerId, joined.sandbox.path, endpoint);
+		this.policiesFollow(containerId);
 		return settingsOf(next);
 	}
 
@@ -141,6 +160,11 @@ class SandboxService implements Sandboxes {
 		return endpoints.length < 2
 			? endpoints.map(({ network }) => network)
 			: endpoints.toSorted(byPriority).map(({ network }) => network);
+	}
+
+	members(): readonly SandboxMember[] {
+		const all = [...this.joined].filter(([, { endpoints }]) => endpoints.length > 0);
+		return all.map(([containerId, { endpoints }]) => ({ containerId, endpoints: endpoints.map(memberOf) }));
 	}
 
 	networks(): readonly NetworkRecord[] {
@@ -183,13 +207,19 @@ class SandboxService implements Sandboxes {
 		const published = this.publisher.prepare(containerName, request.ports, gateway);
 		undo.defer(() => this.publisher.letGo(published));
 		this.options.namespaces.setSysctls(sandbox.path, request.sysctls);
+		this.options.policies?.check(containerId);
 		undo.defer(() => void this.options.store.removeLease(containerId));
 		for (const endpoint of endpoints) this.lease(containerId, containerName, endpoint);
 		sandbox.assign(containerId);
 		const { id: sandboxId, path } = sandbox;
 		const joined: Joined = { containerName, mode: "bridge", sandboxId, path, sandbox, endpoints, published };
 		this.joined.set(containerId, joined);
-		undo.defer(() => void this.joined.delete(containerId));
+		undo.defer(() => {
+			this.joined.delete(containerId);
+			this.policiesFollow(containerId);
+		});
+		// Before the container runs, and before its ports are open.
+		this.options.policies?.changed();
 		await this.options.firewall.publish(published.forwards);
 		undo.move();
 		return settingsOf(joined);
@@ -216,6 +246,15 @@ class SandboxService implements Sandboxes {
 	private disconnect(containerId: string, path: string, { network, address, settings }: Endpoint): void {
 		const { link: name = "eth0", hostLink: link = "" } = settings;
 		this.options.network.disconnect(path, { name, link });
+	/** After a sandbox has gone, where trouble must not keep the rest of it from going. */
+	private policiesFollow(containerId: string): void {
+		try {
+			this.options.policies?.changed();
+		} catch (error) {
+			this.options.log.error("policies did not follow a sandbox", { containerId, error: messageOf(error) });
+		}
+	}
+
 		this.options.store.removeLease(containerId, network.id);
 		network.leases.release(address);
 	}

@@ -304,6 +304,10 @@ export class FakeSandboxes implements Sandboxes {
 		this.kept = keep;
 	}
 
+	members() {
+		return [];
+	}
+
 	async join(request: JoinRequest): Promise<NetworkSettings> {
 		if (this.failure !== undefined) throw this.failure;
 		this.joined.set(request.containerId, request);

@@ -1,0 +1,69 @@
+import type { PolicyModel } from "../../drivers/firewall/policy-model.ts";
+import type { Decision } from "./decide.ts";
+import type { DeniedFlow } from "./denied.ts";
+import type { Direction, Policy, Protocol } from "./policy.ts";
+import type { AnsweredAddress } from "./resolver-view.ts";
+
+/** The policies noun: what api asks. */
+export interface Policies {
+	/** By name. */
+	list(): readonly PolicyStatus[];
+	/** "not-found" in the words `no such policy: NAME`. */
+	inspect(name: string): PolicyStatus;
+	/** Keeps these policies, replaces those of their names, and makes the firewall so; `dryRun` only tells. All of them or none. */
+	apply(policies: readonly Policy[], options: { dryRun: boolean }): readonly PolicyChange[];
+	/** "conflict" while a running container names it in its label. */
+	remove(name: string): void;
+	/** What becomes of a new flow. `to`: a container, `host`, an address or a host name, with `:PORT` and `/udp`, `/tcp` or `/icmp` behind. */
+	explain(from: string, to: string): Explanation;
+	denied(): readonly DeniedFlow[];
+	followDenied(signal: AbortSignal): AsyncIterable<DeniedFlow>;
+}
+
+export interface PolicyStatus {
+	readonly policy: Policy;
+	/** Names of running containers that it is about. */
+	readonly sandboxes: readonly string[];
+	/** Names of those it is about and cannot be enforced on: they are on the host's network. */
+	readonly unenforced: readonly string[];
+	readonly counts: readonly { readonly rule: number | Direction; readonly packets: number; readonly bytes: number }[];
+}
+
+export interface PolicyChange {
+	readonly name: string;
+	readonly change: "created" | "updated" | "unchanged";
+	readonly sandboxes: readonly string[];
+	readonly unenforced: readonly string[];
+}
+
+export interface Explanation {
+	readonly from: string;
+	readonly to: string;
+	readonly protocol?: Protocol;
+	readonly port?: number;
+	readonly allowed: boolean;
+	/** One for each end that is a sandbox. */
+	readonly decisions: readonly Decision[];
+	/** What else there is to know: networks in common, names not resolved. */
+	readonly notes: readonly string[];
+}
+
+/** What sandboxes tell policies, and what they ask. */
+export interface SandboxPolicies {
+	/** For the sandboxes there are now. */
+	model(): PolicyModel;
+	/** A sandbox came, went, or is on other networks: the firewall follows before this returns. */
+	changed(): void;
+	/** "invalid" for a container that names a policy that is not there. */
+	check(containerId: string): void;
+}
+
+/** What the resolver of sandboxes tells policies, and what it asks. */
+export interface NamePolicies {
+	/** Whether this container may not ask others for this name (lower case). Logs it. */
+	refuses(containerId: string, name: string): boolean;
+	/** Whether what is answered for this name matters to a rule. */
+	wants(containerId: string, name: string): boolean;
+	/** To be called before the container has the answer: these addresses are what the name means to it from now on. */
+	answered(containerId: string, name: string, addresses: readonly AnsweredAddress[]): void;
+}

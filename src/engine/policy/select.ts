@@ -1,0 +1,62 @@
+import { POLICY_LABEL, type Policy, PROJECT_LABEL, type Selector, type Subject } from "./policy.ts";
+
+type Labels = Pick<Subject, "labels">;
+
+/** Names of the policies that a container asks for by its label. */
+export function labelled({ labels }: Labels): string[] {
+	return (labels[POLICY_LABEL] ?? "")
+		.split(",")
+		.map((name) => name.trim())
+		.filter((name) => name !== "");
+}
+
+/** Whether a policy is about this sandbox: by its label, or by the policy's selector. */
+export function isSubject(policy: Policy, subject: Subject): boolean {
+	return labelled(subject).includes(policy.name) || (policy.select !== undefined && selects(policy.select, subject));
+}
+
+/** The policies that are about a sandbox, by name. */
+export function policiesOf(policies: readonly Policy[], subject: Subject): Policy[] {
+	return policies.filter((policy) => isSubject(policy, subject));
+}
+
+export function selects(selector: Selector, subject: Subject): boolean {
+	const { all, names, labels = {}, networks, projects } = selector;
+	const wanted = Object.entries(labels);
+	if (!all && !names && !networks && !projects && wanted.length === 0) return false;
+	return (
+		matchesAny(names, [subject.name]) &&
+		matchesAny(
+			networks,
+			subject.endpoints.map(({ network }) => network),
+		) &&
+		matchesAny(projects, [subject.labels[PROJECT_LABEL]]) &&
+		wanted.every(([key, pattern]) => matchesAny([pattern], [subject.labels[key]]))
+	);
+}
+
+/** Of a peer: the addresses that rules mean, those on the networks named alone where networks are named. */
+export function addressesOf(selector: Selector, subject: Subject): string[] {
+	if (!selects(selector, subject)) return [];
+	const { networks } = selector;
+	return subject.endpoints.filter(({ network }) => matchesAny(networks, [network])).map(({ address }) => address);
+}
+
+function matchesAny(patterns: readonly string[] | undefined, texts: readonly (string | undefined)[]): boolean {
+	return patterns?.some((pattern) => texts.some((text) => text !== undefined && isLike(text, pattern))) ?? true;
+}
+
+/** `web-*` is like `web-1`; `*` stands for any text. */
+function isLike(text: string, pattern: string): boolean {
+	if (!pattern.includes("*")) return text === pattern;
+	const [head = "", ...rest] = pattern.split("*");
+	const tail = rest.pop() ?? "";
+	if (!text.startsWith(head) || text.length < head.length + tail.length || !text.endsWith(tail)) return false;
+	let at = head.length;
+	for (const part of rest) {
+		const found = text.indexOf(part, at);
+		if (found < 0 || found + part.length > text.length - tail.length) return false;
+		at = found + part.length;
+	}
+	return true;
+}
