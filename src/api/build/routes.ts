@@ -31,14 +31,14 @@ function cancelReply(request: Request): Response {
 }
 
 /** What fails before the first line has a status of its own; after it, docker's `errorDetail` line, with a command's exit code. */
-async function buildLines(lines: AsyncIterable<BuildLine>): Promise<Response> {
+async function buildLines(lines: AsyncIterable<readonly BuildLine[]>): Promise<Response> {
 	const iterator = lines[Symbol.asyncIterator]();
 	const first = await iterator.next();
 	const encoder = new TextEncoder();
 	const chunks = async function* () {
 		try {
 			for (let next = first; !next.done; next = await iterator.next()) {
-				yield encoder.encode(`${JSON.stringify(next.value)}\r\n`);
+				yield encoder.encode(next.value.map((line) => `${JSON.stringify(line)}\r\n`).join(""));
 			}
 		} catch (error) {
 			const message = messageOf(error);

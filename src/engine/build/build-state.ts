@@ -4,6 +4,7 @@ import type { Logger } from "../../shared/log.ts";
 import type { Containers } from "../containers/contract.ts";
 import type { ImageRecord, Images } from "../images/contract.ts";
 import type { BuildArgs } from "./build-args.ts";
+import type { BuildContext } from "./context.ts";
 import type { BuildRequest } from "./contract.ts";
 import type { BuildFiles } from "./files.ts";
 import type { Output } from "./output.ts";
@@ -36,8 +37,7 @@ export interface Build {
 	readonly signal: AbortSignal;
 	readonly platform: Platform;
 	readonly escapeChar: string;
-	/** Root of the build context. */
-	readonly context: string;
+	readonly context: BuildContext;
 	/** Stages that are done, in order. */
 	readonly stages: { readonly name: string; readonly imageId: string | undefined }[];
 	/** Containers of the instruction under way, or of failed ones. */

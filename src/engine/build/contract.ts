@@ -40,7 +40,7 @@ export interface Builds {
 	 * Builds an image. What is wrong before the first step throws at the first read; a step's failure later, as CommandFailed when a command
 	 * ended with an exit code. Leaving the iteration or `signal` ends the build and removes its container.
 	 */
-	build(request: BuildRequest): AsyncIterable<BuildLine>;
+	build(request: BuildRequest): AsyncIterable<readonly BuildLine[]>;
 	/** Ids of images that a running build stands on. */
 	inUse(imageId: string): boolean;
 }

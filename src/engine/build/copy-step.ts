@@ -10,9 +10,9 @@ import type { CopyInstruction } from "./instructions.ts";
 import { commentOf } from "./run-config.ts";
 import { commitStep, useCache } from "./step.ts";
 
-/** A source with the tree that it lies in. */
+/** A source with the tree that it lies in; undefined: the build's context. */
 interface Found extends Source {
-	readonly root: string;
+	readonly root: string | undefined;
 	/** Of a URL: never unpacked. */
 	readonly remote?: boolean;
 }
@@ -64,7 +64,7 @@ async function copyAll(
 	for (const { root, path, remote } of found) {
 		try {
 			await build.parts.files.copy({
-				root,
+				root: root ?? (await build.context.root()),
 				path,
 				to,
 				destination,
@@ -86,7 +86,7 @@ function absolute(workingDir: string, destination: string): string {
 }
 
 async function findAll(build: Build, copy: CopyInstruction): Promise<Found[]> {
-	const root = copy.from === undefined ? build.context : await fromRoot(build, copy.from);
+	const root = copy.from === undefined ? undefined : await fromRoot(build, copy.from);
 	const found: Found[] = [];
 	for (const source of copy.sources) {
 		if (isUrl(source) && copy.do === "ADD") found.push(await fetchSource(build, copy, source));
@@ -97,14 +97,19 @@ async function findAll(build: Build, copy: CopyInstruction): Promise<Found[]> {
 	return found;
 }
 
-async function findLocal(build: Build, copy: CopyInstruction, root: string, source: string): Promise<Found[]> {
+async function findLocal(
+	build: Build,
+	copy: CopyInstruction,
+	root: string | undefined,
+	source: string,
+): Promise<Found[]> {
 	const clean = posix.normalize(source);
 	if (copy.from === undefined && (clean === ".." || clean.startsWith("../"))) {
 		throw failed(copy, `forbidden path outside the build context: ${source} ()`);
 	}
 	const path = posix.normalize(`/${source}`).replace(/^\/+/, "").replace(/\/+$/, "");
 	try {
-		const found = await build.parts.files.find(root, path);
+		const found = root === undefined ? await build.context.find(path) : await build.parts.files.find(root, path);
 		return found.map((one) => ({ ...one, root }));
 	} catch (cause) {
 		if (!isMissing(cause)) throw failed(copy, worded(cause), cause);

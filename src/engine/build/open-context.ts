@@ -2,6 +2,7 @@ import { posix } from "node:path";
 import { EngineError, messageOf } from "../../shared/errors.ts";
 import { createId } from "../../shared/id.ts";
 import type { BuildParts } from "./build-state.ts";
+import { type BuildContext, contextOf, type KnownContext, type KnownContexts, readSmall } from "./context.ts";
 import type { BuildRequest } from "./contract.ts";
 import { isIgnored } from "./ignore.ts";
 
@@ -12,16 +13,29 @@ const TEXT_TYPES = /^(text\/plain|application\/octet-stream)?\s*(;|$)/;
 const ARCHIVE_TYPES =
 	/^application\/(x-)?(tar|gzip|x-gzip|bzip2|x-bzip2|xz|x-xz|octet-stream|x-tar-gz|x-compressed-tar)/;
 
-/** Unpacks what a build is made from into a directory of its own. The caller discards it, also when this throws. */
+/** Takes in what a build is made from. Its files go into `directory`, which the caller discards, also when this throws. */
 export async function openContext(
 	parts: BuildParts,
 	request: BuildRequest,
 	signal: AbortSignal,
 	directory: string,
-): Promise<{ dockerfile: string }> {
-	const name = "url" in request.context ? await fetchContext(parts, request, signal, directory) : request.dockerfile;
-	if ("body" in request.context) await unpack(parts, directory, request.context.body);
-	return { dockerfile: readDockerfile(parts, directory, name || DOCKERFILE) };
+	contexts: KnownContexts,
+): Promise<{ readonly dockerfile: string; readonly context: BuildContext }> {
+	if ("url" in request.context) {
+		const name = await fetchContext(parts, request, signal, directory);
+		const dockerfile = readDockerfile(parts, directory, name || DOCKERFILE);
+		return { dockerfile, context: contextOf(parts.files, directory, async () => {}, { sources: new Map() }) };
+	}
+	const name = request.dockerfile || DOCKERFILE;
+	const { body, digest } = await readSmall(request.context.body);
+	const known: KnownContext = digest === undefined ? { sources: new Map() } : contexts.of(`${digest} ${name}`);
+	const whole = async () => {
+		await unpack(parts, directory, body);
+		known.dockerfile = readDockerfile(parts, directory, name);
+	};
+	const context = contextOf(parts.files, directory, whole, known);
+	if (known.dockerfile === undefined) await context.root();
+	return { dockerfile: known.dockerfile ?? "", context };
 }
 
 async function unpack({ files }: BuildParts, directory: string, body: AsyncIterable<Uint8Array>): Promise<void> {

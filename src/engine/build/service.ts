@@ -4,6 +4,7 @@ import { EngineError } from "../../shared/errors.ts";
 import { createId, shortId } from "../../shared/id.ts";
 import type { ImageRecord } from "../images/contract.ts";
 import type { Build, BuildParts } from "./build-state.ts";
+import { KnownContexts } from "./context.ts";
 import type { BuildLine, BuildRequest, Builds } from "./contract.ts";
 import { parseDockerfile } from "./dockerfile.ts";
 import type { Dockerfile, Stage } from "./instructions.ts";
@@ -14,6 +15,7 @@ import { buildStages } from "./stages.ts";
 /** The image builder: docker's classic one. Steps are images, kept as the cache; containers of RUN are ordinary ones. */
 export function createBuilds(parts: BuildParts): Builds {
 	const running = new Set<Set<string>>();
+	const contexts = new KnownContexts();
 	parts.files.discard(parts.directory);
 	return {
 		build: (request) => {
@@ -21,7 +23,7 @@ export function createBuilds(parts: BuildParts): Builds {
 			return linesOf({ quiet: request.quiet, signal: request.signal }, async (output, signal) => {
 				running.add(inUse);
 				try {
-					return await buildImage(parts, request, output, signal, inUse);
+					return await buildImage(parts, request, output, signal, inUse, contexts);
 				} finally {
 					running.delete(inUse);
 				}
@@ -37,12 +39,13 @@ async function buildImage(
 	output: Output,
 	signal: AbortSignal,
 	inUse: Set<string>,
+	contexts: KnownContexts,
 ): Promise<BuildLine | undefined> {
 	const tags = request.tags.map(tagOf);
 	await using cleanup = new AsyncDisposableStack();
-	const context = `${parts.directory}/${createId()}`;
-	cleanup.defer(() => parts.files.discard(context));
-	const { dockerfile } = await openContext(parts, request, signal, context);
+	const directory = `${parts.directory}/${createId()}`;
+	cleanup.defer(() => parts.files.discard(directory));
+	const { dockerfile, context } = await openContext(parts, request, signal, directory, contexts);
 	const file = narrowed(await parseDockerfile(dockerfile), request);
 	const build: Build = {
 		parts,

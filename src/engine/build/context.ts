@@ -1,0 +1,86 @@
+import { createHash } from "node:crypto";
+import type { BuildFiles, Source } from "./files.ts";
+
+/** A build's context: what COPY copies from. Unpacked when its files are first needed, which a build from the cache never does. */
+export interface BuildContext {
+	/** Directory of its files. */
+	root(): Promise<string>;
+	/** BuildFiles.find in it; what is known of the same context is not looked for again. */
+	find(pattern: string): Promise<Source[]>;
+}
+
+/** What an earlier build learnt of a context with the same bytes. */
+export interface KnownContext {
+	dockerfile?: string;
+	readonly sources: Map<string, Source[]>;
+}
+
+/** Contexts up to this size are held in memory until they are needed on disk. Bytes. */
+const SMALL = 1 << 20;
+const REMEMBERED = 64;
+
+/** The last small contexts, by the digest of their bytes and the name of the Dockerfile, which may be taken out of them. */
+export class KnownContexts {
+	private readonly known = new Map<string, KnownContext>();
+
+	of(key: string): KnownContext {
+		const found = this.known.get(key) ?? { sources: new Map() };
+		// The one used last stays longest.
+		this.known.delete(key);
+		this.known.set(key, found);
+		const oldest = this.known.size > REMEMBERED ? this.known.keys().next().value : undefined;
+		if (oldest !== undefined) this.known.delete(oldest);
+		return found;
+	}
+}
+
+/** Reads a small body whole; of a larger one the rest comes with what was read. */
+export async function readSmall(
+	body: AsyncIterable<Uint8Array>,
+): Promise<{ readonly body: AsyncIterable<Uint8Array>; readonly digest?: string }> {
+	const iterator = body[Symbol.asyncIterator]();
+	const seen: Uint8Array[] = [];
+	for (let size = 0; size <= SMALL; ) {
+		const next = await iterator.next();
+		if (next.done) {
+			const hash = createHash("sha256");
+			for (const chunk of seen) hash.update(chunk);
+			return { body: all(seen), digest: hash.digest("hex") };
+		}
+		seen.push(next.value);
+		size += next.value.length;
+	}
+	return { body: all(seen, iterator) };
+}
+
+async function* all(seen: readonly Uint8Array[], rest?: AsyncIterator<Uint8Array>): AsyncGenerator<Uint8Array> {
+	try {
+		yield* seen;
+		if (rest) for (let next = await rest.next(); !next.done; next = await rest.next()) yield next.value;
+	} finally {
+		await rest?.return?.();
+	}
+}
+
+/** @param unpack makes the directory; called once at most */
+export function contextOf(
+	files: BuildFiles,
+	directory: string,
+	unpack: () => Promise<void>,
+	known: KnownContext,
+): BuildContext {
+	let unpacked: Promise<void> | undefined;
+	const root = async () => {
+		unpacked ??= unpack();
+		await unpacked;
+		return directory;
+	};
+	return {
+		root,
+		async find(pattern) {
+			const found = known.sources.get(pattern) ?? (await files.find(await root(), pattern));
+			known.sources.set(pattern, found);
+			return found;
+		},
+	};
+}
