@@ -22,7 +22,8 @@ function bodyOf(message: IncomingMessage): ReadableStream<Uint8Array> {
 			async pull(controller) {
 				const next = await iterator.next();
 				if (next.done) controller.close();
-				else controller.enqueue(new Uint8Array(next.value));
+				// A view: the chunk is this request's alone.
+				else controller.enqueue(new Uint8Array(next.value.buffer, next.value.byteOffset, next.value.byteLength));
 			},
 			cancel() {
 				message.resume();

@@ -4,7 +4,7 @@ const PIECE = 1024 * 1024;
 
 /** Collects bytes into pieces of 1 MiB, each its own buffer, so that it can be transferred. */
 export class PieceBuffer {
-	private piece = new Uint8Array(PIECE);
+	private piece = emptyPiece();
 	private used = 0;
 
 	*add(bytes: Uint8Array): Generator<Uint8Array<ArrayBuffer>> {
@@ -34,8 +34,14 @@ export class PieceBuffer {
 
 	private take(): Uint8Array<ArrayBuffer> {
 		const full = this.piece.subarray(0, this.used);
-		this.piece = new Uint8Array(PIECE);
+		this.piece = emptyPiece();
 		this.used = 0;
 		return full;
 	}
+}
+
+/** Of a buffer that is not cleared first: every byte that goes on has been written. */
+function emptyPiece(): Uint8Array<ArrayBuffer> {
+	const { buffer } = Buffer.allocUnsafeSlow(PIECE);
+	return new Uint8Array(buffer);
 }
