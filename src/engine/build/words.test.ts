@@ -1,0 +1,68 @@
+import { expect, test } from "bun:test";
+import { expandWord, expandWords, splitWords } from "./words.ts";
+
+const variables = new Map([
+	["a", "abc"],
+	["empty", ""],
+	["path", "/x/y/x"],
+	["ports", "80 443"],
+]);
+/** `@{a}` stands for a variable in braces, which a linter takes for a template. */
+const braces = (text: string) => text.replaceAll("@{", "$\u007b");
+const expand = (word: string) => expandWord(braces(word), (name) => variables.get(name), "\\");
+
+test.each([
+	["plain", "plain"],
+	["$a-@{a}_", "abc-abc_"],
+	["$nope.", "."],
+	["'$a'", "$a"],
+	['"$a b"', "abc b"],
+	["\\$a", "$a"],
+	['"\\$a \\" \\n"', '$a " \\n'],
+	["a\\ b", "a b"],
+	["@{nope:-x$a}", "xabc"],
+	["@{empty:-x}", "x"],
+	["@{empty-x}", ""],
+	["@{nope-x}", "x"],
+	["@{a:+y}", "y"],
+	["@{empty:+y}", ""],
+	["@{empty+y}", "y"],
+	["@{a:?no}", "abc"],
+	["@{path#*/}", "x/y/x"],
+	["@{path##*/}", "x"],
+	["@{path%/*}", "/x/y"],
+	["@{path%%/*}", ""],
+	["@{path/x/z}", "/z/y/x"],
+	["@{path//x/z}", "/z/y/z"],
+	["$", "$"],
+	["end\\", "end"],
+])("%p is %p", (word, meaning) => {
+	expect(expand(word)).toBe(meaning);
+});
+
+test.each([
+	["@{nope?gone}", 'failed to process "@{nope?gone}": nope: gone'],
+	["@{nope:?}", 'failed to process "@{nope:?}": nope: is not allowed to be empty'],
+	["@{a^}", 'failed to process "@{a^}": unsupported modifier (^) in substitution'],
+	["'a", "matching single-quote"],
+	['"a', "matching double-quote"],
+	["@{a:-b", "missing '}'"],
+])("%p is refused", (word, text) => {
+	expect(() => expand(word)).toThrow(braces(text));
+});
+
+test("another escape character leaves backslashes alone", () => {
+	expect(expandWord("C:\\x`$a", (name) => variables.get(name), "`")).toBe("C:\\x$a");
+});
+
+test("a variable may hold several words, a quoted one is one", () => {
+	const words = (word: string) => expandWords(word, (name) => variables.get(name), "\\");
+	expect(words("$ports")).toEqual(["80", "443"]);
+	expect(words('"$ports"')).toEqual(["80 443"]);
+	expect(words("1$ports")).toEqual(["180", "443"]);
+	expect(words("$nope")).toEqual([]);
+});
+
+test("words are split where neither quotes nor escapes hold them together", () => {
+	expect(splitWords(`a=b\\ c  d="e f" g='h "i'`, "\\")).toEqual(["a=b\\ c", 'd="e f"', `g='h "i'`]);
+});
