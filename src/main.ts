@@ -51,6 +51,22 @@ const commands: Record<string, Command> = {
 			return runDns(argv, resolveConfig, print);
 		},
 	},
+	network: {
+		summary: "network topology | check A B [--port N] | status: how the networks are, tried from inside",
+		run: async (argv) => {
+			const { runNetwork, splitArguments } = await import("./cli/network.ts");
+			const { own, daemon } = splitArguments(argv);
+			const { resolveConfig } = await import("./daemon/config.ts");
+			return runNetwork(own, resolveConfig(daemon).options.hosts[0] ?? "", print);
+		},
+	},
+	"network-probe": {
+		run: async ([request = ""]) => {
+			const { runProbe } = await import("./daemon/probe.ts");
+			print(runProbe(request));
+			return 0;
+		},
+	},
 	version: {
 		summary: "print the version",
 		run: async () => {

@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import { createForwarder } from "../dns/forward.ts";
 import type { Handler } from "../dns/handlers.ts";
 import { createSandboxResolver } from "../dns/sandbox-resolver.ts";
@@ -16,12 +17,17 @@ import { LiveNetworks } from "../engine/networks/live.ts";
 import { createNetworks } from "../engine/networks/service.ts";
 import type { Sandboxes } from "../engine/sandboxes/contract.ts";
 import { createSandboxes } from "../engine/sandboxes/service.ts";
+import type { NetworkInsight } from "../engine/topology/contract.ts";
+import { createInsight } from "../engine/topology/service.ts";
 import { parseIpv4 } from "../shared/ip.ts";
 import type { Logger } from "../shared/log.ts";
 import type { ContainerStore } from "../store/containers.ts";
 import type { NetworkStore } from "../store/networks.ts";
 import { withNetns } from "../sys/linux/netns.ts";
+import { createNetworkObserver } from "./network-observer.ts";
 import type { DaemonOptions } from "./options.ts";
+import { createProber } from "./probe.ts";
+import { selfCommand } from "./self-command.ts";
 
 const RESOLV_CONF = "/etc/resolv.conf";
 /** The servers behind systemd-resolved's stub, which would ask us again. */
@@ -30,6 +36,8 @@ const BEHIND_STUB = "/run/systemd/resolve/resolv.conf";
 export interface Network {
 	readonly sandboxes: Sandboxes;
 	readonly networks: Networks;
+	/** How they are, as opposed to how they were asked for. */
+	readonly insight: NetworkInsight;
 	/** Begins to answer the host on `--dns`; "conflict" when the address is taken. */
 	serveHost(): void;
 	stopServing(): void;
@@ -82,6 +90,15 @@ export function buildNetwork(
 	let server: { close(): void } | undefined;
 	return {
 		sandboxes,
+		insight: createInsight({
+			instance,
+			containers,
+			networks: () => sandboxes.networks(),
+			owned: () => sandboxes.owned(),
+			leases: (networkId) => store.leases(networkId),
+			probe: createProber(selfCommand()),
+			observer: createNetworkObserver(instance, join(runRoot, "netns")),
+		}),
 		networks: createNetworks({ store, live, ipam, sandboxes, events }),
 		serveHost() {
 			server = createDnsServer({ ...dns, domain, directory, forward: forwardTo(BEHIND_STUB), log });

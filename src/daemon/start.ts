@@ -1,7 +1,8 @@
-import { existsSync, mkdirSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { createApi } from "../api/api.ts";
 import { buildRoutes } from "../api/build/routes.ts";
+import { insightRoutes } from "../api/foredeck/insight.ts";
 import { imageRoutes } from "../api/images/routes.ts";
 import { download } from "../drivers/content/download.ts";
 import { openUrl } from "../drivers/content/open-url.ts";
@@ -46,6 +47,7 @@ import type { DaemonOptions } from "./options.ts";
 import { lockInstance, lockRoot } from "./pidlock.ts";
 import { announceReady, announceStopping } from "./ready.ts";
 import { findRuntime } from "./runtime.ts";
+import { selfCommand } from "./self-command.ts";
 import { gatherSystemFacts } from "./system-facts.ts";
 import { readTlsFiles } from "./tls-files.ts";
 
@@ -133,7 +135,7 @@ async function buildEngine(options: DaemonOptions, log: Logger) {
 	const runtime = createRuntimeDriver({
 		runRoot,
 		instance,
-		selfExe: supervisorCommand(),
+		selfExe: [...selfCommand(), "supervisor"],
 		runtimePath: runtimeFound.path,
 		log,
 	});
@@ -187,7 +189,7 @@ async function buildEngine(options: DaemonOptions, log: Logger) {
 			events,
 			facts,
 			log,
-			extra: [imageRoutes(images) as never, buildRoutes(builds) as never],
+			extra: [imageRoutes(images) as never, ...insightRoutes(network.insight), buildRoutes(builds) as never],
 		},
 		readTlsFiles(options.tls),
 	);
@@ -230,13 +232,6 @@ function seccompOf(profile: SeccompProfile, capabilities: readonly string[]): Re
 function makeDirectories({ dataRoot, runRoot }: DaemonOptions): void {
 	mkdirSync(dataRoot, { recursive: true, mode: 0o700 });
 	mkdirSync(runRoot, { recursive: true, mode: 0o700 });
-}
-
-/** How this program starts itself as supervisor: compiled, argv[0] of the process is the executable; from source, bun and the entry. */
-function supervisorCommand(): [string, ...string[]] {
-	const entry = process.argv[1];
-	const fromSource = entry !== undefined && !entry.startsWith("/$bunfs/") && existsSync(entry);
-	return fromSource ? [process.execPath, entry, "supervisor"] : [process.execPath, "supervisor"];
 }
 
 function stopRequested(): Promise<void> {

@@ -44,6 +44,14 @@ export class SandboxMaker {
 		this.ready.refill();
 	}
 
+	/** Those that wait to be taken. */
+	prepared(): { path: string; endpoints: readonly Endpoint[] }[] {
+		return [
+			...this.ready.all().map(({ sandbox: { path }, endpoints }) => ({ path, endpoints })),
+			...this.empty.all().map(({ path }) => ({ path, endpoints: [] })),
+		];
+	}
+
 	close(): void {
 		this.ready.close();
 		this.empty.close();

@@ -112,6 +112,10 @@ export class Pool<T> {
 		this.timer.unref();
 	}
 
+	all(): readonly T[] {
+		return this.ready;
+	}
+
 	close(): void {
 		this.closed = true;
 		clearTimeout(this.timer);

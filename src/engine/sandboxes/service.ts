@@ -178,6 +178,14 @@ class SandboxService implements Sandboxes {
 		});
 	}
 
+	owned(): { namespaces: string[]; links: string[] } {
+		const all = [...this.joined.values(), ...this.maker.prepared()];
+		return {
+			namespaces: all.flatMap(({ path }) => path ?? []),
+			links: all.flatMap(({ endpoints }) => endpoints.flatMap(({ settings }) => settings.hostLink ?? [])),
+		};
+	}
+
 	networksChanged(): void {
 		this.options.firewall.setNetworks(this.live.rules());
 	}

@@ -327,6 +327,7 @@ export class FakeSandboxes implements Sandboxes {
 
 	networks: () => NetworkRecord[] = () => [];
 	networksChanged = () => {};
+	owned = () => ({ namespaces: [], links: [] });
 	networksOf = () => [];
 	attach = async (): Promise<NetworkSettings> => ({ sandboxId: "sandbox", endpoints: [], ports: [] });
 	detach = async (): Promise<NetworkSettings | undefined> => undefined;

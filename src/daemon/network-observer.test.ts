@@ -1,0 +1,17 @@
+import { expect, test } from "bun:test";
+import { forwardsIn } from "./network-observer.ts";
+
+test("a map's elements are read as nft prints them", () => {
+	const listing = `table inet foredeck-fd {
+	map published {
+		type inet_proto . inet_service : ipv4_addr . inet_service
+		elements = { tcp . 8080 : 172.17.0.2 . 80,
+			     udp . 53 : 172.17.0.3 . 5353 }
+	}
+}`;
+	expect(forwardsIn(listing)).toEqual([
+		["tcp . 8080", "172.17.0.2 . 80"],
+		["udp . 53", "172.17.0.3 . 5353"],
+	]);
+	expect(forwardsIn("map published {\n\ttype x\n}")).toEqual([]);
+});

@@ -1,0 +1,42 @@
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { tableOf } from "../drivers/firewall/ruleset.ts";
+import type { NetworkObserver } from "../engine/topology/contract.ts";
+import { listLinkStats } from "../sys/linux/link-stats.ts";
+import { RouteSocket } from "../sys/linux/netlink.ts";
+import { Nftables } from "../sys/linux/nftables.ts";
+
+/** Reads the kernel of the network namespace that it is called in. */
+export function createNetworkObserver(instance: string, namespaceDirectory: string): NetworkObserver {
+	return {
+		links() {
+			using socket = new RouteSocket();
+			return listLinkStats(socket);
+		},
+		namespaces() {
+			try {
+				return readdirSync(namespaceDirectory).map((name) => join(namespaceDirectory, name));
+			} catch {
+				return [];
+			}
+		},
+		forwards() {
+			try {
+				using nft = new Nftables();
+				const maps = ["published", "published_at"].map((name) => nft.run(`list map ${tableOf(instance)} ${name}`));
+				return new Map(maps.flatMap(forwardsIn));
+			} catch {
+				return undefined;
+			}
+		},
+	};
+}
+
+/** The elements of a map as nft prints it: `tcp . 8080 : 172.17.0.2 . 80`. */
+export function forwardsIn(listing: string): [string, string][] {
+	const [, elements = ""] = /elements = \{([^}]*)\}/.exec(listing) ?? [];
+	return elements.split(",").flatMap((element): [string, string][] => {
+		const [key = "", target = ""] = element.trim().split(" : ");
+		return key && target ? [[key, target]] : [];
+	});
+}
