@@ -29,13 +29,13 @@ export interface Sandboxes {
 	close(): Promise<void>;
 }
 
-export interface JoinRequest {
-	readonly containerId: string;
 export interface SandboxMember {
 	readonly containerId: string;
 	readonly endpoints: readonly SubjectEndpoint[];
 }
 
+export interface JoinRequest {
+	readonly containerId: string;
 	readonly containerName: string;
 	/** "bridge": on bridge networks, whichever. */
 	readonly mode: "bridge" | "host" | "none";

@@ -207,6 +207,7 @@ class SandboxService implements Sandboxes {
 
 	private async joinBridges(request: JoinRequest): Promise<NetworkSettings> {
 		const { containerId, containerName } = request;
+		this.options.policies?.check(containerId);
 		await using undo = new AsyncDisposableStack();
 		const { sandbox, endpoints } = this.maker.take(request.endpoints ?? [{ network: "bridge" }]);
 		undo.defer(() => destroySandbox({ sandbox, endpoints }));
@@ -215,7 +216,6 @@ class SandboxService implements Sandboxes {
 		const published = this.publisher.prepare(containerName, request.ports, gateway);
 		undo.defer(() => this.publisher.letGo(published));
 		this.options.namespaces.setSysctls(sandbox.path, request.sysctls);
-		this.options.policies?.check(containerId);
 		undo.defer(() => void this.options.store.removeLease(containerId));
 		for (const endpoint of endpoints) this.lease(containerId, containerName, endpoint);
 		sandbox.assign(containerId);
@@ -246,14 +246,6 @@ class SandboxService implements Sandboxes {
 		return next;
 	}
 
-	private lease(containerId: string, containerName: string, { network, address }: Endpoint): void {
-		const row = { containerId, containerName, networkId: network.id, address: formatIpv4(address) };
-		this.options.store.addLease(row);
-	}
-
-	private disconnect(containerId: string, path: string, { network, address, settings }: Endpoint): void {
-		const { link: name = "eth0", hostLink: link = "" } = settings;
-		this.options.network.disconnect(path, { name, link });
 	/** After a sandbox has gone, where trouble must not keep the rest of it from going. */
 	private policiesFollow(containerId: string): void {
 		try {
@@ -263,6 +255,14 @@ class SandboxService implements Sandboxes {
 		}
 	}
 
+	private lease(containerId: string, containerName: string, { network, address }: Endpoint): void {
+		const row = { containerId, containerName, networkId: network.id, address: formatIpv4(address) };
+		this.options.store.addLease(row);
+	}
+
+	private disconnect(containerId: string, path: string, { network, address, settings }: Endpoint): void {
+		const { link: name = "eth0", hostLink: link = "" } = settings;
+		this.options.network.disconnect(path, { name, link });
 		this.options.store.removeLease(containerId, network.id);
 		network.leases.release(address);
 	}
