@@ -1,0 +1,219 @@
+import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
+import { equal, eventually, includes } from "../../lib/assert.ts";
+import { loadImage } from "../../lib/load-image.ts";
+import type { Lab, Scenario } from "../../lib/scenario.ts";
+import { step } from "../../lib/scenario.ts";
+
+const STAGES = `ARG BASE=busybox
+FROM $BASE AS build
+ARG GREETING=hello
+ENV WHO=world
+COPY src/ /src/
+RUN cat /src/*.txt > /out && echo "$GREETING $WHO" >> /out
+
+FROM busybox
+WORKDIR /app/data
+COPY --from=build --chown=nobody:nogroup /out ./
+ADD archive.tar.gz /unpacked
+USER nobody
+RUN id -u > /tmp/uid
+CMD ["cat", "/app/data/out"]
+`;
+
+/** Writes files of a context of its own below the scenario's directory; the context's path. */
+function context(lab: Lab, name: string, files: Readonly<Record<string, string>>): string {
+	const root = `${lab.directory}/${name}`;
+	for (const [path, content] of Object.entries(files)) {
+		mkdirSync(dirname(`${root}/${path}`), { recursive: true });
+		writeFileSync(`${root}/${path}`, content);
+	}
+	return root;
+}
+
+/** `docker build` with the classic builder, whatever the outcome. */
+async function build(lab: Lab, argv: readonly string[], stdin?: Uint8Array) {
+	const child = Bun.spawn(["docker", "build", ...argv], {
+		env: { ...lab.docker.env, DOCKER_BUILDKIT: "0" },
+		stdin: stdin ?? "ignore",
+		stdout: "pipe",
+		stderr: "pipe",
+	});
+	const [stdout, stderr] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text()]);
+	return { code: await child.exited, stdout, stderr };
+}
+
+async function built(lab: Lab, ...argv: string[]): Promise<string> {
+	const { code, stdout, stderr } = await build(lab, argv);
+	equal(code, 0, `docker build ${argv.join(" ")}: ${stdout}${stderr}`);
+	return stdout;
+}
+
+/** How many steps came from the cache. */
+const cached = (output: string) => output.split(" ---> Using cache").length - 1;
+
+const images = async ({ docker }: Lab, ...flags: string[]) =>
+	(await docker("images", "-q", ...flags)).split("\n").filter(Boolean).length;
+
+export const scenario: Scenario = {
+	title: "images built from Dockerfiles by docker's classic builder",
+	steps: [
+		step("a Dockerfile of two stages gives an image that runs", async (lab) => {
+			await loadImage(lab, "busybox");
+			const root = context(lab, "stages", { Dockerfile: STAGES, "src/a.txt": "one\n", "src/b.txt": "two\n" });
+			Bun.spawnSync(["tar", "-czf", `${root}/archive.tar.gz`, "-C", root, "src"]);
+			const output = await built(lab, "-t", "app:1", "-t", "app:2", "--build-arg", "GREETING=hi", root);
+			includes(output, "Step 1/13 : ARG BASE=busybox\nStep 2/13 : FROM $BASE AS build\n", "first lines");
+			includes(output, "Successfully tagged app:1\nSuccessfully tagged app:2", "last lines");
+			equal(await lab.docker("run", "--rm", "app:1"), "one\ntwo\nhi world", "what it prints");
+			const look = "stat -c '%U %n' /app/data /app/data/out; cat /unpacked/src/a.txt /tmp/uid; pwd";
+			const seen = await lab.docker("run", "--rm", "app:2", "sh", "-c", look);
+			equal(seen, "root /app/data\nnobody /app/data/out\none\n65534\n/app/data", "files and owners");
+		}),
+		step("history and configuration are docker's", async ({ docker }) => {
+			const history = await docker("history", "--no-trunc", "--format", "{{.CreatedBy}}", "app:1");
+			includes(history, '/bin/sh -c #(nop)  CMD ["cat" "/app/data/out"]\n/bin/sh -c id -u > /tmp/uid\n', "commands");
+			includes(history, "/bin/sh -c #(nop) COPY --chown=nobody:nogroup file:", "copy");
+			equal(
+				await docker("inspect", "-f", "{{.Config.User}} {{.Config.WorkingDir}}", "app:1"),
+				"nobody /app/data",
+				"config",
+			);
+		}),
+		step("the same build again is the same image, from the cache", async (lab) => {
+			const id = await lab.docker("inspect", "-f", "{{.Id}}", "app:1");
+			const again = await built(lab, "-t", "app:1", "--build-arg", "GREETING=hi", `${lab.directory}/stages`);
+			equal(cached(again), 10, "steps from the cache");
+			equal(await lab.docker("inspect", "-f", "{{.Id}}", "app:1"), id, "image");
+		}),
+		step("a changed file, argument or --no-cache runs its step and those after it", async (lab) => {
+			const root = `${lab.directory}/stages`;
+			const other = await built(lab, "-t", "app:3", "--build-arg", "GREETING=bye", root);
+			includes(
+				other,
+				'Step 6/13 : RUN cat /src/*.txt > /out && echo "$GREETING $WHO" >> /out\n ---> Running in',
+				"argument",
+			);
+			writeFileSync(`${root}/src/a.txt`, "changed\n");
+			const changed = await built(lab, "-t", "app:3", "--build-arg", "GREETING=bye", root);
+			includes(changed, "Step 4/13 : ENV WHO=world\n ---> Using cache", "before the file");
+			equal(/Step 5.*\n ---> Using cache/.test(changed), false, "the file's own step");
+			equal(await lab.docker("run", "--rm", "app:3"), "changed\ntwo\nbye world", "what it prints");
+			equal(cached(await built(lab, "--no-cache", "-q", root)), 0, "without the cache");
+		}),
+		step("steps are hidden, and go with their image", async (lab) => {
+			const root = context(lab, "gone", { Dockerfile: "FROM busybox\nENV unlike=others\nRUN echo x >/x\nENV a=b\n" });
+			const before = await images(lab, "-a");
+			await built(lab, "-t", "gone", root);
+			equal(await images(lab, "-a"), before + 3, "with steps");
+			equal(await images(lab, "--filter", "reference=gone"), 1, "by name");
+			await lab.docker("rmi", "gone");
+			equal(await images(lab, "-a"), before, "after its removal");
+			await built(lab, "-q", root);
+			await lab.docker("image", "prune", "-f");
+			equal(await lab.docker("images", "-q", "--filter", "dangling=true"), "", "after a prune");
+		}),
+		step("ONBUILD runs in the next build", async (lab) => {
+			const base = context(lab, "base", { Dockerfile: "FROM busybox\nONBUILD COPY f /f\nONBUILD RUN cat /f > /g\n" });
+			await built(lab, "-t", "base", base);
+			const output = await built(
+				lab,
+				"-t",
+				"next",
+				context(lab, "next", { Dockerfile: "FROM base\n", f: "trigger\n" }),
+			);
+			includes(output, "# Executing 2 build triggers", "what it says");
+			equal(await lab.docker("run", "--rm", "next", "cat", "/g"), "trigger", "what it made");
+		}),
+		step("target, labels, a Dockerfile from stdin, a context from stdin", async (lab) => {
+			const file = "FROM busybox AS one\nRUN true\nFROM busybox\nRUN false\n";
+			const root = context(lab, "target", { Dockerfile: file, "other/File": "FROM busybox\nCOPY other/File /f\n" });
+			await built(lab, "-t", "target", "--target", "one", "--label", "a=b c", root);
+			equal(await lab.docker("inspect", "-f", '{{index .Config.Labels "a"}}', "target"), "b c", "label");
+			await built(lab, "-f", `${root}/other/File`, root);
+			equal((await build(lab, ["-q", "-"], Buffer.from("FROM busybox\nENV stdin=1\n"))).code, 0, "Dockerfile");
+			for (const flag of ["", "z", "j", "J"]) {
+				const tar = Bun.spawnSync(["tar", `-c${flag}f`, "-", "-C", root, "other"]).stdout;
+				equal((await build(lab, ["-q", "-f", "other/File", "-"], tar)).code, 0, `context -c${flag}`);
+			}
+		}),
+		step("a command that fails ends the build with its exit code", async (lab) => {
+			const root = context(lab, "fails", { Dockerfile: "FROM busybox\nRUN echo said; exit 7\n" });
+			const { code, stdout, stderr } = await build(lab, ["--force-rm", root]);
+			equal(code, 7, "exit code");
+			includes(stdout, "said\n", "its output");
+			includes(stderr, "The command '/bin/sh -c echo said; exit 7' returned a non-zero code: 7", "reason");
+			equal(await lab.docker("ps", "-aq"), "", "containers left");
+		}),
+		step("what is wrong is told in docker's words", async (lab) => {
+			const refusals: readonly (readonly [string, string])[] = [
+				["FROM busybox\nFOO x", "dockerfile parse error on line 2: unknown instruction: FOO"],
+				[
+					"FROM busybox\nCOPY none /",
+					"COPY failed: file not found in build context or excluded by .dockerignore: stat none",
+				],
+				["FROM busybox\nCOPY ../x /", "forbidden path outside the build context: ../x"],
+				["FROM busybox\nRUN --mount=type=cache,target=/c true", "the --mount option requires BuildKit"],
+				["FROM busybox\nCOPY --chown=nouser Dockerfile /", "can't find uid for user nouser"],
+				["FROM busybox\nCOPY --from=7 /a /b", "invalid from flag value 7"],
+			];
+			for (const [file, text] of refusals) {
+				const { code, stderr } = await build(lab, [context(lab, "wrong", { Dockerfile: file })]);
+				equal(code === 0, false, file);
+				includes(stderr, text, file);
+			}
+		}),
+		step("a client that leaves ends its build", async (lab) => {
+			const root = context(lab, "left", { Dockerfile: "FROM busybox\nRUN sleep 1000\n" });
+			const child = Bun.spawn(["docker", "build", root], {
+				env: { ...lab.docker.env, DOCKER_BUILDKIT: "0" },
+				stdout: "ignore",
+				stderr: "ignore",
+			});
+			await eventually("the step runs", async () => (await lab.docker("ps", "-q")) !== "");
+			child.kill("SIGKILL");
+			await eventually("its container is gone", async () => (await lab.docker("ps", "-aq")) === "");
+			await eventually("its context is gone", () => readdirSync(`${lab.engine.dataRoot}/builds`).length === 0);
+		}),
+		step("six builds at once", async (lab) => {
+			const made = await Promise.all(
+				[1, 2, 3, 4, 5, 6].map(async (i) => {
+					const root = context(lab, `many${i}`, {
+						Dockerfile: `FROM busybox\nCOPY f /f\nRUN cat /f /f > /g\n`,
+						f: `${i}`,
+					});
+					await built(lab, "-t", `many:${i}`, root);
+					return await lab.docker("run", "--rm", `many:${i}`, "cat", "/g");
+				}),
+			);
+			equal(made, ["11", "22", "33", "44", "55", "66"], "what they made");
+		}),
+		step("a hostile context reads and writes nothing outside of the build", async (lab) => {
+			const outside = context(lab, "outside", { secret: "secret\n" });
+			const root = context(lab, "hostile", { Dockerfile: "FROM busybox\nCOPY link /x\n", f: "planted\n" });
+			symlinkSync(`${outside}/secret`, `${root}/link`);
+			symlinkSync(outside, `${root}/directory`);
+			for (const source of ["link", "directory/secret", "directory"]) {
+				writeFileSync(`${root}/Dockerfile`, `FROM busybox\nCOPY ${source} /x\n`);
+				includes((await build(lab, [root])).stderr, "file not found in build context", source);
+			}
+			const planting = `FROM busybox\nRUN ln -s ${outside} /host && ln -s ${outside}/secret /file\nCOPY f /host/f\nCOPY f /file\n`;
+			writeFileSync(`${root}/Dockerfile`, planting);
+			await build(lab, [root]);
+			equal(existsSync(`${outside}/f`), false, "planted through a link of the image");
+			const tar = Bun.spawnSync([
+				"tar",
+				"-cf",
+				"-",
+				"-P",
+				"-C",
+				root,
+				"Dockerfile",
+				"--transform=s|^f$|../../escaped|",
+				"f",
+			]).stdout;
+			equal((await build(lab, ["-"], tar)).code === 0, false, "a name with ..");
+			equal(readFileSync(`${outside}/secret`, "utf8"), "secret\n", "the host's file");
+		}),
+	],
+};
