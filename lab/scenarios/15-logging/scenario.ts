@@ -48,8 +48,8 @@ export const scenario: Scenario = {
 				await expectTail(lab, driver, COUNT);
 				const id = await lab.docker("inspect", "-f", "{{.Id}}", driver);
 				const directory = `${lab.engine.dataRoot}/containers/${id}${driver === "local" ? "/local-logs" : ""}`;
-				const packed = readdirSync(directory).filter((name) => /\.\d\.gz$/.test(name));
-				equal(packed.length, 3, `${driver}: compressed files`);
+				const packed = () => readdirSync(directory).filter((name) => /\.\d\.gz$/.test(name));
+				await eventually(`${driver}: three compressed files`, () => packed().length === 3);
 			}
 		}),
 		step("since and until pick by time, over files", async ({ docker }) => {

@@ -1,5 +1,5 @@
-import { createReadStream, createWriteStream } from "node:fs";
-import { type FileHandle, open, rename, rm, stat } from "node:fs/promises";
+import { createReadStream, createWriteStream, renameSync, rmSync, statSync } from "node:fs";
+import { type FileHandle, open, rm, stat } from "node:fs/promises";
 import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { constants, createGunzip, createGzip } from "node:zlib";
@@ -10,7 +10,7 @@ import { constants, createGunzip, createGzip } from "node:zlib";
  */
 export async function compressLog(file: string): Promise<void> {
 	const { ino } = await stat(file);
-	const draft = `${file}.gz.tmp`;
+	const draft = `${file}.gz.${ino}.tmp`;
 	try {
 		const out = createWriteStream(draft, { mode: 0o640 });
 		out.write(memberOf(ino));
@@ -19,8 +19,10 @@ export async function compressLog(file: string): Promise<void> {
 			createGzip({ level: constants.Z_BEST_SPEED, chunkSize: CHUNK_BYTES }),
 			out,
 		);
-		await rename(draft, `${file}.gz`);
-		await rm(file);
+		// Without a pause in between, so that no rotation comes into it; one that came before has moved the file on, and it stays as it is.
+		if (statSync(file).ino !== ino) return await rm(draft, { force: true });
+		renameSync(draft, `${file}.gz`);
+		rmSync(file);
 	} catch (error) {
 		await rm(draft, { force: true });
 		throw error;

@@ -52,9 +52,9 @@ export class RotatingFile {
 		return this.pending;
 	}
 
+	/** Compression goes on behind: nobody waits for it to learn that a container has ended. */
 	async close(): Promise<void> {
 		await this.pending;
-		await this.compressing;
 		closeSync(this.fd);
 	}
 

@@ -64,7 +64,8 @@ export async function filesOf(path: string): Promise<string[]> {
 	const names = await readdir(dirname(path)).catch(() => []);
 	return names
 		.filter(
-			(one) => one === name || (one.startsWith(`${name}.`) && /^\d+(\.gz)?(\.tmp)?$/.test(one.slice(name.length + 1))),
+			(one) =>
+				one === name || (one.startsWith(`${name}.`) && /^\d+(\.gz(\.\d+\.tmp)?)?$/.test(one.slice(name.length + 1))),
 		)
 		.map((one) => `${dirname(path)}/${one}`);
 }
