@@ -60,6 +60,15 @@ const commands: Record<string, Command> = {
 			return runNetwork(own, resolveConfig(daemon).options.hosts[0] ?? "", print);
 		},
 	},
+	policy: {
+		summary: "policy apply FILE | list | show | delete | explain FROM TO | log [-f]: who may reach whom",
+		run: async (argv) => {
+			const { runPolicy, splitPolicyArguments } = await import("./cli/policy.ts");
+			const { own, daemon } = splitPolicyArguments(argv);
+			const { resolveConfig } = await import("./daemon/config.ts");
+			return runPolicy(own, resolveConfig(daemon).options.hosts[0] ?? "", print);
+		},
+	},
 	"network-probe": {
 		run: async ([request = ""]) => {
 			const { runProbe } = await import("./daemon/probe.ts");

@@ -15,14 +15,19 @@ import { createHostResolvers } from "../engine/names/host-resolvers.ts";
 import type { Networks } from "../engine/networks/contract.ts";
 import { LiveNetworks } from "../engine/networks/live.ts";
 import { createNetworks } from "../engine/networks/service.ts";
+import type { Policies } from "../engine/policy/contract.ts";
+import type { Policy } from "../engine/policy/policy.ts";
+import { PolicyService } from "../engine/policy/service.ts";
 import type { Sandboxes } from "../engine/sandboxes/contract.ts";
 import { createSandboxes } from "../engine/sandboxes/service.ts";
 import type { NetworkInsight } from "../engine/topology/contract.ts";
 import { createInsight } from "../engine/topology/service.ts";
+import { messageOf } from "../shared/errors.ts";
 import { parseIpv4 } from "../shared/ip.ts";
 import type { Logger } from "../shared/log.ts";
 import type { ContainerStore } from "../store/containers.ts";
 import type { NetworkStore } from "../store/networks.ts";
+import type { PolicyStore } from "../store/policies.ts";
 import { withNetns } from "../sys/linux/netns.ts";
 import { createNetworkObserver } from "./network-observer.ts";
 import type { DaemonOptions } from "./options.ts";
@@ -38,6 +43,7 @@ export interface Network {
 	readonly networks: Networks;
 	/** How they are, as opposed to how they were asked for. */
 	readonly insight: NetworkInsight;
+	readonly policies: Policies;
 	/** Begins to answer the host on `--dns`; "conflict" when the address is taken. */
 	serveHost(): void;
 	stopServing(): void;
@@ -47,6 +53,7 @@ export interface Network {
 export function buildNetwork(
 	options: DaemonOptions,
 	store: NetworkStore,
+	policyStore: PolicyStore<Policy>,
 	containers: ContainerStore<ContainerRecord>,
 	events: Events,
 	log: Logger,
@@ -62,12 +69,28 @@ export function buildNetwork(
 		const resolvers = createHostResolvers({ path: RESOLV_CONF, own: dns, behindStub });
 		return createForwarder({ upstreams: () => resolvers().nameservers });
 	};
+	const firewall = new NftFirewall(log);
+	const policies = new PolicyService({
+		instance,
+		store: policyStore,
+		firewall,
+		members: () => sandboxes.members(),
+		containerOf: (id) => factsOf(containers.get(id)),
+		onHost: () =>
+			containers
+				.list()
+				.filter(({ state, hostConfig }) => state.status === "running" && hostConfig.NetworkMode === "host")
+				.map(({ id, name, config }) => ({ id, name, labels: config.Labels })),
+		log,
+	});
+	void followRenames(events, policies, log);
 	const resolver = createSandboxResolver({
 		withNetns,
 		directory,
 		forward: forwardTo(),
 		forwardFor: ownForwarders((id) => containers.get(id)),
 		domain,
+		policies,
 		log,
 	});
 	const driver = new BridgeDriver(log);
@@ -81,7 +104,8 @@ export function buildNetwork(
 		resolver,
 		namespaces: createNamespaceDriver(),
 		network: driver,
-		firewall: new NftFirewall(log),
+		firewall,
+		policies,
 		ipam,
 		control: controlAddresses(options),
 		nameOf: (id) => containers.get(id)?.name,
@@ -90,6 +114,7 @@ export function buildNetwork(
 	let server: { close(): void } | undefined;
 	return {
 		sandboxes,
+		policies,
 		insight: createInsight({
 			instance,
 			containers,
@@ -106,8 +131,25 @@ export function buildNetwork(
 		stopServing() {
 			server?.close();
 			server = undefined;
+			policies.close();
 		},
 	};
+}
+
+function factsOf(record: ContainerRecord | undefined) {
+	return record && { name: record.name, labels: record.config.Labels };
+}
+
+/** Policies select by name too. */
+async function followRenames(events: Events, policies: PolicyService, log: Logger): Promise<void> {
+	for await (const { Type, Action } of events.subscribe({}, new AbortController().signal)) {
+		if (Type !== "container" || Action !== "rename") continue;
+		try {
+			policies.changed();
+		} catch (error) {
+			log.error("policies did not follow a rename", { error: messageOf(error) });
+		}
+	}
 }
 
 /** What containers must not reach of the engine itself: its API over TCP and the host's resolver; both are meant for the host. */

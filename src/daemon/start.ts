@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { createApi } from "../api/api.ts";
 import { buildRoutes } from "../api/build/routes.ts";
 import { insightRoutes } from "../api/foredeck/insight.ts";
+import { policyRoutes } from "../api/foredeck/policies/routes.ts";
 import { imageRoutes } from "../api/images/routes.ts";
 import { download } from "../drivers/content/download.ts";
 import { openUrl } from "../drivers/content/open-url.ts";
@@ -34,7 +35,8 @@ import { DistributionStore, distributionSchema } from "../store/distribution.ts"
 import { openEventJournal } from "../store/events.ts";
 import { ImageStore, imagesSchema } from "../store/images.ts";
 import { migrations } from "../store/migrations.ts";
-import { NetworkStore, networksSchema, userNetworksSchema } from "../store/networks.ts";
+import { familiesSchema, NetworkStore, networksSchema, userNetworksSchema } from "../store/networks.ts";
+import { PolicyStore, policiesSchema } from "../store/policies.ts";
 import { VolumeStore, volumesSchema } from "../store/volumes.ts";
 import { availableCapabilities } from "../sys/linux/capability-set.ts";
 import { cgroupFeatures } from "../sys/linux/cgroup-features.ts";
@@ -91,6 +93,8 @@ async function buildEngine(options: DaemonOptions, log: Logger) {
 		volumesSchema,
 		userNetworksSchema,
 		buildSchema,
+		familiesSchema,
+		policiesSchema,
 	);
 	const store = createContainerStore<ContainerRecord>(database);
 	const runtimeFound = findRuntime();
@@ -131,7 +135,7 @@ async function buildEngine(options: DaemonOptions, log: Logger) {
 		events,
 		log,
 	});
-	const network = buildNetwork(options, new NetworkStore(database), store, events, log);
+	const network = buildNetwork(options, new NetworkStore(database), new PolicyStore(database), store, events, log);
 	const runtime = createRuntimeDriver({
 		runRoot,
 		instance,
@@ -189,7 +193,12 @@ async function buildEngine(options: DaemonOptions, log: Logger) {
 			events,
 			facts,
 			log,
-			extra: [imageRoutes(images) as never, ...insightRoutes(network.insight), buildRoutes(builds) as never],
+			extra: [
+				imageRoutes(images) as never,
+				...insightRoutes(network.insight),
+				policyRoutes(network.policies) as never,
+				buildRoutes(builds) as never,
+			],
 		},
 		readTlsFiles(options.tls),
 	);

@@ -26,7 +26,8 @@ const LOG_LIMIT = "limit rate 20/second burst 40 packets";
  * pass one map. Policies stand before the other rules (lower priority) and can only take away: what they accept goes on to those.
  *
  * - group: deny rules of all its policies, then allow rules of all, then the default. What is established passes before.
- * - input, output: the same for what goes to and comes from the machine itself.
+ * - input, output: the same for what goes to and comes from the machine itself. Output is not asked for its interface: what has just been sent to a
+ *   published port still bears the one from before.
  * - table bridge: nobody sends with another sandbox's address, and a sandbox with policies with none but its own; ct is not asked there, for
  *   the kernel may be without nf_conntrack_bridge: what passes inside a bridge comes to `forward` by br_netfilter.
  */
@@ -224,7 +225,6 @@ function hooks(): string {
 	}
 	chain policy_ingress_host {
 		type filter hook output priority filter - 10; policy accept;
-		oifname != @bridges accept
 		ct state established,related accept
 		ip daddr vmap @policed_ingress
 	}

@@ -14,6 +14,7 @@ const PACKET = 0x400;
 const CONFIG = 0x401;
 const NFULA_CFG_CMD = 1;
 const NFULA_CFG_MODE = 2;
+const NFULA_CFG_QTHRESH = 5;
 const NFULNL_CFG_CMD_BIND = 1;
 const NFULNL_COPY_PACKET = 2;
 const NFULA_PAYLOAD = 9;
@@ -49,6 +50,8 @@ export class PacketLog implements Disposable {
 			this.configure(group, attribute(NFULA_CFG_CMD, Uint8Array.of(NFULNL_CFG_CMD_BIND)));
 			const mode = Uint8Array.of(0, 0, 0, COPIED_BYTES, NFULNL_COPY_PACKET, 0);
 			this.configure(group, attribute(NFULA_CFG_MODE, mode));
+			// At once: else the kernel gathers a hundred packets, or waits for a second.
+			this.configure(group, attribute(NFULA_CFG_QTHRESH, Uint8Array.of(0, 0, 0, 1)));
 		} catch (error) {
 			libc.close(this.fd);
 			throw error;
