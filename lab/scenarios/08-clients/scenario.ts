@@ -25,7 +25,11 @@ export const scenario: Scenario = {
 	title: "clients that others have written work as they are",
 	steps: [
 		step("clients from npm, as the lock file has them, and from Debian", async (lab) => {
-			await run(lab, ["sh", "-c", "npm ls >/dev/null 2>&1 || npm ci --ignore-scripts --no-progress --no-audit --no-fund"]);
+			await run(lab, [
+				"sh",
+				"-c",
+				"npm ls >/dev/null 2>&1 || npm ci --ignore-scripts --no-progress --no-audit --no-fund",
+			]);
 			await run(lab, [join(here, "../../../scripts/lib/packages"), "python3-docker"]);
 		}),
 		step("images load", async (lab) => {
