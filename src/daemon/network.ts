@@ -30,6 +30,7 @@ import type { NetworkStore } from "../store/networks.ts";
 import type { PolicyStore } from "../store/policies.ts";
 import { withNetns } from "../sys/linux/netns.ts";
 import { createNetworkObserver } from "./network-observer.ts";
+import { type MasqueradedNetwork, watchWayOut } from "./network-watch.ts";
 import type { DaemonOptions } from "./options.ts";
 import { createProber } from "./probe.ts";
 import { selfCommand } from "./self-command.ts";
@@ -112,6 +113,7 @@ export function buildNetwork(
 		log,
 	});
 	let server: { close(): void } | undefined;
+	let wayOut: Disposable | undefined;
 	return {
 		sandboxes,
 		policies,
@@ -126,9 +128,11 @@ export function buildNetwork(
 		}),
 		networks: createNetworks({ store, live, ipam, sandboxes, events }),
 		serveHost() {
+			wayOut = watchWayOut(() => masqueraded(live), log);
 			server = createDnsServer({ ...dns, domain, directory, forward: forwardTo(BEHIND_STUB), log });
 		},
 		stopServing() {
+			wayOut?.[Symbol.dispose]();
 			server?.close();
 			server = undefined;
 			policies.close();
@@ -150,6 +154,10 @@ async function followRenames(events: Events, policies: PolicyService, log: Logge
 			log.error("policies did not follow a rename", { error: messageOf(error) });
 		}
 	}
+}
+
+function masqueraded(live: LiveNetworks): MasqueradedNetwork[] {
+	return live.rules().flatMap(({ bridge, subnet, masquerade }) => (subnet && masquerade ? [{ bridge, subnet }] : []));
 }
 
 /** What containers must not reach of the engine itself: its API over TCP and the host's resolver; both are meant for the host. */

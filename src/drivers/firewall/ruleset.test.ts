@@ -40,6 +40,7 @@ const CHAINS = `	chain guard {
 		iifname @internal drop
 		oifname @internal drop
 		iifname @bridges tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu
+		oifname @bridges tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu
 		oifname @bridges ct state established,related accept
 		oifname @bridges ct status dnat accept
 		oifname @bridges ip daddr . meta l4proto . th dport @opened accept

@@ -66,6 +66,7 @@ export function renderRemoval(instance: string): string {
  * - guard: 127/8 belongs to lo. route_localnet on our bridges, and DNAT before routing, would otherwise let others reach ports published on 127.0.0.1.
  * - forward: inside a bridge all may talk where the network allows it (bridge-nf shows that traffic to this hook); internal networks end here; from
  *   elsewhere, other bridges of ours included, only answers and published ports get in.
+ *   The answer to a SYN is clamped too: what a sandbox sends is limited by what the other side takes, which knows nothing of a tunnel in between.
  * - postrouting: leaving by any other interface is masqueraded (the uplink's name does not matter: policy routing, VPN); a source in 127/8 or a sandbox
  *   that reaches a sibling by its published port is masqueraded too, or the answer would not pass here.
  */
@@ -103,6 +104,7 @@ ${elementsLine(model.ports, "opened")}	}
 ${modeForward(model)}		iifname @internal drop
 		oifname @internal drop
 		iifname @bridges tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu
+		oifname @bridges tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu
 		oifname @bridges ct state established,related accept
 		oifname @bridges ct status dnat accept
 		oifname @bridges ip daddr . meta l4proto . th dport @opened accept

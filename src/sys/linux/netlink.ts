@@ -68,6 +68,15 @@ export class NetlinkSocket implements Disposable {
 		return message;
 	}
 
+	/** The one message that answers a question which is no dump. */
+	ask(request: NetlinkRequest): NetlinkMessage {
+		this.send([request], 0);
+		const [message] = this.receive();
+		if (message?.type === NLMSG_ERROR) throw new SyscallError(request.twin, -view(message.body).getInt32(0, true));
+		if (!message) throw new SyscallError(request.twin, 0);
+		return message;
+	}
+
 	/** All messages of a dump. */
 	dump(request: NetlinkRequest): NetlinkMessage[] {
 		this.send([{ ...request, flags: NLM_F_DUMP }], 0);
