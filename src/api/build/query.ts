@@ -1,6 +1,6 @@
 import type { BuildRequest } from "../../engine/build/contract.ts";
 import type { HostConfig } from "../../engine/containers/config.ts";
-import { EngineError } from "../../shared/errors.ts";
+import { EngineError, messageOf } from "../../shared/errors.ts";
 import { integer, list, map, nullable, object, parseJson, string } from "../body.ts";
 import { invalid } from "../errors.ts";
 import { authOf } from "../images/registry.ts";
@@ -88,10 +88,20 @@ function strings(text: string, name: string): string[] {
 	return list(string())(parseJson(text), name);
 }
 
+const NOUNS: Readonly<Record<string, string>> = {
+	buildargs: "build args",
+	cachefrom: "cache-from",
+	ulimits: "ulimit settings",
+};
+
 /** A parameter that holds JSON; empty and absent decode as null does. */
 function json<T>(query: URLSearchParams, name: string, decode: (value: unknown, path: string) => T): T {
 	const text = query.get(name);
-	return decode(text ? parseJson(text) : undefined, name);
+	try {
+		return decode(text ? parseJson(text) : undefined, name);
+	} catch (error) {
+		throw invalid(`error reading ${NOUNS[name] ?? name}: ${messageOf(error).replace(/^invalid JSON: /, "")}`);
+	}
 }
 
 /** `X-Registry-Config`: base64 of a JSON object, an auth object for each registry. Never shows its content. */

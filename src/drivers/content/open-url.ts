@@ -9,7 +9,7 @@ export async function openUrl(
 		throw new EngineError("unavailable", `Get ${JSON.stringify(url)}: ${messageOf(cause)}`, { cause });
 	});
 	if (reply.status >= 400) {
-		const text = (await reply.text()).slice(0, 200);
+		const text = (await reply.text()).slice(0, 200).trim();
 		throw new EngineError(
 			"unavailable",
 			`failed to GET ${url} with status ${reply.status} ${reply.statusText}: ${text}`,

@@ -121,12 +121,14 @@ async function* limited(body: AsyncIterable<Uint8Array>, url: string): AsyncGene
 
 /** Its text. It and the ignore file are taken out of the context when that excludes them; what else is excluded the client does not send. */
 function readDockerfile({ files }: BuildParts, directory: string, asked: string): string {
+	if (asked.includes("\0"))
+		throw new EngineError("invalid", `Cannot locate specified Dockerfile: ${JSON.stringify(asked)}`);
 	const clean = posix.normalize(`/${asked}`).slice(1);
 	const candidates = clean === DOCKERFILE ? [DOCKERFILE, DOCKERFILE.toLowerCase()] : [clean];
 	for (const name of candidates) {
 		const text = files.read(directory, name);
 		if (text === undefined) continue;
-		if (text.trim() === "") throw new EngineError("invalid", `the Dockerfile (${name}) cannot be empty`);
+		if (text === "") throw new EngineError("invalid", `the Dockerfile (${name}) cannot be empty`);
 		const ignore = files.read(directory, IGNORE);
 		if (ignore !== undefined) {
 			for (const one of [IGNORE, name]) if (isIgnored(one, ignore)) files.remove(directory, one);
