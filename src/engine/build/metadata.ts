@@ -3,6 +3,7 @@ import { EngineError } from "../../shared/errors.ts";
 import { parseSignal } from "../../shared/signals.ts";
 import type { Build, StageState } from "./build-state.ts";
 import { withFiles } from "./copy-step.ts";
+import type { BuildFiles } from "./files.ts";
 import { shownHealthcheck } from "./healthcheck.ts";
 import type { CommandInstruction, Instruction, Pair, PairsInstruction } from "./instructions.ts";
 import { commentOf, setEnv, wordsOf } from "./run-config.ts";
@@ -65,9 +66,18 @@ export async function setWorkdir(build: Build, state: StageState, path: string) 
 	if (await useCache(build, state, command)) return;
 	await withFiles(build, state, async (root, snapshotId) => {
 		const { files, snapshotter } = build.parts;
-		const made = files.makeDirectory(root, workdir);
+		const made = makeWorkdir(files, root, workdir);
 		await commitStep(build, state, command, made ? { layer: snapshotter.archiveChanges(snapshotId) } : {});
 	});
+}
+
+function makeWorkdir(files: BuildFiles, root: string, path: string): boolean {
+	try {
+		return files.makeDirectory(root, path);
+	} catch (cause) {
+		if ((cause as { code?: unknown }).code !== "ENOTDIR") throw cause;
+		throw new EngineError("invalid", `mkdir ${path}: not a directory`, { cause });
+	}
 }
 
 export function setUser(build: Build, state: StageState, user: string) {

@@ -126,7 +126,7 @@ function readDockerfile({ files }: BuildParts, directory: string, asked: string)
 	const clean = posix.normalize(`/${asked}`).slice(1);
 	const candidates = clean === DOCKERFILE ? [DOCKERFILE, DOCKERFILE.toLowerCase()] : [clean];
 	for (const name of candidates) {
-		const text = files.read(directory, name);
+		const text = readText(files, directory, name);
 		if (text === undefined) continue;
 		if (text === "") throw new EngineError("invalid", `the Dockerfile (${name}) cannot be empty`);
 		const ignore = files.read(directory, IGNORE);
@@ -136,4 +136,14 @@ function readDockerfile({ files }: BuildParts, directory: string, asked: string)
 		return text;
 	}
 	throw new EngineError("invalid", `Cannot locate specified Dockerfile: ${asked}`);
+}
+
+/** A name that the kernel refuses is none of a file. */
+function readText(files: BuildParts["files"], directory: string, name: string): string | undefined {
+	try {
+		return files.read(directory, name);
+	} catch (error) {
+		if (["ENAMETOOLONG", "EACCES", "EISDIR"].includes(String((error as { code?: unknown }).code))) return undefined;
+		throw error;
+	}
 }
