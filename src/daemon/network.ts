@@ -126,7 +126,7 @@ export function buildNetwork(
 			probe: createProber(selfCommand()),
 			observer: createNetworkObserver(instance, join(runRoot, "netns")),
 		}),
-		networks: createNetworks({ store, live, ipam, sandboxes, events }),
+		networks: createNetworks({ store, live, ipam, sandboxes, events, hasIpv6: () => driver.hasIpv6() }),
 		serveHost() {
 			wayOut = watchWayOut(() => masqueraded(live), log);
 			server = createDnsServer({ ...dns, domain, directory, forward: forwardTo(BEHIND_STUB), log });

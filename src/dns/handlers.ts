@@ -1,4 +1,5 @@
 import type { NameDirectory } from "../engine/names/contract.ts";
+import { formatIpv6 } from "../shared/ip.ts";
 import { type Answer, type Query, RCODE, TYPE } from "./message.ts";
 
 /** One link of the chain: an answer, a raw reply under way (forwarded), or undefined to let the next one look. */
@@ -61,10 +62,13 @@ export function guardHandler(isLocal: (address: string) => boolean): Handler {
 	return { answer: (query) => (isLocal(query.client) ? undefined : failure(RCODE.REFUSED)) };
 }
 
-/** `4.3.2.1.in-addr.arpa` -> `1.2.3.4`. */
+/** `4.3.2.1.in-addr.arpa` -> `1.2.3.4`; 32 nibbles and `ip6.arpa` (RFC 3596 2.5) -> `fd00::1`. */
 export function addressOfReverse(name: string): string | undefined {
 	const v4 = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.in-addr\.arpa$/.exec(name);
-	return v4 ? v4.slice(1).reverse().join(".") : undefined;
+	if (v4) return v4.slice(1).reverse().join(".");
+	const v6 = /^((?:[0-9a-f]\.){32})ip6\.arpa$/.exec(name);
+	if (!v6?.[1]) return undefined;
+	return formatIpv6(BigInt(`0x${v6[1].split(".").reverse().join("")}`));
 }
 
 function apexAnswer(query: Query, zone: string): Answer {

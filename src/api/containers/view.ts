@@ -252,9 +252,9 @@ function endpointView(endpoint: EndpointSettings, config: EndpointConfig, record
 		Gateway: endpoint.gateway ?? "",
 		IPAddress: endpoint.ipAddress ?? "",
 		IPPrefixLen: endpoint.prefixLength ?? 0,
-		IPv6Gateway: "",
-		GlobalIPv6Address: "",
-		GlobalIPv6PrefixLen: 0,
+		IPv6Gateway: endpoint.ipv6Gateway ?? "",
+		GlobalIPv6Address: endpoint.ipv6Address ?? "",
+		GlobalIPv6PrefixLen: endpoint.ipv6PrefixLength ?? 0,
 		DNSNames: isUserDefined && known ? dnsNames(record, aliases) : null,
 	};
 }

@@ -10,8 +10,8 @@ export function networkView(network: NetworkRecord, withContainers: boolean) {
 		Created: network.created,
 		Scope: "local",
 		Driver: network.driver,
-		EnableIPv4: true,
-		EnableIPv6: false,
+		EnableIPv4: config?.enableIpv4 ?? true,
+		EnableIPv6: config?.enableIpv6 ?? false,
 		IPAM: { Driver: "default", Options: config?.ipam.options ?? null, Config: config ? config.ipam.config : own },
 		Internal: config?.internal ?? false,
 		Attachable: config?.attachable ?? false,
@@ -43,7 +43,7 @@ function endpointView(endpoint: NetworkRecord["endpoints"][number]) {
 		EndpointID: endpoint.endpointId,
 		MacAddress: endpoint.mac,
 		IPv4Address: endpoint.ip ? `${endpoint.ip}/${endpoint.prefixLength}` : "",
-		IPv6Address: "",
+		IPv6Address: endpoint.ipv6 ?? "",
 	};
 	return [endpoint.containerId, view] as const;
 }

@@ -9,6 +9,7 @@ import type { Firewall } from "./driver.ts";
 import { type LearnedName, NO_POLICIES, type PolicyModel, type RuleCount } from "./policy-model.ts";
 import { PolicyTables } from "./policy-tables.ts";
 import {
+	isAnyAddress,
 	type NetworkRules,
 	type PortForward,
 	type RulesetModel,
@@ -208,8 +209,10 @@ export class NftFirewall implements Firewall {
 	private forgetFlows(added: readonly PortForward[], dropped: readonly PortForward[]): void {
 		const isUdp = ({ protocol, direct }: PortForward) => protocol === "udp" && !direct;
 		try {
-			for (const port of dropped.filter(isUdp)) this.flows.forgetUdp(port.hostPort, (flow) => leadsTo(flow, port));
-			for (const port of added.filter(isUdp)) this.flows.forgetUdp(port.hostPort, (flow) => missed(flow, port));
+			for (const port of dropped.filter(isUdp))
+				this.flows.forgetUdp(port.hostPort, (flow) => leadsTo(flow, port), familyOf(port));
+			for (const port of added.filter(isUdp))
+				this.flows.forgetUdp(port.hostPort, (flow) => missed(flow, port), familyOf(port));
 		} catch (error) {
 			this.log.warn("old UDP flows not forgotten", { error: messageOf(error) });
 		}
@@ -231,13 +234,17 @@ function isSame(a: PortForward, b: PortForward): boolean {
 	return a.hostAddress === b.hostAddress && a.hostPort === b.hostPort;
 }
 
+function familyOf({ address }: PortForward): 4 | 6 {
+	return typeof address === "bigint" ? 6 : 4;
+}
+
 function leadsTo(flow: Flow, port: PortForward): boolean {
 	return flow.replySource === port.address && flow.replySourcePort === port.port;
 }
 
 /** A flow to the published address that another answers. What merely leaves the host behind its address is none of ours. */
 function missed(flow: Flow, port: PortForward): boolean {
-	if (port.hostAddress !== 0 && flow.destination !== port.hostAddress) return false;
+	if (!isAnyAddress(port.hostAddress) && flow.destination !== port.hostAddress) return false;
 	const redirected = flow.replySource !== flow.destination;
 	const masqueraded = flow.replyDestination !== flow.source;
 	return !leadsTo(flow, port) && (redirected || !masqueraded);

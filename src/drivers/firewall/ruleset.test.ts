@@ -159,3 +159,125 @@ test("a port comes and goes as one element", () => {
 	);
 	expect(renderPublish("fd", [routed])).toBe("add element inet foredeck-fd opened { 10.1.0.2 . tcp . 80 }\n");
 });
+
+const SIX: NetworkRules = {
+	...bridge,
+	bridge: "br-six",
+	subnet: undefined,
+	ipv6: { subnet: "fd00:6::/64", masquerade: true, unprotected: false, routed: false },
+};
+
+test("IPv6 has sets and rules of its own beside those of both families", () => {
+	const six: PortForward = {
+		protocol: "tcp",
+		hostAddress: 0n,
+		hostPort: 8080,
+		address: 0xfd000006000000000000000000000002n,
+		port: 80,
+	};
+	const local: PortForward = { ...six, hostAddress: 1n, hostPort: 8081 };
+	const routed = { subnet: "fd00:7::/64", masquerade: false, unprotected: false, routed: true };
+	const networks: NetworkRules[] = [
+		SIX,
+		{ ...bridge, ipv6: routed },
+		{
+			...SIX,
+			bridge: "br-in",
+			internal: true,
+			ipv6: { ...routed, subnet: "fd00:8::/64", masquerade: true, routed: false },
+		},
+	];
+	const opened: PortForward = { ...six, address: 0xfd000007000000000000000000000002n, direct: true };
+	const text = renderRuleset({ instance: "t", networks, ports: [anywhere, six, local, opened] });
+	expect(text.slice(text.indexOf("\tset own {"), text.indexOf("\tmap published {"))).toBe(`	set own {
+		type ipv4_addr . ifname
+		flags interval
+		elements = { 172.17.0.0/16 . "fd0" }
+	}
+	set masqueraded {
+		type ipv4_addr
+		flags interval
+		elements = { 172.17.0.0/16 }
+	}
+`);
+	expect(text.slice(text.indexOf("\tset unprotected6"))).toBe(`	set unprotected6 {
+		type ifname
+	}
+	set routed6 {
+		type ifname
+		elements = { "fd0" }
+	}
+	set own6 {
+		type ipv6_addr . ifname
+		flags interval
+		elements = { fd00:6::/64 . "br-six", fd00:7::/64 . "fd0", fd00:8::/64 . "br-in" }
+	}
+	set masqueraded6 {
+		type ipv6_addr
+		flags interval
+		elements = { fd00:6::/64 }
+	}
+	map published6 {
+		type inet_proto . inet_service : ipv6_addr . inet_service
+		elements = { tcp . 8080 : fd00:6::2 . 80 }
+	}
+	map published_at6 {
+		type ipv6_addr . inet_proto . inet_service : ipv6_addr . inet_service
+		elements = { ::1 . tcp . 8081 : fd00:6::2 . 80 }
+	}
+	set opened6 {
+		type ipv6_addr . inet_proto . inet_service
+		elements = { fd00:7::2 . tcp . 80 }
+	}
+	chain guard {
+		type filter hook prerouting priority raw; policy accept;
+		iifname != "lo" ip daddr 127.0.0.0/8 drop
+	}
+	chain prerouting {
+		type nat hook prerouting priority dstnat; policy accept;
+		fib daddr type local dnat ip to ip daddr . meta l4proto . th dport map @published_at
+		fib daddr type local dnat ip to meta l4proto . th dport map @published
+		fib daddr type local dnat ip6 to ip6 daddr . meta l4proto . th dport map @published_at6
+		fib daddr type local dnat ip6 to meta l4proto . th dport map @published6
+	}
+	chain output {
+		type nat hook output priority -100; policy accept;
+		fib daddr type local dnat ip to ip daddr . meta l4proto . th dport map @published_at
+		fib daddr type local dnat ip to meta l4proto . th dport map @published
+		fib daddr type local dnat ip6 to ip6 daddr . meta l4proto . th dport map @published_at6
+		fib daddr type local dnat ip6 to meta l4proto . th dport map @published6
+	}
+	chain forward {
+		type filter hook forward priority filter; policy accept;
+		iifname . oifname @inside accept
+		iifname @internal drop
+		oifname @internal drop
+		iifname @bridges tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu
+		oifname @bridges tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu
+		oifname @bridges ct state established,related accept
+		oifname @bridges ct status dnat accept
+		oifname @bridges ip daddr . meta l4proto . th dport @opened accept
+		meta nfproto ipv4 iifname != @bridges oifname @unprotected accept
+		oifname @bridges ip6 daddr . meta l4proto . th dport @opened6 accept
+		meta nfproto ipv6 iifname != @bridges oifname @unprotected6 accept
+		oifname @routed6 icmpv6 type echo-request accept
+		oifname @bridges drop
+	}
+	chain postrouting {
+		type nat hook postrouting priority srcnat; policy accept;
+		oifname @bridges ip saddr 127.0.0.0/8 masquerade
+		ip saddr . oifname @own ct status dnat masquerade
+		ip saddr . oifname @own return
+		ip saddr @masqueraded masquerade
+		oifname @bridges ip6 saddr ::1 masquerade
+		ip6 saddr . oifname @own6 ct status dnat masquerade
+		ip6 saddr . oifname @own6 return
+		ip6 saddr @masqueraded6 masquerade
+	}
+}
+`);
+	expect(renderPublish("t", [six, opened])).toBe(
+		"add element inet foredeck-t published6 { tcp . 8080 : fd00:6::2 . 80 }\nadd element inet foredeck-t opened6 { fd00:7::2 . tcp . 80 }\n",
+	);
+	expect(renderUnpublish("t", [local])).toBe("delete element inet foredeck-t published_at6 { ::1 . tcp . 8081 }\n");
+});

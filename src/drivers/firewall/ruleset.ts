@@ -1,4 +1,5 @@
-import { formatIpv4 } from "../../shared/ip.ts";
+import { formatIp, type IpAddress } from "../../shared/ip.ts";
+import { ipv6Rules } from "./ipv6-rules.ts";
 import { hostChains, modeForward, modeSets } from "./mode-rules.ts";
 
 /** Everything that the instance's one nftables table is drawn from. */
@@ -20,8 +21,8 @@ export interface ControlAddress {
 /** One bridge and what may pass it. */
 export interface NetworkRules {
 	readonly bridge: string;
-	/** 172.17.0.0/16 */
-	readonly subnet: string;
+	/** 172.17.0.0/16; undefined: no IPv4 on it. */
+	readonly subnet?: string;
 	/** Nothing leaves the bridge and nothing comes in, published ports included. */
 	readonly internal: boolean;
 	/** Members may talk to each other by more than published ports. */
@@ -32,14 +33,26 @@ export interface NetworkRules {
 	readonly unprotected: boolean;
 	/** Leads to the internet and nowhere else; of the LAN only to these networks. */
 	readonly outbound?: { readonly allowed: readonly string[] };
+	/** undefined: no IPv6 on it. */
+	readonly ipv6?: Ipv6Rules;
 }
 
-/** hostAddress 0 stands for every address of the host. */
+/** What holds of the other family; icc and internal hold of both. */
+export interface Ipv6Rules {
+	/** fd00:1::/64 */
+	readonly subnet: string;
+	readonly masquerade: boolean;
+	readonly unprotected: boolean;
+	/** The members' own addresses are known outside: they are pinged there. */
+	readonly routed: boolean;
+}
+
+/** Both addresses are of one family, and so are hosts and containers that it leads between. hostAddress 0 and 0n stand for every address of the host. */
 export interface PortForward {
 	readonly protocol: "tcp" | "udp";
-	readonly hostAddress: number;
+	readonly hostAddress: IpAddress;
 	readonly hostPort: number;
-	readonly address: number;
+	readonly address: IpAddress;
 	readonly port: number;
 	/** The container's own address is reached at this port, no port of the host leads there: a routed network. */
 	readonly direct?: boolean;
@@ -72,6 +85,7 @@ export function renderRemoval(instance: string): string {
  */
 export function renderRuleset(model: RulesetModel): string {
 	const table = tableOf(model.instance);
+	const six = ipv6Rules(model);
 	return `table ${table}
 delete table ${table}
 table ${table} {
@@ -84,7 +98,7 @@ ${elementsLine(model.ports, "published_at")}	}
 	set opened {
 		type ipv4_addr . inet_proto . inet_service
 ${elementsLine(model.ports, "opened")}	}
-	chain guard {
+${six.sets}	chain guard {
 		type filter hook prerouting priority raw; policy accept;
 		iifname != "lo" ip daddr 127.0.0.0/8 drop
 	}
@@ -92,12 +106,12 @@ ${elementsLine(model.ports, "opened")}	}
 		type nat hook prerouting priority dstnat; policy accept;
 		fib daddr type local dnat ip to ip daddr . meta l4proto . th dport map @published_at
 		fib daddr type local dnat ip to meta l4proto . th dport map @published
-	}
+${six.translation}	}
 	chain output {
 		type nat hook output priority -100; policy accept;
 		fib daddr type local dnat ip to ip daddr . meta l4proto . th dport map @published_at
 		fib daddr type local dnat ip to meta l4proto . th dport map @published
-	}
+${six.translation}	}
 	chain forward {
 		type filter hook forward priority filter; policy accept;
 		iifname . oifname @inside accept
@@ -108,8 +122,8 @@ ${modeForward(model)}		iifname @internal drop
 		oifname @bridges ct state established,related accept
 		oifname @bridges ct status dnat accept
 		oifname @bridges ip daddr . meta l4proto . th dport @opened accept
-		iifname != @bridges oifname @unprotected accept
-		oifname @bridges drop
+		${six.sets === "" ? "" : "meta nfproto ipv4 "}iifname != @bridges oifname @unprotected accept
+${six.forward}		oifname @bridges drop
 	}
 	chain postrouting {
 		type nat hook postrouting priority srcnat; policy accept;
@@ -117,7 +131,7 @@ ${modeForward(model)}		iifname @internal drop
 		ip saddr . oifname @own ct status dnat masquerade
 		ip saddr . oifname @own return
 		ip saddr @masqueraded masquerade
-	}
+${six.postrouting}	}
 ${hostChains(model)}}
 `;
 }
@@ -136,7 +150,9 @@ export function renderUnpublish(instance: string, ports: readonly PortForward[])
 function setsOf(networks: readonly NetworkRules[]): string {
 	const names = (chosen: readonly NetworkRules[]) => chosen.map(({ bridge }) => quoted(bridge));
 	const inside = networks.filter(({ icc }) => icc).map(({ bridge }) => `${quoted(bridge)} . ${quoted(bridge)}`);
-	const masqueraded = networks.filter(({ masquerade, internal }) => masquerade && !internal);
+	const masqueraded = networks.flatMap(({ subnet, masquerade, internal }) =>
+		subnet && masquerade && !internal ? [subnet] : [],
+	);
 	return [
 		set("bridges", "ifname", names(networks)),
 		set("inside", "ifname . ifname", inside),
@@ -145,44 +161,44 @@ function setsOf(networks: readonly NetworkRules[]): string {
 		set(
 			"own",
 			"ipv4_addr . ifname",
-			networks.map(({ subnet, bridge }) => `${subnet} . ${quoted(bridge)}`),
+			networks.flatMap(({ subnet, bridge }) => (subnet ? [`${subnet} . ${quoted(bridge)}`] : [])),
 			"interval",
 		),
-		set(
-			"masqueraded",
-			"ipv4_addr",
-			masqueraded.map(({ subnet }) => subnet),
-			"interval",
-		),
+		set("masqueraded", "ipv4_addr", masqueraded, "interval"),
 	].join("");
 }
 
-function set(name: string, type: string, elements: readonly string[], flags?: string): string {
+export function set(name: string, type: string, elements: readonly string[], flags?: string): string {
 	const flagsLine = flags ? `\t\tflags ${flags}\n` : "";
 	const line = elements.length > 0 ? `\t\telements = { ${elements.join(", ")} }\n` : "";
 	return `\tset ${name} {\n\t\ttype ${type}\n${flagsLine}${line}\t}\n`;
 }
 
-function quoted(name: string): string {
+export function quoted(name: string): string {
 	return JSON.stringify(name);
 }
 
-function elementsLine(ports: readonly PortForward[], name: string): string {
+export function elementsLine(ports: readonly PortForward[], name: string): string {
 	const own = ports.filter((port) => setOf(port) === name);
 	return own.length > 0 ? `\t\telements = { ${own.map(elementOf).join(", ")} }\n` : "";
 }
 
-function setOf(port: PortForward): string {
-	if (port.direct) return "opened";
-	return port.hostAddress === 0 ? "published" : "published_at";
+/** published, published_at, opened; of IPv6 published6 and so on. */
+function setOf({ direct, hostAddress, address }: PortForward): string {
+	const name = direct ? "opened" : isAnyAddress(hostAddress) ? "published" : "published_at";
+	return typeof address === "bigint" ? `${name}6` : name;
+}
+
+export function isAnyAddress(address: IpAddress): boolean {
+	return address === 0 || address === 0n;
 }
 
 function keyOf(port: PortForward): string {
-	if (port.direct) return `${formatIpv4(port.address)} . ${port.protocol} . ${port.port}`;
+	if (port.direct) return `${formatIp(port.address)} . ${port.protocol} . ${port.port}`;
 	const key = `${port.protocol} . ${port.hostPort}`;
-	return port.hostAddress === 0 ? key : `${formatIpv4(port.hostAddress)} . ${key}`;
+	return isAnyAddress(port.hostAddress) ? key : `${formatIp(port.hostAddress)} . ${key}`;
 }
 
 function elementOf(port: PortForward): string {
-	return port.direct ? keyOf(port) : `${keyOf(port)} : ${formatIpv4(port.address)} . ${port.port}`;
+	return port.direct ? keyOf(port) : `${keyOf(port)} : ${formatIp(port.address)} . ${port.port}`;
 }

@@ -2,9 +2,10 @@ import { randomInt } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { type Cidr, cidrOf } from "../../shared/cidr.ts";
 import { EngineError, messageOf } from "../../shared/errors.ts";
+import type { IpAddress } from "../../shared/ip.ts";
 import type { Logger } from "../../shared/log.ts";
 import { macOfIpv4 } from "../../shared/mac.ts";
-import { addAddress, listAddresses } from "../../sys/linux/address.ts";
+import { addAddress, addAddress6, listAddresses } from "../../sys/linux/address.ts";
 import { SyscallError } from "../../sys/linux/libc.ts";
 import {
 	createBridge,
@@ -25,7 +26,8 @@ import { RouteSocket } from "../../sys/linux/netlink.ts";
 import { openNetns, withNetns, withNetnsFd, writeSysctl } from "../../sys/linux/netns.ts";
 import { bindPort, closePort } from "../../sys/linux/port-socket.ts";
 import { addDefaultRoute, deleteDefaultRoute, listRoutes } from "../../sys/linux/route.ts";
-import type { BridgeSpec, EndpointSpec, NetworkDriver } from "./driver.ts";
+import type { BridgeSpec, EndpointAddress, EndpointSpec, NetworkDriver } from "./driver.ts";
+import { hasIpv6, prepareBridge6, routeIpv6 } from "./ipv6.ts";
 
 /** Bridges with a veth for each endpoint. Its socket lives in the namespace it was constructed in, which is the host for it. */
 export class BridgeDriver implements NetworkDriver {
@@ -44,11 +46,12 @@ export class BridgeDriver implements NetworkDriver {
 				`cannot use interface ${spec.name} as bridge: it exists and is not marked ${JSON.stringify(spec.alias)}`,
 			);
 		}
-		const address = spec.gateway === undefined ? [] : [addAddress(link.index, spec.gateway, spec.prefixLength)];
-		this.socket.request(setUp(link.index), ...address);
+		if (spec.ipv6) prepareBridge6(spec.name);
+		this.socket.request(setUp(link.index), ...gatewaysOf(spec).map((one) => addAny(link.index, one)));
 		// route_localnet lets connections that start at 127.0.0.1 on the host leave by our bridge to a published port; the firewall drops the abuse of it.
 		writeSysctl(`net/ipv4/conf/${spec.name}/route_localnet`, "1");
 		this.ensureSysctl("net/ipv4/ip_forward", "1");
+		if (spec.ipv6?.forward) routeIpv6(this.log);
 		this.bridges.set(spec.name, { ...link, mtu: spec.mtu ?? link.mtu });
 	}
 
@@ -88,13 +91,18 @@ export class BridgeDriver implements NetworkDriver {
 		void this.takeApart(link);
 	}
 
-	setDefaultRoute(path: string, route: { name: string; gateway: number } | undefined): void {
+	setDefaultRoutes(path: string, routes: readonly { name: string; gateway: IpAddress }[]): void {
 		withNetns(path, () => {
 			using inside = new RouteSocket();
-			// The old one may lead over another interface, which `replace` would leave standing beside the new.
-			tolerate("ESRCH", () => inside.request(deleteDefaultRoute()));
-			const link = route && findLink(inside, route.name);
-			if (route && link) inside.request(addDefaultRoute(link.index, route.gateway));
+			// The old ones may lead over other interfaces, which `replace` would leave standing beside the new.
+			for (const family of [4, 6] as const) {
+				// IPv6 says ENOENT where no route of any kind is left.
+				tolerate("ESRCH", () => tolerate("ENOENT", () => inside.request(deleteDefaultRoute(family))));
+			}
+			for (const { name, gateway } of routes) {
+				const link = findLink(inside, name);
+				if (link) inside.request(addDefaultRoute(link.index, gateway));
+			}
 		});
 	}
 
@@ -139,7 +147,7 @@ export class BridgeDriver implements NetworkDriver {
 			.map(({ address, prefixLength }) => cidrOf(address, prefixLength));
 	}
 
-	holdPort(protocol: "tcp" | "udp", address: number, port: number): { release(): void } {
+	holdPort(protocol: "tcp" | "udp", address: IpAddress, port: number): { release(): void } {
 		try {
 			const fd = bindPort(protocol, address, port);
 			let held = true;
@@ -155,6 +163,8 @@ export class BridgeDriver implements NetworkDriver {
 			throw error;
 		}
 	}
+
+	hasIpv6 = hasIpv6;
 
 	portRange(): { first: number; last: number } {
 		const [first = 32768, last = 60999] = readFileSync("/proc/sys/net/ipv4/ip_local_port_range", "utf8")
@@ -219,18 +229,44 @@ export class BridgeDriver implements NetworkDriver {
 const FIRST_INDEX = 2;
 
 /** Everything of an endpoint that is set from inside its namespace, in the calling thread's. */
-function configure({ name, first, address, prefixLength, gateway, sysctls = {} }: EndpointSpec): void {
+function configure({ name, first, addresses, sysctls = {} }: EndpointSpec): void {
 	using inside = new RouteSocket();
 	const index = first ? FIRST_INDEX : findLink(inside, name)?.index;
 	if (index === undefined) throw new EngineError("internal", `cannot find interface ${name} after its creation`);
-	// As docker: a network without IPv6 has no link-local addresses either; interfaces that the container makes itself may.
-	disableIpv6(name);
+	prepareIpv6(name, addresses);
 	for (const [path, value] of Object.entries(sysctls)) writeSysctl(`net/${path.replaceAll("IFNAME", name)}`, value);
 	inside.request(
 		setUp(index),
-		addAddress(index, address, prefixLength),
-		...(gateway === undefined ? [] : [addDefaultRoute(index, gateway)]),
+		...addresses.map((one) => addAny(index, one)),
+		...addresses.flatMap(({ gateway }) => (gateway === undefined ? [] : [addDefaultRoute(index, gateway)])),
 	);
+}
+
+function addAny(index: number, { address, prefixLength }: EndpointAddress) {
+	return typeof address === "bigint"
+		? addAddress6(index, address, prefixLength)
+		: addAddress(index, address, prefixLength);
+}
+
+/** The host's own addresses on the bridge. */
+function gatewaysOf({ gateway, prefixLength = 32, ipv6 }: BridgeSpec): EndpointAddress[] {
+	return [
+		...(gateway === undefined ? [] : [{ address: gateway, prefixLength }]),
+		...(ipv6?.gateway === undefined ? [] : [{ address: ipv6.gateway, prefixLength: ipv6.prefixLength }]),
+	];
+}
+
+/** As docker: a network without IPv6 has no link-local addresses either; interfaces that the container makes itself may. */
+function prepareIpv6(name: string, addresses: readonly EndpointAddress[]): void {
+	if (!addresses.some(({ address }) => typeof address === "bigint")) {
+		disableIpv6(name);
+		return;
+	}
+	// A sysctl of the container may have switched it off for new interfaces.
+	writeSysctl(`net/ipv6/conf/${name}/disable_ipv6`, "0");
+	writeSysctl(`net/ipv6/conf/${name}/accept_dad`, "0");
+	// The engine is the router here; nobody else on the network shall claim to be one.
+	writeSysctl(`net/ipv6/conf/${name}/accept_ra`, "0");
 }
 
 function disableIpv6(link: string): void {

@@ -1,4 +1,5 @@
 import type { Cidr } from "../../shared/cidr.ts";
+import type { IpAddress } from "../../shared/ip.ts";
 
 /** Network namespaces by path, and what is set inside them. All calls are synchronous. */
 export interface NamespaceDriver {
@@ -25,8 +26,8 @@ export interface NetworkDriver {
 	rejoin(bridge: string, link: string): void;
 	/** Takes an endpoint out of the namespace, by its names there and on the host; one that is gone is as good. It has no use when this returns; the kernel takes 30 ms to take it apart, during which a remnant shows, down and under another name. */
 	disconnect(path: string, endpoint: Pick<EndpointSpec, "name" | "link">): void;
-	/** The namespace's way out; undefined: none. Replaces the one there was. */
-	setDefaultRoute(path: string, route: { readonly name: string; readonly gateway: number } | undefined): void;
+	/** The namespace's ways out, one a family at most. They replace those there were. */
+	setDefaultRoutes(path: string, routes: readonly { readonly name: string; readonly gateway: IpAddress }[]): void;
 	/** Names of the interfaces in the namespace. */
 	interfaces(path: string): string[];
 	/** Deletes what bears the mark and is not to be kept: interfaces on our bridges, and bridges. */
@@ -36,7 +37,9 @@ export interface NetworkDriver {
 	/** IPv4 networks that the host routes to or has an address in, those of these interfaces left out. */
 	usedNetworks(except: readonly string[]): Cidr[];
 	/** Takes a host port for as long as the hold lives. Throws EngineError "conflict" with the kernel's reason in lower-case words: `address already in use`. */
-	holdPort(protocol: "tcp" | "udp", address: number, port: number): { release(): void };
+	holdPort(protocol: "tcp" | "udp", address: IpAddress, port: number): { release(): void };
+	/** Whether the host's kernel knows IPv6, and it is not switched off for it. */
+	hasIpv6(): boolean;
 	/** First and last port that random publishing may take. */
 	portRange(): { first: number; last: number };
 }
@@ -48,7 +51,10 @@ export interface BridgeSpec {
 	readonly alias: string;
 	/** undefined: the host has no address on it */
 	readonly gateway?: number;
-	readonly prefixLength: number;
+	/** of `gateway` */
+	readonly prefixLength?: number;
+	/** undefined: no IPv6 on this bridge. `forward`: the host shall be its router. */
+	readonly ipv6?: { readonly gateway?: bigint; readonly prefixLength: number; readonly forward: boolean };
 	/** bytes; undefined: the kernel's */
 	readonly mtu?: number;
 }
@@ -59,10 +65,8 @@ export interface EndpointSpec {
 	readonly link: string;
 	/** interface in the namespace: eth0 */
 	readonly name: string;
-	readonly address: number;
-	readonly prefixLength: number;
-	/** Default route over it, set in the same go. */
-	readonly gateway?: number;
+	/** Of each family at most one, at least one in all. */
+	readonly addresses: readonly EndpointAddress[];
 	readonly mac: string;
 	/** The namespace has never had an interface but lo: saves looking for the new one. */
 	readonly first?: boolean;
@@ -70,4 +74,11 @@ export interface EndpointSpec {
 	readonly isolated?: boolean;
 	/** Of this interface, written before it is up: path below net/ with IFNAME for its name, as in `ipv4/conf/IFNAME/rp_filter`. */
 	readonly sysctls?: Readonly<Record<string, string>>;
+}
+
+export interface EndpointAddress {
+	readonly address: IpAddress;
+	readonly prefixLength: number;
+	/** Default route over it, set in the same go. */
+	readonly gateway?: IpAddress;
 }

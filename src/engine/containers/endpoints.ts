@@ -1,8 +1,8 @@
 import { isIP } from "node:net";
-import { contains, parseCidr } from "../../shared/cidr.ts";
+import { contains, contains6, parseCidr, parseCidr6 } from "../../shared/cidr.ts";
 import { EngineError } from "../../shared/errors.ts";
 import { shortId } from "../../shared/id.ts";
-import { parseIpv4 } from "../../shared/ip.ts";
+import { parseIpv4, parseIpv6 } from "../../shared/ip.ts";
 import { isLinkName } from "../networks/bridge-options.ts";
 import { faultList } from "../networks/ipam-config.ts";
 import type { EndpointRequest, NetworkRecord } from "../sandboxes/contract.ts";
@@ -23,17 +23,14 @@ export function checkEndpoint(network: NetworkRecord, config: EndpointConfig): v
 	if (address && parseIpv4(address) === undefined) found.push(`invalid IPv4 address: ${address}`);
 	if (address6 && isIP(address6) !== 6) found.push(`invalid IPv6 address: ${address6}`);
 	for (const ip of LinkLocalIPs) if (isIP(ip) === 0) found.push(`invalid link-local IP address: ${ip}`);
-	if (address || address6) {
-		if (!isUserDefined) found.push("user specified IP address is supported on user defined networks only");
-		const subnet = network.config?.subnetAsked ? parseCidr(network.subnet ?? "") : undefined;
-		if (!subnet || address6) {
-			found.push(
-				"user specified IP address is supported only when connecting to networks with user configured subnets",
-			);
-		} else if (address && !contains(subnet, parseIpv4(address) ?? -1)) {
-			found.push(`no configured subnet or ip-range contain the IP address ${address}`);
-		}
+	if ((address || address6) && !isUserDefined) {
+		found.push("user specified IP address is supported on user defined networks only");
 	}
+	const { subnetAsked, subnet6Asked } = network.config ?? {};
+	const subnet = subnetAsked ? parseCidr(network.subnet ?? "") : undefined;
+	const subnet6 = subnet6Asked ? parseCidr6(network.subnet6 ?? "") : undefined;
+	if (address) found.push(...subnetFaults(address, subnet && contains(subnet, parseIpv4(address) ?? -1)));
+	if (address6) found.push(...subnetFaults(address6, subnet6 && contains6(subnet6, parseIpv6(address6) ?? -1n)));
 	found.push(...sysctlFaults(config.driverOpts?.[SYSCTLS]));
 	if (found.length > 0) throw new EngineError("invalid", `invalid endpoint settings:\n${faultList(found)}`);
 	if (LinkLocalIPs.length > 0) {
@@ -41,6 +38,14 @@ export function checkEndpoint(network: NetworkRecord, config: EndpointConfig): v
 	}
 	if (macAddress) checkMac(macAddress);
 	endpointRequest(network.id, config);
+}
+
+/** `inside` is undefined where no subnet of the family was asked for. */
+function subnetFaults(address: string, inside: boolean | undefined): string[] {
+	if (inside === undefined) {
+		return ["user specified IP address is supported only when connecting to networks with user configured subnets"];
+	}
+	return inside ? [] : [`no configured subnet or ip-range contain the IP address ${address}`];
 }
 
 export function checkMac(text: string): void {
@@ -59,6 +64,7 @@ export function endpointRequest(networkId: string, config: EndpointConfig): Endp
 	return {
 		network: networkId,
 		...(ipamConfig?.IPv4Address && { address: ipamConfig.IPv4Address }),
+		...(ipamConfig?.IPv6Address && { address6: ipamConfig.IPv6Address }),
 		...(macAddress && { macAddress: macAddress.toLowerCase() }),
 		...(gwPriority && { gwPriority }),
 		...(sysctls && { sysctls: parseSysctls(sysctls) }),

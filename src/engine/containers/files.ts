@@ -41,7 +41,7 @@ export function writeHosts(
 ): void {
 	const path = `${containerDir(context, record.id)}/hosts`;
 	const addresses = (network: NetworkSettings | undefined) =>
-		(network?.endpoints ?? []).flatMap(({ ipAddress }) => ipAddress ?? []);
+		(network?.endpoints ?? []).flatMap(({ ipAddress, ipv6Address }) => [ipAddress ?? [], ipv6Address ?? []].flat());
 	const now = addresses(after);
 	const gone = addresses(before).filter((address) => !now.includes(address));
 	const lines = readOr(path, LOCALHOST)
@@ -63,7 +63,9 @@ export function hostsFile(
 	linked: readonly string[] = [],
 ): string {
 	const { hostConfig } = record;
-	const gateway = network.endpoints.find((endpoint) => endpoint.gateway)?.gateway;
+	const gateway =
+		network.endpoints.find((endpoint) => endpoint.gateway)?.gateway ??
+		network.endpoints.find((endpoint) => endpoint.ipv6Gateway)?.ipv6Gateway;
 	const extra = (hostConfig.ExtraHosts ?? []).map((entry) => {
 		const [name, address] = parseExtraHost(entry);
 		const target =
@@ -77,7 +79,10 @@ export function hostsFile(
 	});
 	if (hostConfig.NetworkMode === "host") return [hostFile().replace(/\n?$/, "\n"), ...extra].join("");
 	const full = ownNames(record);
-	const own = network.endpoints.flatMap(({ ipAddress }) => (ipAddress ? [`${ipAddress}\t${full}\n`] : []));
+	const addresses = network.endpoints.flatMap(({ ipAddress, ipv6Address }) =>
+		[ipAddress ?? [], ipv6Address ?? []].flat(),
+	);
+	const own = addresses.map((address) => `${address}\t${full}\n`);
 	return [LOCALHOST, ...extra, ...linked, ...own].join("");
 }
 
@@ -124,7 +129,9 @@ export function resolvConf(record: ContainerRecord, hostFile: () => string, cutO
 
 /** A namespace of its own, and no interface in it that has an address. */
 function isCutOff({ sandboxPath, endpoints }: NetworkSettings): boolean {
-	return sandboxPath !== undefined && endpoints.length > 0 && endpoints.every(({ ipAddress }) => !ipAddress);
+	return (
+		sandboxPath !== undefined && endpoints.length > 0 && endpoints.every((one) => !one.ipAddress && !one.ipv6Address)
+	);
 }
 
 /** The name a container has without one of its own: its short id, the host's in host mode. */

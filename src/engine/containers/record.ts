@@ -137,6 +137,9 @@ export interface EndpointSettings {
 	readonly ipAddress?: string;
 	readonly prefixLength?: number;
 	readonly gateway?: string;
+	readonly ipv6Address?: string;
+	readonly ipv6PrefixLength?: number;
+	readonly ipv6Gateway?: string;
 	/** Interface in the container and its other end on the host; absent in rows of the first version. */
 	readonly link?: string;
 	readonly hostLink?: string;

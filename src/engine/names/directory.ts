@@ -1,7 +1,7 @@
 import { shortId } from "../../shared/id.ts";
 import { dnsNames } from "../containers/endpoints.ts";
 import { parseLink } from "../containers/links.ts";
-import type { ContainerRecord } from "../containers/record.ts";
+import type { ContainerRecord, EndpointSettings } from "../containers/record.ts";
 import type { NameDirectory } from "./contract.ts";
 
 export interface NameDirectoryOptions {
@@ -89,8 +89,9 @@ function buildIndex(containers: readonly ContainerRecord[], domain: string): Ind
 	for (const container of running) {
 		const name = container.name.toLowerCase();
 		add(fromHost, name, addressesOf(container));
-		for (const { networkId, ipAddress } of container.network?.endpoints ?? []) {
-			if (ipAddress) byAddress.set(ipAddress, { name: `${name}.${domain}`, network: networkId });
+		for (const endpoint of container.network?.endpoints ?? []) {
+			const found = { name: `${name}.${domain}`, network: endpoint.networkId };
+			for (const address of bothOf(endpoint)) byAddress.set(address, found);
 		}
 	}
 	for (const container of running) {
@@ -111,12 +112,13 @@ function addIds(running: readonly ContainerRecord[], names: Names): void {
 }
 
 function addInside(inside: Map<string, Names>, container: ContainerRecord): void {
-	for (const { networkId, networkName, ipAddress } of container.network?.endpoints ?? []) {
+	for (const endpoint of container.network?.endpoints ?? []) {
+		const { networkId, networkName } = endpoint;
 		const names = inside.get(networkId) ?? new Map();
 		inside.set(networkId, names);
 		const config = container.networks?.find((one) => one.networkName === networkName);
 		const own = new Set(dnsNames(container, config?.aliases).map((name) => name.toLowerCase()));
-		for (const name of own) add(names, name, ipAddress ? [ipAddress] : []);
+		for (const name of own) add(names, name, bothOf(endpoint));
 	}
 }
 
@@ -142,5 +144,9 @@ function withoutNetwork(name: string, network: string): string {
 }
 
 function addressesOf(container: ContainerRecord): string[] {
-	return (container.network?.endpoints ?? []).flatMap(({ ipAddress }) => (ipAddress ? [ipAddress] : []));
+	return (container.network?.endpoints ?? []).flatMap(bothOf);
+}
+
+function bothOf({ ipAddress, ipv6Address }: EndpointSettings): string[] {
+	return [ipAddress, ipv6Address].flatMap((address) => (address ? [address] : []));
 }

@@ -13,6 +13,10 @@ export interface BridgeSettings {
 	/** bytes */
 	readonly mtu?: number;
 	readonly gatewayMode: GatewayMode;
+	/** The same of IPv6. */
+	readonly gatewayMode6: GatewayMode;
+	readonly masquerade6: boolean;
+	readonly hostBinding6: string;
 	/** Only outwards, and not into the LAN: see modes.ts. */
 	readonly outbound: boolean;
 	/** Of the LAN, what an outbound network may reach all the same: 192.168.1.10/32 */
@@ -32,25 +36,32 @@ const MAX_NAME = 15;
 /** Reads docker's options, unknown ones being the user's own; "invalid" in docker's words. */
 export function bridgeSettings(options: Readonly<Record<string, string>>, internal: boolean): BridgeSettings {
 	const bool = (name: string) => boolOf(name, options[name]);
-	const mode = modeOf(options[`${BRIDGE}.gateway_mode_ipv4`]);
-	if (mode === "isolated" && !internal) {
+	const mode = modeOf("gateway_mode_ipv4", options);
+	const mode6 = modeOf("gateway_mode_ipv6", options);
+	if ([mode, mode6].includes("isolated") && !internal) {
 		throw new EngineError("internal", "gateway mode 'isolated' can only be used for an internal network");
 	}
-	for (const name of ["enable_ipv6", "bridge.gateway_mode_ipv6", "bridge.host_binding_ipv6"]) {
-		const key = `com.docker.network.${name}`;
-		if (options[key] && options[key] !== "false") throw unsupported(`Options.${key}`, options[key]);
-	}
+	const masquerade = bool(`${BRIDGE}.enable_ip_masquerade`) ?? true;
 	const outbound = outboundOptions(options);
 	return {
 		...nameOf(options[`${BRIDGE}.name`]),
 		icc: (bool(`${BRIDGE}.enable_icc`) ?? true) && !outbound.outbound,
-		masquerade: mode.startsWith("nat") && (bool(`${BRIDGE}.enable_ip_masquerade`) ?? true),
-		hostBinding: bindingOf(options[`${BRIDGE}.host_binding_ipv4`]),
+		masquerade: mode.startsWith("nat") && masquerade,
+		masquerade6: mode6.startsWith("nat") && masquerade,
+		hostBinding: bindingOf("host_binding_ipv4", options, 4),
+		hostBinding6: bindingOf("host_binding_ipv6", options, 6),
 		...mtuOf(options[MTU]),
 		gatewayMode: mode,
+		gatewayMode6: mode6,
 		...outbound,
 		linkPrefix: prefixOf(options["com.docker.network.container_iface_prefix"]),
 	};
+}
+
+/** Whether the network shall have IPv6, by the client's word or by its driver option. */
+export function wantsIpv6(asked: boolean, options: Readonly<Record<string, string>>): boolean {
+	const option = "com.docker.network.enable_ipv6";
+	return boolOf(option, options[option]) ?? asked;
 }
 
 export function unsupported(field: string, value: unknown): EngineError {
@@ -69,10 +80,11 @@ function boolOf(name: string, value: string | undefined): boolean | undefined {
 	throw failed(name, value, `strconv.ParseBool: parsing ${JSON.stringify(value)}: invalid syntax`);
 }
 
-function modeOf(value: string | undefined): GatewayMode {
+function modeOf(name: string, options: Readonly<Record<string, string>>): GatewayMode {
+	const value = options[`${BRIDGE}.${name}`];
 	if (!value) return "nat";
 	const mode = MODES.find((one) => one === value);
-	if (!mode) throw failed(`${BRIDGE}.gateway_mode_ipv4`, value, `unknown gateway mode ${value}`);
+	if (!mode) throw failed(`${BRIDGE}.${name}`, value, `unknown gateway mode ${value}`);
 	return mode;
 }
 
@@ -102,10 +114,11 @@ export function isLinkName(name: string): boolean {
 	);
 }
 
-function bindingOf(value: string | undefined): string {
+function bindingOf(name: string, options: Readonly<Record<string, string>>, family: 4 | 6): string {
+	const value = options[`${BRIDGE}.${name}`];
 	if (value === undefined) return "";
-	if (isIP(value) !== 4) throw failed(`${BRIDGE}.host_binding_ipv4`, value, "nil ip");
-	return value === "0.0.0.0" ? "" : value;
+	if (isIP(value) !== family) throw failed(`${BRIDGE}.${name}`, value, "nil ip");
+	return value === "0.0.0.0" || value === "::" ? "" : value;
 }
 
 function mtuOf(value: string | undefined): { mtu?: number } {

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { formatIpv4 } from "../../shared/ip.ts";
 import { bridgeSettings } from "./bridge-options.ts";
-import { addressPlan, checkPools, type PoolRequest } from "./ipam-config.ts";
+import { addressPlan, addressPlan6, checkPools, type PoolRequest } from "./ipam-config.ts";
 
 test.each<[string, PoolRequest]>([
 	["invalid subnet : invalid CIDR block notation", { Gateway: "10.9.0.1" }],
@@ -26,12 +26,11 @@ test.each<[string, PoolRequest]>([
 	expect(() => checkPools([pool])).toThrow(`invalid network config:\n${text}`);
 });
 
-test("several faults of a pool are told together; an IPv6 subnet is refused by name", () => {
+test("several faults of a pool are told together", () => {
 	const pool = { Subnet: "10.9.0.1/24", Gateway: "x" };
 	expect(() => checkPools([pool])).toThrow(
 		"invalid network config:\n* invalid subnet 10.9.0.1/24: it should be 10.9.0.0/24\n* invalid gateway x: invalid address",
 	);
-	expect(() => checkPools([{ Subnet: "fd00::/64" }])).toThrow("with IPv6 is not supported yet: fd00::/64");
 });
 
 test("addressPlan() refuses two uses of one address in docker's words", () => {
@@ -65,7 +64,14 @@ test.each<[string, Record<string, string>]>([
 	[`${BRIDGE}.host_binding_ipv4 value: zz (nil ip)`, { [`${BRIDGE}.host_binding_ipv4`]: "zz" }],
 	['invalid bridge name "longer-than-linux-takes"', { [`${BRIDGE}.name`]: "longer-than-linux-takes" }],
 	['invalid bridge name "a/b"', { [`${BRIDGE}.name`]: "a/b" }],
-	["Options.com.docker.network.enable_ipv6 is not supported yet", { "com.docker.network.enable_ipv6": "true" }],
+	[
+		"com.docker.network.bridge.host_binding_ipv6 value: 1.2.3.4 (nil ip)",
+		{ [`${BRIDGE}.host_binding_ipv6`]: "1.2.3.4" },
+	],
+	[
+		"com.docker.network.bridge.gateway_mode_ipv6 value: zz (unknown gateway mode zz)",
+		{ [`${BRIDGE}.gateway_mode_ipv6`]: "zz" },
+	],
 ])("an option is refused: %s", (text, options) => {
 	expect(() => bridgeSettings(options, false)).toThrow(text);
 });
@@ -74,8 +80,11 @@ test("options say what the bridge does; unknown ones are the user's own", () => 
 	expect(bridgeSettings({ foo: "bar" }, false)).toEqual({
 		icc: true,
 		masquerade: true,
+		masquerade6: true,
 		hostBinding: "",
+		hostBinding6: "",
 		gatewayMode: "nat",
+		gatewayMode6: "nat",
 		outbound: false,
 		allowed: [],
 		linkPrefix: "eth",
@@ -90,4 +99,37 @@ test("options say what the bridge does; unknown ones are the user's own", () => 
 	const named = { [`${BRIDGE}.name`]: "mine0", [`${BRIDGE}.host_binding_ipv4`]: "127.0.0.1" };
 	expect(bridgeSettings(named, false)).toMatchObject({ name: "mine0", hostBinding: "127.0.0.1" });
 	expect(bridgeSettings({ [`${BRIDGE}.gateway_mode_ipv4`]: "isolated" }, true).gatewayMode).toBe("isolated");
+});
+
+test.each([
+	["invalid subnet fd77:4::1/64: it should be fd77:4::/64", { Subnet: "fd77:4::1/64" }],
+	["invalid subnet fd77::/129: invalid CIDR block notation", { Subnet: "fd77::/129" }],
+	[
+		"invalid gateway fd78::1: parent subnet fd77:4::/64 doesn't contain this address",
+		{ Subnet: "fd77:4::/64", Gateway: "fd78::1" },
+	],
+	[
+		"invalid gateway 10.0.0.1: parent subnet fd77:4::/64 doesn't contain this address",
+		{ Subnet: "fd77:4::/64", Gateway: "10.0.0.1" },
+	],
+	[
+		"invalid ip-range fd78::/80: parent subnet fd77:4::/64 doesn't contain ip-range",
+		{ Subnet: "fd77:4::/64", IPRange: "fd78::/80" },
+	],
+])("an IPv6 pool is refused: %s", (text, pool) => {
+	expect(() => checkPools([pool])).toThrow(`invalid network config:\n${text}`);
+});
+
+test("addressPlan6() reads gateway, range and others' addresses, and refuses two uses of one", () => {
+	const pool = {
+		Subnet: "fd00::/64",
+		Gateway: "fd00::9",
+		IPRange: "fd00::100/120",
+		AuxiliaryAddresses: { a: "fd00::5" },
+	};
+	expect(addressPlan6(pool)).toMatchObject({ gateway: (0xfd00n << 112n) + 9n, reserved: [(0xfd00n << 112n) + 5n] });
+	const twice = { ...pool, AuxiliaryAddresses: { a: "fd00::9" } };
+	expect(() => addressPlan6(twice)).toThrow(
+		"failed to allocate secondary ip address (a:fd00::9): Address already in use",
+	);
 });

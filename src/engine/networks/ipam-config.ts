@@ -1,9 +1,20 @@
-import type { AddressPlan } from "../../drivers/ipam/driver.ts";
-import { type Cidr, cidrOf, contains, formatCidr, parseCidr } from "../../shared/cidr.ts";
+import type { AddressPlan, AddressPlan6 } from "../../drivers/ipam/driver.ts";
+import {
+	type Cidr,
+	type Cidr6,
+	cidr6Of,
+	cidrOf,
+	contains,
+	contains6,
+	formatCidr,
+	formatCidr6,
+	parseCidr,
+	parseCidr6,
+	sizeOf6,
+} from "../../shared/cidr.ts";
 import { EngineError } from "../../shared/errors.ts";
-import { formatIpv4, parseIpv4 } from "../../shared/ip.ts";
+import { formatIp, type IpAddress, parseIp, parseIpv4, parseIpv6 } from "../../shared/ip.ts";
 import type { IpamPool } from "../../store/networks.ts";
-import { unsupported } from "./bridge-options.ts";
 
 /** As clients send it: anything may be missing. */
 export interface PoolRequest {
@@ -20,8 +31,7 @@ export function checkPools(requests: readonly PoolRequest[]): IpamPool[] {
 
 function checkPool(request: PoolRequest): IpamPool {
 	const { Subnet = "", IPRange, Gateway, AuxiliaryAddresses = {} } = request;
-	if (Subnet.includes(":")) throw unsupported("IPAM.Config.Subnet with IPv6", Subnet);
-	const subnet = parseCidr(Subnet);
+	const subnet = networkOf(Subnet);
 	if (!subnet) throw faults([`invalid subnet ${Subnet}: invalid CIDR block notation`]);
 	const found = [
 		...baseFault("subnet", Subnet, subnet),
@@ -49,44 +59,86 @@ function faults(found: readonly string[]): EngineError {
 	return new EngineError("invalid", `invalid network config:\n${faultList(found)}`);
 }
 
-function baseFault(what: string, text: string, cidr: Cidr): string[] {
-	const [address = ""] = text.split("/");
-	return parseIpv4(address) === cidr.base ? [] : [`invalid ${what} ${text}: it should be ${formatCidr(cidr)}`];
+function networkOf(text: string): Cidr | Cidr6 | undefined {
+	return text.includes(":") ? parseCidr6(text) : parseCidr(text);
 }
 
-function rangeFaults(text: string, subnet: Cidr): string[] {
-	const range = parseCidr(text);
+/** Whether the pool gives out IPv6 addresses. */
+export function isIpv6Pool({ Subnet }: Pick<IpamPool, "Subnet">): boolean {
+	return Subnet.includes(":");
+}
+
+function isIpv6Net(net: Cidr | Cidr6): net is Cidr6 {
+	return typeof net.base === "bigint";
+}
+
+function textOf(net: Cidr | Cidr6): string {
+	return isIpv6Net(net) ? formatCidr6(net) : formatCidr(net);
+}
+
+function holds(net: Cidr | Cidr6, address: IpAddress): boolean {
+	if (isIpv6Net(net)) return typeof address === "bigint" && contains6(net, address);
+	return typeof address === "number" && contains(net, address);
+}
+
+function baseFault(what: string, text: string, net: Cidr | Cidr6): string[] {
+	const [address = ""] = text.split("/");
+	return parseIp(address) === net.base ? [] : [`invalid ${what} ${text}: it should be ${textOf(net)}`];
+}
+
+function rangeFaults(text: string, subnet: Cidr | Cidr6): string[] {
+	const range = networkOf(text);
 	if (!range) return [`invalid ip-range ${text}: invalid CIDR block notation`];
-	const inside = range.prefixLength >= subnet.prefixLength && contains(subnet, range.base);
+	const inside = range.prefixLength >= subnet.prefixLength && holds(subnet, range.base);
 	return [
-		...(inside ? [] : [`invalid ip-range ${text}: parent subnet ${formatCidr(subnet)} doesn't contain ip-range`]),
+		...(inside ? [] : [`invalid ip-range ${text}: parent subnet ${textOf(subnet)} doesn't contain ip-range`]),
 		...baseFault("ip-range", text, range),
 	];
 }
 
-function addressFaults(what: string, text: string, subnet: Cidr): string[] {
-	const address = parseIpv4(text);
+function addressFaults(what: string, text: string, subnet: Cidr | Cidr6): string[] {
+	const address = parseIp(text);
 	if (address === undefined) return [`invalid ${what}: invalid address`];
-	if (contains(subnet, address)) return [];
-	return [`invalid ${what}: parent subnet ${formatCidr(subnet)} doesn't contain this address`];
+	if (holds(subnet, address)) return [];
+	return [`invalid ${what}: parent subnet ${textOf(subnet)} doesn't contain this address`];
 }
 
-/** How addresses of the pool are given out; "internal" in docker's words where two want the same one. */
+/** How addresses of an IPv4 pool are given out; "internal" in docker's words where two want the same one. */
 export function addressPlan(pool: IpamPool): AddressPlan & { readonly subnet: Cidr } {
 	const subnet = parseCidr(pool.Subnet) ?? cidrOf(0, 32);
 	const range = pool.IPRange ? parseCidr(pool.IPRange) : undefined;
 	const edges = subnet.prefixLength < 31 ? [subnet.base, subnet.base + 2 ** (32 - subnet.prefixLength) - 1] : [];
-	const taken = new Set(edges);
-	const gateway = pool.Gateway ? parseIpv4(pool.Gateway) : undefined;
-	const claim = (address: number, what: string) => {
+	const { gateway, reserved } = claims(pool, edges, parseIpv4);
+	return { subnet, gateway, range, reserved };
+}
+
+/** The same of an IPv6 pool. */
+export function addressPlan6(pool: IpamPool): AddressPlan6 & { readonly subnet: Cidr6 } {
+	const subnet = parseCidr6(pool.Subnet) ?? cidr6Of(0n, 128);
+	const range = pool.IPRange ? parseCidr6(pool.IPRange) : undefined;
+	const edges = subnet.prefixLength < 127 ? [subnet.base, subnet.base + sizeOf6(subnet) - 1n] : [];
+	const { gateway, reserved } = claims(pool, edges, parseIpv6);
+	return { subnet, gateway, range, reserved };
+}
+
+/** Gateway and others' addresses, each wanted once. */
+function claims<T extends IpAddress>(
+	pool: IpamPool,
+	edges: readonly T[],
+	parse: (text: string) => T | undefined,
+): { gateway: T | undefined; reserved: T[] } {
+	const taken = new Set<T>(edges);
+	const claim = (address: T, what: string) => {
 		if (taken.has(address)) throw new EngineError("internal", `failed to allocate ${what}: Address already in use`);
 		taken.add(address);
 	};
-	if (gateway !== undefined) claim(gateway, `gateway (${formatIpv4(gateway)})`);
-	const reserved = Object.entries(pool.AuxiliaryAddresses ?? {}).map(([name, text]) => {
-		const address = parseIpv4(text) ?? 0;
+	const gateway = pool.Gateway ? parse(pool.Gateway) : undefined;
+	if (gateway !== undefined) claim(gateway, `gateway (${formatIp(gateway)})`);
+	const reserved = Object.entries(pool.AuxiliaryAddresses ?? {}).flatMap(([name, text]) => {
+		const address = parse(text);
+		if (address === undefined) return [];
 		claim(address, `secondary ip address (${name}:${text})`);
-		return address;
+		return [address];
 	});
-	return { subnet, gateway, range, reserved };
+	return { gateway, reserved };
 }

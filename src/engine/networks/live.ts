@@ -1,14 +1,23 @@
 import type { NetworkRules } from "../../drivers/firewall/ruleset.ts";
-import type { IpamDriver, Leases } from "../../drivers/ipam/driver.ts";
+import type { IpamDriver, Leases, Leases6 } from "../../drivers/ipam/driver.ts";
 import type { NetworkDriver } from "../../drivers/network/driver.ts";
-import { type Cidr, formatCidr, overlaps, parseCidr } from "../../shared/cidr.ts";
+import {
+	type Cidr,
+	type Cidr6,
+	formatCidr,
+	formatCidr6,
+	overlaps,
+	overlaps6,
+	parseCidr,
+	parseCidr6,
+} from "../../shared/cidr.ts";
 import { EngineError, messageOf } from "../../shared/errors.ts";
-import { formatIpv4 } from "../../shared/ip.ts";
+import { formatIpv4, formatIpv6 } from "../../shared/ip.ts";
 import type { Logger } from "../../shared/log.ts";
 import type { NetworkRow, NetworkStore } from "../../store/networks.ts";
 import { type BridgeSettings, bridgeSettings } from "./bridge-options.ts";
 import { findNetwork } from "./find.ts";
-import { addressPlan } from "./ipam-config.ts";
+import { addressPlan, addressPlan6, isIpv6Pool } from "./ipam-config.ts";
 import { openModes } from "./modes.ts";
 import { openPredefined } from "./predefined.ts";
 
@@ -18,13 +27,16 @@ export interface BridgeNetwork {
 	readonly name: string;
 	readonly row: NetworkRow;
 	readonly bridge: string;
-	readonly leases: Leases;
+	/** Of each family that the network has; one at least. */
+	readonly leases?: Leases;
+	readonly leases6?: Leases6;
 	readonly settings: BridgeSettings;
 	readonly internal: boolean;
 	/** Its members do not know each other, nor other containers. */
 	readonly alone: boolean;
 	/** Containers' way out: `172.18.0.1`; undefined where the network leads nowhere. */
 	readonly gateway?: string;
+	readonly gateway6?: string;
 	/** Of the predefined network: no aliases, no addresses of the client's choice. */
 	readonly isDefault: boolean;
 }
@@ -116,29 +128,44 @@ export class LiveNetworks {
 
 	/** What new networks must not overlap: the host's networks and ours. */
 	used(): Cidr[] {
-		return [...this.options.network.usedNetworks([]), ...this.subnets().map(({ subnet }) => subnet)];
+		return [...this.options.network.usedNetworks([]), ...this.subnets()];
+	}
+
+	/** Of IPv6, ours alone: nobody else has the /48 that our subnets come from. */
+	used6(): Cidr6[] {
+		return [...this.bridges.values()].flatMap(({ leases6 }) => leases6?.subnet ?? []);
 	}
 
 	/** Whether one of our networks has addresses of this one. */
-	overlapsOurs(subnet: Cidr): boolean {
-		return this.subnets().some((other) => overlaps(other.subnet, subnet));
+	overlapsOurs(text: string): boolean {
+		const [subnet, subnet6] = [parseCidr(text), parseCidr6(text)];
+		if (subnet6) return this.used6().some((other) => overlaps6(other, subnet6));
+		return subnet !== undefined && this.subnets().some((other) => overlaps(other, subnet));
 	}
 
 	/** What the firewall is told of each. */
 	rules(): NetworkRules[] {
-		return [...this.bridges.values()].map(({ bridge, leases, internal, settings }) => ({
+		return [...this.bridges.values()].map(({ bridge, leases, leases6, internal, settings }) => ({
 			bridge,
-			subnet: formatCidr(leases.subnet),
+			...(leases && { subnet: formatCidr(leases.subnet) }),
 			internal,
 			icc: settings.icc,
 			masquerade: settings.masquerade,
 			unprotected: settings.gatewayMode === "nat-unprotected",
 			...(settings.outbound && { outbound: { allowed: settings.allowed } }),
+			...(leases6 && {
+				ipv6: {
+					subnet: formatCidr6(leases6.subnet),
+					masquerade: settings.masquerade6,
+					unprotected: settings.gatewayMode6 === "nat-unprotected",
+					routed: settings.gatewayMode6 === "routed",
+				},
+			}),
 		}));
 	}
 
-	private subnets(): Leases[] {
-		return [...this.bridges.values()].map(({ leases }) => leases);
+	private subnets(): Cidr[] {
+		return [...this.bridges.values()].flatMap(({ leases }) => leases?.subnet ?? []);
 	}
 
 	private tryOpen(row: NetworkRow): void {
@@ -150,31 +177,51 @@ export class LiveNetworks {
 	}
 
 	private openBridge(row: NetworkRow): BridgeNetwork {
-		const { network, ipam } = this.options;
-		const pool = row.config?.ipam.config[0] ?? { Subnet: row.subnet ?? "" };
-		if (!row.bridge || !parseCidr(pool.Subnet)) {
-			throw new EngineError("internal", `cannot open network ${row.name}: stored subnet ${pool.Subnet}`);
-		}
+		const { network } = this.options;
+		if (!row.bridge) throw new EngineError("internal", `cannot open network ${row.name}: no bridge stored`);
 		const internal = row.config?.internal ?? false;
 		const settings = bridgeSettings(row.config?.options ?? {}, internal);
-		const { subnet, ...plan } = addressPlan(pool);
-		const leases = ipam.leases(subnet, plan);
-		const { prefixLength } = subnet;
-		const gateway = settings.gatewayMode === "isolated" ? undefined : leases.gateway;
-		network.open({ name: row.bridge, alias: this.mark, gateway, prefixLength, mtu: settings.mtu });
+		const { leases, leases6 } = this.books(row);
+		const gateway = settings.gatewayMode === "isolated" ? undefined : leases?.gateway;
+		const gateway6 = settings.gatewayMode6 === "isolated" ? undefined : leases6?.gateway;
+		network.open({
+			name: row.bridge,
+			alias: this.mark,
+			...(leases && { gateway, prefixLength: leases.subnet.prefixLength }),
+			...(leases6 && { ipv6: { gateway: gateway6, prefixLength: leases6.subnet.prefixLength, forward: !internal } }),
+			mtu: settings.mtu,
+		});
 		const made: BridgeNetwork = {
 			id: row.id,
 			name: row.name,
 			row,
 			bridge: row.bridge,
-			leases,
+			...(leases && { leases }),
+			...(leases6 && { leases6 }),
 			settings,
 			internal,
 			alone: settings.outbound,
-			...(internal ? {} : { gateway: formatIpv4(leases.gateway) }),
+			...(leases && !internal && { gateway: formatIpv4(leases.gateway) }),
+			...(leases6 && !internal && { gateway6: formatIpv6(leases6.gateway) }),
 			isDefault: row.config === null,
 		};
 		this.bridges.set(row.id, made);
 		return made;
+	}
+
+	/** The address books of the families that are switched on. */
+	private books({ name, subnet, config }: NetworkRow): Pick<BridgeNetwork, "leases" | "leases6"> {
+		const { ipam } = this.options;
+		const pools = config?.ipam.config ?? [{ Subnet: subnet ?? "" }];
+		const [pool, pool6] = [pools.find((one) => !isIpv6Pool(one)), pools.find(isIpv6Pool)];
+		const four = pool && parseCidr(pool.Subnet) && addressPlan(pool);
+		const six = pool6 && addressPlan6(pool6);
+		const on = (config?.enableIpv4 ?? true) && four;
+		const on6 = config?.enableIpv6 && six;
+		if (!on && !on6) throw new EngineError("internal", `cannot open network ${name}: stored subnet ${subnet}`);
+		return {
+			...(on && { leases: ipam.leases(four.subnet, four) }),
+			...(on6 && { leases6: ipam.leases6(six.subnet, six) }),
+		};
 	}
 }

@@ -9,7 +9,7 @@ import { BridgeDriver } from "../../drivers/network/bridge.ts";
 import { createNamespaceDriver } from "../../drivers/network/namespace.ts";
 import { parseIpv4 } from "../../shared/ip.ts";
 import { silentLogger } from "../../shared/log.ts";
-import { NetworkStore, networksSchema, userNetworksSchema } from "../../store/networks.ts";
+import { familiesSchema, NetworkStore, networksSchema, userNetworksSchema } from "../../store/networks.ts";
 import { addAddress } from "../../sys/linux/address.ts";
 import { check, libc } from "../../sys/linux/libc.ts";
 import { createVeth, findLink, listLinks, setUp } from "../../sys/linux/link.ts";
@@ -44,7 +44,7 @@ beforeAll(async () => {
 	buildOutside(internet);
 	buildLan();
 	database.run("PRAGMA foreign_keys = ON");
-	database.exec(networksSchema + userNetworksSchema);
+	database.exec(networksSchema + userNetworksSchema + familiesSchema);
 	await start();
 });
 

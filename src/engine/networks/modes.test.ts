@@ -2,13 +2,13 @@ import { Database } from "bun:sqlite";
 import { expect, test } from "bun:test";
 import { type Cidr, parseCidr } from "../../shared/cidr.ts";
 import { silentLogger } from "../../shared/log.ts";
-import { NetworkStore, networksSchema, userNetworksSchema } from "../../store/networks.ts";
+import { familiesSchema, NetworkStore, networksSchema, userNetworksSchema } from "../../store/networks.ts";
 import { bridgeSettings } from "./bridge-options.ts";
 import { openModes, outboundOptions } from "./modes.ts";
 
 function storeOf(): NetworkStore {
 	const database = new Database(":memory:");
-	database.exec(networksSchema + userNetworksSchema);
+	database.exec(networksSchema + userNetworksSchema + familiesSchema);
 	return new NetworkStore(database);
 }
 

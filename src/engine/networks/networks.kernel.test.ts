@@ -9,7 +9,7 @@ import { BridgeDriver } from "../../drivers/network/bridge.ts";
 import { createNamespaceDriver } from "../../drivers/network/namespace.ts";
 import { formatIpv4, parseIpv4 } from "../../shared/ip.ts";
 import { silentLogger } from "../../shared/log.ts";
-import { NetworkStore, networksSchema, userNetworksSchema } from "../../store/networks.ts";
+import { familiesSchema, NetworkStore, networksSchema, userNetworksSchema } from "../../store/networks.ts";
 import { check, libc } from "../../sys/linux/libc.ts";
 import { deleteLink, findLink, listLinks } from "../../sys/linux/link.ts";
 import { RouteSocket } from "../../sys/linux/netlink.ts";
@@ -40,7 +40,7 @@ beforeAll(async () => {
 	check(libc.unshare(0x40000000), "unshare --net");
 	buildOutside(outside);
 	database.run("PRAGMA foreign_keys = ON");
-	database.exec(networksSchema + userNetworksSchema);
+	database.exec(networksSchema + userNetworksSchema + familiesSchema);
 	await start();
 });
 

@@ -4,7 +4,7 @@ import type { IpamDriver } from "../../drivers/ipam/driver.ts";
 import type { BridgeSpec, NetworkDriver } from "../../drivers/network/driver.ts";
 import { type Cidr, overlaps, parseCidr } from "../../shared/cidr.ts";
 import { silentLogger } from "../../shared/log.ts";
-import { NetworkStore, networksSchema, userNetworksSchema } from "../../store/networks.ts";
+import { familiesSchema, NetworkStore, networksSchema, userNetworksSchema } from "../../store/networks.ts";
 import { createEventBus } from "../event-bus.ts";
 import type { NetworkRecord } from "../sandboxes/contract.ts";
 import type { NetworkRequest } from "./contract.ts";
@@ -13,6 +13,14 @@ import { createNetworks } from "./service.ts";
 
 /** 172.17/16, 172.18/16... as docker's; addresses are not what these tests are about. */
 const ipam: IpamDriver = {
+	chooseSubnet6: (_seed, used) => ({ base: (0xfdn << 120n) + (BigInt(used.length) << 64n), prefixLength: 64 }),
+	leases6: (subnet, plan) => ({
+		subnet,
+		gateway: plan?.gateway ?? subnet.base + 1n,
+		allocate: () => subnet.base + 2n,
+		take: () => true,
+		release: () => true,
+	}),
 	chooseSubnet: (used) => {
 		const pools = [17, 18, 19, 20, 21].map((second) => cidr(`172.${second}.0.0/16`));
 		return pools.find((pool) => !used.some((other) => overlaps(pool, other))) ?? cidr("");
@@ -69,7 +77,7 @@ function engineOver(database: Database, used: readonly string[] = []) {
 
 function engine(used: readonly string[] = []) {
 	const database = new Database(":memory:");
-	database.exec(networksSchema + userNetworksSchema);
+	database.exec(networksSchema + userNetworksSchema + familiesSchema);
 	return { database, ...engineOver(database, used) };
 }
 
@@ -124,7 +132,6 @@ test.each<[string, Partial<NetworkRequest>]>([
 	["cannot create a swarm scoped network when swarm is not active", { scope: "swarm" }],
 	["ConfigOnly is not supported yet: true", { configOnly: true }],
 	["ConfigFrom is not supported yet: base", { configFrom: "base" }],
-	["EnableIPv6 is not supported yet: true", { enableIpv6: true }],
 	["IPv4 or IPv6 must be enabled", { enableIpv4: false }],
 ])("create refuses and makes nothing: %s", async (text, more) => {
 	const { networks, bridges } = engine();
@@ -179,3 +186,25 @@ test("remove refuses predefined networks and those in use, prune passes over the
 function cidr(text: string): Cidr {
 	return parseCidr(text) ?? { base: 0, prefixLength: 32 };
 }
+
+test("IPv6 is given by a subnet, or by one of the instance's own; without IPv4 where that is off", async () => {
+	const { networks } = engine();
+	const made = async (name: string, more: Partial<NetworkRequest>, ...pools: { Subnet: string }[]) =>
+		networks.inspect((await networks.create(request(name, { enableIpv6: true, ...more }, ...pools))).id);
+	const first = await made("first", {});
+	const pools = first.config?.ipam.config ?? [];
+	expect(pools.map(({ Subnet }) => Subnet.includes(":"))).toEqual([false, true]);
+	expect(pools[1]).toEqual({ Subnet: "fd00::/64", Gateway: "fd00::1" });
+	const second = await made("second", { enableIpv4: false });
+	expect(second.subnet).toBeUndefined();
+	expect(second.config).toMatchObject({ enableIpv4: false, enableIpv6: true });
+	expect(second.config?.ipam.config[0]?.Subnet).not.toBe(pools[1]?.Subnet ?? "");
+	const third = await made("third", {}, { Subnet: "fd77::/64" });
+	expect(third.config).toMatchObject({ subnet6Asked: true, subnetAsked: false });
+	expect(third.config?.ipam.config.map(({ Subnet }) => Subnet)).toEqual(["fd77::/64", "172.19.0.0/16"]);
+	const no = (more: Partial<NetworkRequest>, ...config: { Subnet: string }[]) => made("no", more, ...config);
+	expect(no({}, { Subnet: "fd77::/48" })).rejects.toThrow("Pool overlaps");
+	expect(no({}, { Subnet: "fd78::/64" }, { Subnet: "fd79::/64" })).rejects.toThrow("multiple subnets");
+	expect(no({ enableIpv4: false, enableIpv6: false })).rejects.toThrow("IPv4 or IPv6 must be enabled");
+	expect(no({ options: { "foredeck.mode": "outbound" } })).rejects.toThrow("EnableIPv6 with foredeck.mode=outbound");
+});

@@ -1,22 +1,24 @@
 import type { IpamDriver } from "../../drivers/ipam/driver.ts";
-import { formatCidr, overlaps } from "../../shared/cidr.ts";
+import { formatCidr, formatCidr6, overlaps, overlaps6, parseCidr, parseCidr6 } from "../../shared/cidr.ts";
 import { EngineError } from "../../shared/errors.ts";
 import { createId } from "../../shared/id.ts";
-import { formatIpv4 } from "../../shared/ip.ts";
+import { formatIpv4, formatIpv6 } from "../../shared/ip.ts";
 import { nowNano } from "../../shared/time.ts";
 import type { IpamPool, NetworkConfig, NetworkRow, NetworkStore } from "../../store/networks.ts";
 import type { Events } from "../events.ts";
 import type { NetworkRecord, Sandboxes } from "../sandboxes/contract.ts";
-import { type BridgeSettings, bridgeSettings, unsupported } from "./bridge-options.ts";
+import { type BridgeSettings, bridgeSettings, unsupported, wantsIpv6 } from "./bridge-options.ts";
 import type { NetworkRequest, Networks } from "./contract.ts";
 import { findNetwork } from "./find.ts";
-import { addressPlan, checkPools } from "./ipam-config.ts";
+import { addressPlan, addressPlan6, checkPools, isIpv6Pool } from "./ipam-config.ts";
 import type { LiveNetworks } from "./live.ts";
 
 export interface NetworksOptions {
 	readonly store: NetworkStore;
 	readonly live: LiveNetworks;
-	readonly ipam: Pick<IpamDriver, "chooseSubnet">;
+	readonly ipam: Pick<IpamDriver, "chooseSubnet" | "chooseSubnet6">;
+	/** Default: yes. */
+	readonly hasIpv6?: () => boolean;
 	readonly sandboxes: Pick<Sandboxes, "networks" | "networksChanged">;
 	readonly events: Events;
 }
@@ -42,7 +44,7 @@ export function createNetworks(options: NetworksOptions): Networks {
 
 function create(options: NetworksOptions, request: NetworkRequest): { id: string } {
 	const { store, live, sandboxes, events } = options;
-	checkRequest(request);
+	checkRequest(request, options.hasIpv6);
 	const settings = bridgeSettings(request.options, request.internal);
 	const pools = checkPools(request.ipam.config);
 	const known = store.network(request.name);
@@ -53,15 +55,15 @@ function create(options: NetworksOptions, request: NetworkRequest): { id: string
 		throw new EngineError("conflict", `network with name ${request.name} already exists`);
 	}
 	const id = createId();
-	const pool = choosePool(options, pools, settings);
+	const chosen = choosePools(options, pools, request, settings);
 	const row: NetworkRow = {
 		id,
 		name: request.name,
 		driver: "bridge",
 		created: nowNano(),
-		subnet: pool.Subnet,
+		subnet: chosen.find((pool) => !isIpv6Pool(pool))?.Subnet ?? null,
 		bridge: bridgeNameOf(options, id, settings),
-		config: configOf(request, pool),
+		config: configOf(request, chosen),
 	};
 	store.putNetwork(row);
 	try {
@@ -77,7 +79,7 @@ function create(options: NetworksOptions, request: NetworkRequest): { id: string
 }
 
 /** What docker refuses, in its words, and what this engine has not yet. */
-function checkRequest(request: NetworkRequest): void {
+function checkRequest(request: NetworkRequest, hasIpv6: NetworksOptions["hasIpv6"] = () => true): void {
 	const { name, driver, ipam } = request;
 	const forbidden = (text: string) => new EngineError("forbidden", text);
 	if (name.trim() === "") throw new EngineError("invalid", "invalid name: name is empty");
@@ -92,8 +94,17 @@ function checkRequest(request: NetworkRequest): void {
 	if (ipam.driver !== "" && ipam.driver !== "default") {
 		throw new EngineError("not-found", `plugin ${JSON.stringify(ipam.driver)} not found`);
 	}
-	if (request.enableIpv6) throw unsupported("EnableIPv6", true);
-	if (!request.enableIpv4) throw new EngineError("invalid", "IPv4 or IPv6 must be enabled");
+	const ipv6 = wantsIpv6(request.enableIpv6, request.options);
+	if (!request.enableIpv4 && !ipv6) throw new EngineError("invalid", "IPv4 or IPv6 must be enabled");
+	if (ipv6 && !hasIpv6()) {
+		throw new EngineError(
+			"unsupported",
+			`cannot create network ${name} with EnableIPv6=true: IPv6 is off on this host`,
+		);
+	}
+	if (ipv6 && request.options["foredeck.mode"] === "outbound") {
+		throw unsupported("EnableIPv6 with foredeck.mode=outbound", true);
+	}
 }
 
 function checkDriver(driver: string): void {
@@ -109,22 +120,50 @@ function checkDriver(driver: string): void {
 	throw new EngineError("not-found", `plugin ${JSON.stringify(driver)} not found`);
 }
 
-/** The pool asked for, or a free one of the default pools with its gateway. */
-function choosePool({ live, ipam }: NetworksOptions, pools: readonly IpamPool[], settings: BridgeSettings): IpamPool {
-	const [asked] = pools;
-	if (!asked) {
+/** The pools asked for; for each family that is on and has none, a free one of the default pools with its gateway. */
+function choosePools(
+	options: NetworksOptions,
+	pools: readonly IpamPool[],
+	request: NetworkRequest,
+	settings: BridgeSettings,
+): IpamPool[] {
+	const { store, live, ipam } = options;
+	checkOverlaps(live, pools);
+	const ipv6 = wantsIpv6(request.enableIpv6, request.options);
+	const chosen = [...pools];
+	if (request.enableIpv4 && pools.every(isIpv6Pool)) {
 		const subnet = ipam.chooseSubnet(live.used());
-		const gateway = settings.gatewayMode === "isolated" ? {} : { Gateway: formatIpv4(subnet.base + 1) };
-		return { Subnet: formatCidr(subnet), ...gateway };
+		const isolated = settings.gatewayMode === "isolated";
+		chosen.push({ Subnet: formatCidr(subnet), ...(!isolated && { Gateway: formatIpv4(subnet.base + 1) }) });
 	}
-	const subnets = pools.map((pool) => addressPlan(pool).subnet);
-	const clash = subnets.some(
-		(subnet, at) => live.overlapsOurs(subnet) || subnets.slice(0, at).some((earlier) => overlaps(earlier, subnet)),
+	if (ipv6 && !pools.some(isIpv6Pool)) {
+		// The predefined network's id is random, and stays as long as the instance's state does.
+		const subnet = ipam.chooseSubnet6(store.network("bridge")?.id ?? "", live.used6());
+		const isolated = settings.gatewayMode6 === "isolated";
+		chosen.push({ Subnet: formatCidr6(subnet), ...(!isolated && { Gateway: formatIpv6(subnet.base + 1n) }) });
+	}
+	return chosen;
+}
+
+/** "forbidden" for subnets that touch each other or ours, and for two of one family. */
+function checkOverlaps(live: LiveNetworks, pools: readonly IpamPool[]): void {
+	const clash = pools.some(
+		({ Subnet }, at) =>
+			live.overlapsOurs(Subnet) || pools.slice(0, at).some((earlier) => poolsOverlap(earlier.Subnet, Subnet)),
 	);
 	if (clash)
 		throw new EngineError("forbidden", "invalid pool request: Pool overlaps with other one on this address space");
-	if (pools.length > 1) throw new EngineError("forbidden", "bridge driver doesn't support multiple subnets");
-	return asked;
+	// Their gateways and other addresses must not be the same.
+	for (const pool of pools) isIpv6Pool(pool) ? addressPlan6(pool) : addressPlan(pool);
+	const six = pools.filter(isIpv6Pool).length;
+	if (six > 1 || pools.length - six > 1) {
+		throw new EngineError("forbidden", "bridge driver doesn't support multiple subnets");
+	}
+}
+
+function poolsOverlap(one: string, other: string): boolean {
+	const [a, b, a6, b6] = [parseCidr(one), parseCidr(other), parseCidr6(one), parseCidr6(other)];
+	return (a && b && overlaps(a, b)) || (a6 && b6 && overlaps6(a6, b6)) || false;
 }
 
 /** Docker's `br-` and the short id, or the name asked for, which no other network may have. */
@@ -138,15 +177,19 @@ function bridgeNameOf({ live }: NetworksOptions, id: string, { name }: BridgeSet
 	);
 }
 
-function configOf(request: NetworkRequest, pool: IpamPool): NetworkConfig {
-	const { internal, attachable, labels, options, ipam } = request;
+function configOf(request: NetworkRequest, pools: readonly IpamPool[]): NetworkConfig {
+	const { internal, attachable, labels, options, ipam, enableIpv4 } = request;
+	const asked = ipam.config.map(({ Subnet = "" }) => isIpv6Pool({ Subnet }));
 	return {
 		internal,
 		attachable,
-		subnetAsked: ipam.config.length > 0,
+		subnetAsked: asked.includes(false),
+		...(asked.includes(true) && { subnet6Asked: true }),
+		...(!enableIpv4 && { enableIpv4 }),
+		...(wantsIpv6(request.enableIpv6, options) && { enableIpv6: true }),
 		labels,
 		options,
-		ipam: { driver: "default", options: ipam.options, config: [pool] },
+		ipam: { driver: "default", options: ipam.options, config: pools },
 	};
 }
 

@@ -52,6 +52,8 @@ export interface EndpointRequest {
 	readonly network: string;
 	/** A certain address; "forbidden" `Address already in use` when another has it. */
 	readonly address?: string;
+	/** The same of IPv6. */
+	readonly address6?: string;
 	readonly macAddress?: string;
 	/** The highest one's network is the way out; of equals the first by name. */
 	readonly gwPriority?: number;
@@ -77,6 +79,8 @@ export interface NetworkRecord {
 	readonly created: string;
 	readonly subnet?: string;
 	readonly gateway?: string;
+	/** fd00:1::/64, on a network with IPv6 */
+	readonly subnet6?: string;
 	/** Linux interface, for a bridge. */
 	readonly bridge?: string;
 	/** What was asked at its creation; undefined for the predefined ones. */
@@ -88,6 +92,8 @@ export interface NetworkRecord {
 		mac: string;
 		ip: string;
 		prefixLength: number;
+		/** fd00:1::2/64 */
+		ipv6?: string;
 	}[];
 }
 

@@ -1,8 +1,7 @@
-import type { Leases } from "../../drivers/ipam/driver.ts";
-import type { NetworkDriver } from "../../drivers/network/driver.ts";
+import type { EndpointAddress, NetworkDriver } from "../../drivers/network/driver.ts";
 import { EngineError } from "../../shared/errors.ts";
 import { createId } from "../../shared/id.ts";
-import { formatIpv4, parseIpv4 } from "../../shared/ip.ts";
+import { formatIp, formatIpv4, formatIpv6, type IpAddress, parseIp } from "../../shared/ip.ts";
 import { macOfIpv4 } from "../../shared/mac.ts";
 import type { EndpointSettings } from "../containers/record.ts";
 import type { BridgeNetwork } from "../networks/live.ts";
@@ -10,10 +9,11 @@ import type { SubjectEndpoint } from "../policy/policy.ts";
 import type { EndpointRequest } from "./contract.ts";
 import { hostLinkName } from "./prepared.ts";
 
-/** A sandbox's interface on one network, its address leased. */
+/** A sandbox's interface on one network, its addresses leased: one of each family that the network has. */
 export interface Endpoint {
 	readonly network: BridgeNetwork;
-	readonly address: number;
+	readonly address?: number;
+	readonly address6?: bigint;
 	readonly settings: EndpointSettings;
 }
 
@@ -25,11 +25,9 @@ export function connectEndpoint(
 	request: Omit<EndpointRequest, "network">,
 	used: readonly string[] | undefined,
 ): Endpoint {
-	const address = leaseAddress(network, request.address);
+	const leased = leaseAddresses(network, request);
 	const endpointId = createId();
-	const { gateway, leases } = network;
-	const { prefixLength } = leases.subnet;
-	const mac = request.macAddress ?? macOfIpv4(address);
+	const mac = request.macAddress ?? macOf(leased);
 	const name = request.linkName ?? freeName(network.settings.linkPrefix, used ?? []);
 	const hostLink = hostLinkName(endpointId);
 	try {
@@ -37,35 +35,99 @@ export function connectEndpoint(
 			bridge: network.bridge,
 			link: hostLink,
 			name,
-			address,
-			prefixLength,
+			addresses: interfaceAddresses(network, leased, used === undefined),
 			mac,
 			isolated: !network.settings.icc,
-			...(used === undefined && { first: true, ...(gateway && { gateway: leases.gateway }) }),
+			...(used === undefined && { first: true }),
 			...(request.sysctls && { sysctls: request.sysctls }),
 		});
 	} catch (error) {
-		leases.release(address);
+		releaseAddresses({ network, ...leased });
 		throw error;
 	}
-	const settings: EndpointSettings = {
-		networkName: network.name,
-		networkId: network.id,
-		endpointId,
-		macAddress: mac,
-		ipAddress: formatIpv4(address),
-		prefixLength,
-		...(gateway && { gateway }),
-		link: name,
-		hostLink,
-		...(request.gwPriority && { gwPriority: request.gwPriority }),
-	};
-	return { network, address, settings };
+	const { gwPriority } = request;
+	const own = { endpointId, macAddress: mac, link: name, hostLink, ...(gwPriority && { gwPriority }) };
+	return { network, ...leased, settings: settingsOf(network, leased, own) };
 }
 
-/** The network that is the way out: highest priority, then first by name; undefined where none leads anywhere. */
-export function gatewayOf(endpoints: readonly Endpoint[]): Endpoint | undefined {
-	return endpoints.filter(({ network }) => network.gateway !== undefined).toSorted(byPriority)[0];
+type Leased = Pick<Endpoint, "address" | "address6">;
+
+/** What inspect shows of the endpoint. */
+function settingsOf(
+	{ name, id, leases, leases6, gateway, gateway6 }: BridgeNetwork,
+	{ address, address6 }: Leased,
+	own: Pick<EndpointSettings, "endpointId" | "macAddress" | "link" | "hostLink" | "gwPriority">,
+): EndpointSettings {
+	return {
+		networkName: name,
+		networkId: id,
+		...own,
+		...(leases &&
+			address !== undefined && { ipAddress: formatIpv4(address), prefixLength: leases.subnet.prefixLength }),
+		...(gateway && { gateway }),
+		...(leases6 &&
+			address6 !== undefined && {
+				ipv6Address: formatIpv6(address6),
+				ipv6PrefixLength: leases6.subnet.prefixLength,
+			}),
+		...(gateway6 && { ipv6Gateway: gateway6 }),
+	};
+}
+
+/** With default routes for a sandbox that has no other interface. */
+function interfaceAddresses(
+	{ leases, leases6, gateway, gateway6 }: BridgeNetwork,
+	{ address, address6 }: Leased,
+	routes: boolean,
+): EndpointAddress[] {
+	const four = leases &&
+		address !== undefined && [
+			{ address, prefixLength: leases.subnet.prefixLength, ...(gateway && routes && { gateway: leases.gateway }) },
+		];
+	const six = leases6 &&
+		address6 !== undefined && [
+			{
+				address: address6,
+				prefixLength: leases6.subnet.prefixLength,
+				...(gateway6 && routes && { gateway: leases6.gateway }),
+			},
+		];
+	return [...(four || []), ...(six || [])];
+}
+
+/** Docker's old stable form: of the IPv4 address, or of the end of the other. */
+function macOf({ address, address6 = 0n }: Leased): string {
+	return macOfIpv4(address ?? Number(address6 & 0xffffffffn));
+}
+
+/** Frees what an endpoint holds; safe to repeat. */
+export function releaseAddresses({ network, address, address6 }: Omit<Endpoint, "settings">): void {
+	if (address !== undefined) network.leases?.release(address);
+	if (address6 !== undefined) network.leases6?.release(address6);
+}
+
+/** The addresses of an endpoint, as text. */
+export function addressTexts({ address, address6 }: Leased): string[] {
+	return [address, address6].flatMap((one) => (one === undefined ? [] : formatIp(one)));
+}
+
+/** The network that is the way out, of a family: highest priority, then first by name; undefined where none leads anywhere. */
+export function gatewayOf<T extends Pick<Endpoint, "network" | "settings">>(
+	endpoints: readonly T[],
+	family: 4 | 6 = 4,
+): T | undefined {
+	const leads = ({ network }: T) => (family === 6 ? network.gateway6 : network.gateway) !== undefined;
+	return endpoints.filter(leads).toSorted(byPriority)[0];
+}
+
+/** The ways out of both families. */
+export interface WaysOut {
+	readonly four?: Endpoint;
+	readonly six?: Endpoint;
+}
+
+export function waysOut(endpoints: readonly Endpoint[]): WaysOut {
+	return { four: gatewayOf(endpoints), six: gatewayOf(endpoints, 6) };
 }
 
 /** Docker's order of endpoints. */
@@ -78,19 +140,42 @@ export function byPriority(
 	return a.settings.networkName < b.settings.networkName ? -1 : 1;
 }
 
-function leaseAddress({ leases, name, id }: BridgeNetwork, wanted: string | undefined): number {
-	if (wanted === undefined) return anyAddress(leases, name, id);
-	const address = parseIpv4(wanted);
+/** Both or none. */
+function leaseAddresses(network: BridgeNetwork, request: Omit<EndpointRequest, "network">): Leased {
+	const { leases, leases6, name, id } = network;
+	const address = leases && leaseAddress(leases, request.address, "IPv4", `${name} (${id})`);
+	try {
+		const address6 = leases6 && leaseAddress(leases6, request.address6, "IPv6", `${name} (${id})`);
+		return { ...(address !== undefined && { address }), ...(address6 !== undefined && { address6 }) };
+	} catch (error) {
+		releaseAddresses({ network, ...(address !== undefined && { address }) });
+		throw error;
+	}
+}
+
+interface Book<T extends IpAddress> {
+	allocate(): T;
+	take(address: T): boolean;
+}
+
+function leaseAddress<T extends IpAddress>(
+	leases: Book<T>,
+	wanted: string | undefined,
+	family: "IPv4" | "IPv6",
+	network: string,
+): T {
+	if (wanted === undefined) return anyAddress(leases, family, network);
+	const address = parseIp(wanted) as T | undefined;
 	if (address === undefined || !leases.take(address)) throw new EngineError("forbidden", "Address already in use");
 	return address;
 }
 
 /** Full is said in docker's words, and as docker does as an internal error. */
-function anyAddress(leases: Leases, name: string, id: string): number {
+function anyAddress<T extends IpAddress>(leases: Book<T>, family: string, network: string): T {
 	try {
 		return leases.allocate();
 	} catch (cause) {
-		const text = `no available IPv4 addresses on this network's address pools: ${name} (${id})`;
+		const text = `no available ${family} addresses on this network's address pools: ${network}`;
 		throw new EngineError("internal", text, { cause });
 	}
 }
@@ -103,8 +188,9 @@ function freeName(prefix: string, used: readonly string[]): string {
 	}
 }
 
-/** An endpoint as policies know it. */
-export function memberOf({ network, address, settings }: Endpoint): SubjectEndpoint {
+/** An endpoint as policies know it: they are of IPv4. */
+export function memberOf({ network, address, settings }: Endpoint): SubjectEndpoint[] {
+	if (address === undefined) return [];
 	const { hostLink: link = "" } = settings;
-	return { network: network.name, bridge: network.bridge, address: formatIpv4(address), link };
+	return [{ network: network.name, bridge: network.bridge, address: formatIpv4(address), link }];
 }

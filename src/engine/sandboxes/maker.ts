@@ -1,8 +1,9 @@
 import type { NetworkDriver } from "../../drivers/network/driver.ts";
+import type { IpAddress } from "../../shared/ip.ts";
 import type { Logger } from "../../shared/log.ts";
 import type { BridgeNetwork, LiveNetworks } from "../networks/live.ts";
 import type { EndpointRequest } from "./contract.ts";
-import { byPriority, connectEndpoint, type Endpoint, gatewayOf } from "./endpoints.ts";
+import { byPriority, connectEndpoint, type Endpoint, releaseAddresses, type WaysOut, waysOut } from "./endpoints.ts";
 import { createSandbox, Pool, type Sandbox, type SandboxFactory } from "./prepared.ts";
 
 /** A sandbox and the networks it is on. */
@@ -69,8 +70,9 @@ export class SandboxMaker {
 				const used = endpoints.length === 0 ? undefined : endpoints.map(({ settings }) => settings.link ?? "");
 				endpoints.push(connectEndpoint(this.factory.network, sandbox.path, network, request, used));
 			}
-			const gateway = gatewayOf(endpoints);
-			if (gateway && gateway !== endpoints[0]) setRoute(this.factory.network, sandbox.path, gateway);
+			const ways = waysOut(endpoints);
+			const set = [ways.four, ways.six].every((way) => way === undefined || way === endpoints[0]);
+			if (!set) setRoutes(this.factory.network, sandbox.path, ways);
 			return { sandbox, endpoints };
 		} catch (error) {
 			destroySandbox({ sandbox, endpoints });
@@ -78,25 +80,25 @@ export class SandboxMaker {
 		}
 	}
 
-	private isPlain({ network, address, macAddress, sysctls, linkName }: EndpointRequest): boolean {
-		const special = [address, macAddress, sysctls, linkName].some((one) => one !== undefined);
+	private isPlain({ network, address, address6, macAddress, sysctls, linkName }: EndpointRequest): boolean {
+		const special = [address, address6, macAddress, sysctls, linkName].some((one) => one !== undefined);
 		return !special && this.live.find(network).isDefault;
 	}
 }
 
-/** The sandbox's default route leads to this endpoint's network, or nowhere. */
-export function setRoute(driver: NetworkDriver, path: string, gateway: Endpoint | undefined): void {
-	const { network, settings } = gateway ?? {};
-	driver.setDefaultRoute(
-		path,
-		network && settings && { name: settings.link ?? "eth0", gateway: network.leases.gateway },
-	);
+/** The sandbox's default routes lead to these endpoints' networks, or nowhere. */
+export function setRoutes(driver: NetworkDriver, path: string, { four, six }: WaysOut): void {
+	const routeOf = (name = "eth0", gateway: IpAddress | undefined) => (gateway === undefined ? [] : [{ name, gateway }]);
+	driver.setDefaultRoutes(path, [
+		...routeOf(four?.settings.link, four?.network.leases?.gateway),
+		...routeOf(six?.settings.link, six?.network.leases6?.gateway),
+	]);
 }
 
 /** Namespace, resolver and addresses. */
 export function destroySandbox({ sandbox, endpoints }: ConnectedSandbox): void {
 	sandbox.destroy();
-	for (const { network, address } of endpoints) network.leases.release(address);
+	for (const endpoint of endpoints) releaseAddresses(endpoint);
 }
 
 type Wanted = { readonly request: EndpointRequest; readonly network: BridgeNetwork };

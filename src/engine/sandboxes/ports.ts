@@ -1,12 +1,19 @@
 import type { NetworkDriver } from "../../drivers/network/driver.ts";
 import { EngineError, messageOf } from "../../shared/errors.ts";
-import { formatIpv4, parseIpv4 } from "../../shared/ip.ts";
+import { formatIp, type IpAddress, parseIp } from "../../shared/ip.ts";
 import type { PublishedPort } from "../containers/record.ts";
 import type { PortRequest } from "./contract.ts";
 
 /** A host port that is ours: no other sandbox and no other program can take it. */
 export interface HeldPort extends PublishedPort {
 	release(): void;
+}
+
+/** A request with the host addresses that it means: one of each family at most, with the same port on all. */
+export interface BoundRequest extends PortRequest {
+	readonly hostIps: readonly string[];
+	/** Where the port leads, for the error texts, which are docker's. */
+	readonly containerIp: string;
 }
 
 type PortHost = Pick<NetworkDriver, "holdPort" | "portRange">;
@@ -18,14 +25,11 @@ export class PortAllocator {
 
 	constructor(private readonly host: PortHost) {}
 
-	/**
-	 * Ports for all requests or none. `containerIp` is for the error texts, which are docker's. Throws "internal" for a port that is taken, "invalid" or
-	 * "unsupported" for an address that cannot be published on.
-	 */
-	allocate(requests: readonly PortRequest[], containerIp: string): HeldPort[] {
+	/** Ports for all requests or none. Throws "internal" for a port that is taken, "invalid" for an address that is none. */
+	allocate(requests: readonly BoundRequest[]): HeldPort[] {
 		const taken: HeldPort[] = [];
 		try {
-			for (const request of requests) taken.push(this.allocateOne(request, containerIp));
+			for (const request of requests) taken.push(...this.allocateOne(request));
 			return taken;
 		} catch (error) {
 			for (const port of taken) port.release();
@@ -42,15 +46,14 @@ export class PortAllocator {
 		}
 	}
 
-	private allocateOne(request: PortRequest, containerIp: string): HeldPort {
-		const { protocol, containerPort } = request;
-		const hostIp = hostAddressOf(request.hostIp);
-		if (request.hostPort === 0) return this.anyPort(protocol, containerPort, hostIp);
+	private allocateOne(request: BoundRequest): HeldPort[] {
+		const hostIps = request.hostIps.map(hostAddressOf);
+		if (request.hostPort === 0) return this.anyPort(request, hostIps);
 		const last = request.hostPortEnd ?? request.hostPort;
 		let failure: unknown;
 		for (let hostPort = request.hostPort; hostPort <= last; hostPort++) {
 			try {
-				return this.holdOrExplain({ protocol, containerPort, hostIp, hostPort }, containerIp);
+				return this.holdAll(request, hostIps, hostPort);
 			} catch (error) {
 				failure ??= error;
 			}
@@ -59,26 +62,45 @@ export class PortAllocator {
 	}
 
 	/** Goes round the kernel's range for outgoing ports, as docker does. */
-	private anyPort(protocol: PublishedPort["protocol"], containerPort: number, hostIp: string): HeldPort {
+	private anyPort(request: BoundRequest, hostIps: readonly string[]): HeldPort[] {
 		const { first, last } = this.host.portRange();
 		for (let tried = first; tried <= last; tried++) {
 			if (this.next < first || this.next > last) this.next = first;
-			const port = { protocol, containerPort, hostIp, hostPort: this.next++ };
-			if (this.conflicts(port)) continue;
-			const held = this.adopt(port);
-			if (held) return held;
+			try {
+				return this.holdAll(request, hostIps, this.next++);
+			} catch {
+				// The next one, then.
+			}
 		}
 		throw new EngineError("internal", "all ports are allocated");
 	}
 
+	/** The port on all of the addresses, or on none. */
+	private holdAll(request: BoundRequest, hostIps: readonly string[], hostPort: number): HeldPort[] {
+		const { protocol, containerPort, containerIp } = request;
+		const taken: HeldPort[] = [];
+		try {
+			for (const hostIp of hostIps) {
+				taken.push(this.holdOrExplain({ protocol, containerPort, hostIp, hostPort }, containerIp));
+			}
+			return taken;
+		} catch (error) {
+			for (const port of taken) port.release();
+			throw error;
+		}
+	}
+
 	private holdOrExplain(port: PublishedPort, containerIp: string): HeldPort {
 		if (this.conflicts(port)) {
-			throw new EngineError("internal", `Bind for ${port.hostIp}:${port.hostPort} failed: port is already allocated`);
+			throw new EngineError(
+				"internal",
+				`Bind for ${bracketed(port.hostIp)}:${port.hostPort} failed: port is already allocated`,
+			);
 		}
 		try {
 			return this.hold(port);
 		} catch (error) {
-			const target = `${port.hostIp}:${port.hostPort}:${containerIp}:${port.containerPort}/${port.protocol}`;
+			const target = `${bracketed(port.hostIp)}:${port.hostPort}:${bracketed(containerIp)}:${port.containerPort}/${port.protocol}`;
 			throw new EngineError("internal", `failed to bind host port for ${target}: ${messageOf(error)}`, {
 				cause: error,
 			});
@@ -86,7 +108,7 @@ export class PortAllocator {
 	}
 
 	private hold(port: PublishedPort): HeldPort {
-		const socket = this.host.holdPort(port.protocol, parseIpv4(port.hostIp) ?? 0, port.hostPort);
+		const socket = this.host.holdPort(port.protocol, parseIp(port.hostIp) ?? 0, port.hostPort);
 		const held: HeldPort = {
 			...port,
 			release: () => {
@@ -101,18 +123,21 @@ export class PortAllocator {
 	private conflicts(port: PublishedPort): boolean {
 		for (const other of this.held) {
 			if (other.protocol !== port.protocol || other.hostPort !== port.hostPort) continue;
-			if (other.hostIp === port.hostIp || other.hostIp === "0.0.0.0" || port.hostIp === "0.0.0.0") return true;
+			if (other.hostIp.includes(":") !== port.hostIp.includes(":")) continue;
+			if (other.hostIp === port.hostIp || [other.hostIp, port.hostIp].includes("::")) return true;
+			if (other.hostIp === "0.0.0.0" || port.hostIp === "0.0.0.0") return true;
 		}
 		return false;
 	}
 }
 
-/** "" is every address. IPv6 is refused: sandboxes have IPv4 only, and the kernel does not translate between the families. */
+/** In its one spelling. */
 function hostAddressOf(hostIp: string): string {
-	if (hostIp === "") return "0.0.0.0";
-	const address = parseIpv4(hostIp);
-	if (address !== undefined) return formatIpv4(address);
-	if (hostIp.includes(":"))
-		throw new EngineError("unsupported", `cannot publish on host address ${hostIp}: only IPv4 addresses are supported`);
-	throw new EngineError("invalid", `invalid IP address: ${hostIp}`);
+	const address: IpAddress | undefined = parseIp(hostIp);
+	if (address === undefined) throw new EngineError("invalid", `invalid IP address: ${hostIp}`);
+	return formatIp(address);
+}
+
+function bracketed(address: string): string {
+	return address.includes(":") ? `[${address}]` : address;
 }

@@ -8,7 +8,7 @@ import { createIpamDriver } from "../../drivers/ipam/pool.ts";
 import { BridgeDriver } from "../../drivers/network/bridge.ts";
 import { createNamespaceDriver } from "../../drivers/network/namespace.ts";
 import { silentLogger } from "../../shared/log.ts";
-import { NetworkStore, networksSchema, userNetworksSchema } from "../../store/networks.ts";
+import { familiesSchema, NetworkStore, networksSchema, userNetworksSchema } from "../../store/networks.ts";
 import { check, libc } from "../../sys/linux/libc.ts";
 import { listLinks } from "../../sys/linux/link.ts";
 import { RouteSocket } from "../../sys/linux/netlink.ts";
@@ -30,7 +30,7 @@ beforeAll(async () => {
 	home = openNetns("/proc/thread-self/ns/net");
 	check(libc.unshare(0x40000000), "unshare --net");
 	buildOutside(outside);
-	database.exec(networksSchema + userNetworksSchema);
+	database.exec(networksSchema + userNetworksSchema + familiesSchema);
 	sandboxes = engine();
 	await sandboxes.open([]);
 });

@@ -3,9 +3,10 @@ import type { Firewall } from "../../drivers/firewall/driver.ts";
 import type { ControlAddress } from "../../drivers/firewall/ruleset.ts";
 import type { IpamDriver } from "../../drivers/ipam/driver.ts";
 import type { NamespaceDriver, NetworkDriver } from "../../drivers/network/driver.ts";
+import { formatCidr, formatCidr6 } from "../../shared/cidr.ts";
 import { EngineError, messageOf } from "../../shared/errors.ts";
 import { createId } from "../../shared/id.ts";
-import { formatIpv4, parseIpv4 } from "../../shared/ip.ts";
+import { formatIpv4, parseIpv4, parseIpv6 } from "../../shared/ip.ts";
 import type { Logger } from "../../shared/log.ts";
 import type { NetworkRow, NetworkStore } from "../../store/networks.ts";
 import type { EndpointSettings, NetworkSettings } from "../containers/record.ts";
@@ -20,8 +21,16 @@ import type {
 	SandboxMember,
 	SandboxResolver,
 } from "./contract.ts";
-import { byPriority, connectEndpoint, type Endpoint, gatewayOf, memberOf } from "./endpoints.ts";
-import { destroySandbox, SandboxMaker, setRoute } from "./maker.ts";
+import {
+	addressTexts,
+	byPriority,
+	connectEndpoint,
+	type Endpoint,
+	memberOf,
+	releaseAddresses,
+	waysOut,
+} from "./endpoints.ts";
+import { destroySandbox, SandboxMaker, setRoutes } from "./maker.ts";
 import { PortAllocator } from "./ports.ts";
 import { hostLinkName, type Sandbox, type SandboxFactory, sandboxPath, serveSandbox } from "./prepared.ts";
 import { type Published, Publisher } from "./publish.ts";
@@ -164,7 +173,7 @@ class SandboxService implements Sandboxes {
 
 	members(): readonly SandboxMember[] {
 		const all = [...this.joined].filter(([, { endpoints }]) => endpoints.length > 0);
-		return all.map(([containerId, { endpoints }]) => ({ containerId, endpoints: endpoints.map(memberOf) }));
+		return all.map(([containerId, { endpoints }]) => ({ containerId, endpoints: endpoints.flatMap(memberOf) }));
 	}
 
 	networks(): readonly NetworkRecord[] {
@@ -174,7 +183,7 @@ class SandboxService implements Sandboxes {
 			const known = this.live.bridge(id);
 			const base = { id, name, driver, created, endpoints: this.endpointsOf(id), ...(config && { config }) };
 			if (!known) return base;
-			return { ...base, subnet: row.subnet ?? "", gateway: formatIpv4(known.leases.gateway), bridge: known.bridge };
+			return { ...base, ...subnetsOf(known), bridge: known.bridge };
 		});
 	}
 
@@ -211,9 +220,9 @@ class SandboxService implements Sandboxes {
 		await using undo = new AsyncDisposableStack();
 		const { sandbox, endpoints } = this.maker.take(request.endpoints ?? [{ network: "bridge" }]);
 		undo.defer(() => destroySandbox({ sandbox, endpoints }));
-		const gateway = gatewayOf(endpoints);
-		if (gateway?.network.settings.outbound) refusePorts(gateway.network.name, request.ports);
-		const published = this.publisher.prepare(containerName, request.ports, gateway);
+		const ways = waysOut(endpoints);
+		if (ways.four?.network.settings.outbound) refusePorts(ways.four.network.name, request.ports);
+		const published = this.publisher.prepare(containerName, request.ports, ways);
 		undo.defer(() => this.publisher.letGo(published));
 		this.options.namespaces.setSysctls(sandbox.path, request.sysctls);
 		undo.defer(() => void this.options.store.removeLease(containerId));
@@ -235,11 +244,11 @@ class SandboxService implements Sandboxes {
 
 	/** The container's endpoints are these from now on: default route and published ports follow the one that is the way out. */
 	private async rearranged(containerId: string, joined: Joined, endpoints: readonly Endpoint[]): Promise<Joined> {
-		const [before, after] = [gatewayOf(joined.endpoints), gatewayOf(endpoints)];
+		const [before, after] = [waysOut(joined.endpoints), waysOut(endpoints)];
 		let { published } = joined;
-		if (before !== after) {
+		if (before.four !== after.four || before.six !== after.six) {
 			published = await this.publisher.move(joined.containerName, joined.published, after);
-			if (joined.path) setRoute(this.options.network, joined.path, after);
+			if (joined.path) setRoutes(this.options.network, joined.path, after);
 		}
 		const next = { ...joined, endpoints, published };
 		this.joined.set(containerId, next);
@@ -255,16 +264,17 @@ class SandboxService implements Sandboxes {
 		}
 	}
 
-	private lease(containerId: string, containerName: string, { network, address }: Endpoint): void {
-		const row = { containerId, containerName, networkId: network.id, address: formatIpv4(address) };
-		this.options.store.addLease(row);
+	private lease(containerId: string, containerName: string, endpoint: Endpoint): void {
+		for (const address of addressTexts(endpoint)) {
+			this.options.store.addLease({ containerId, containerName, networkId: endpoint.network.id, address });
+		}
 	}
 
-	private disconnect(containerId: string, path: string, { network, address, settings }: Endpoint): void {
-		const { link: name = "eth0", hostLink: link = "" } = settings;
+	private disconnect(containerId: string, path: string, endpoint: Endpoint): void {
+		const { link: name = "eth0", hostLink: link = "" } = endpoint.settings;
 		this.options.network.disconnect(path, { name, link });
-		this.options.store.removeLease(containerId, network.id);
-		network.leases.release(address);
+		this.options.store.removeLease(containerId, endpoint.network.id);
+		releaseAddresses(endpoint);
 	}
 
 	private joinHost({ containerName, sysctls }: JoinRequest): Joined {
@@ -340,7 +350,7 @@ class SandboxService implements Sandboxes {
 		);
 		const sandbox = serveSandbox(this.factory, { id: sandboxId, path }, true);
 		sandbox.assign(containerId);
-		const { published, lost } = this.publisher.adopt(settings.ports, gatewayOf(endpoints));
+		const { published, lost } = this.publisher.adopt(settings.ports, waysOut(endpoints));
 		if (lost > 0) log.warn("host port of a running container is used by another program", { containerId });
 		this.joined.set(containerId, { ...common, mode: "bridge", sandbox, endpoints, published });
 	}
@@ -349,15 +359,18 @@ class SandboxService implements Sandboxes {
 		const { log, network: driver } = this.options;
 		const network = this.live.bridge(settings.networkId);
 		const address = parseIpv4(settings.ipAddress ?? "");
-		if (!network || address === undefined) {
+		const address6 = parseIpv6(settings.ipv6Address ?? "");
+		if (!network || (address === undefined && address6 === undefined)) {
 			log.warn("network of a running container is gone", { containerId: id, network: settings.networkName });
 			return [];
 		}
-		if (!network.leases.take(address)) {
-			log.warn("address of a running container is taken", { containerId: id, address: settings.ipAddress });
-		}
+		const taken =
+			(address !== undefined && network.leases?.take(address) === false) ||
+			(address6 !== undefined && network.leases6?.take(address6) === false);
+		if (taken) log.warn("address of a running container is taken", { containerId: id, address: settings.ipAddress });
 		const { link = "eth0", hostLink = hostLinkName(sandboxId) } = settings;
-		const endpoint = { network, address, settings: { ...settings, link, hostLink } };
+		const own = { ...(address !== undefined && { address }), ...(address6 !== undefined && { address6 }) };
+		const endpoint = { network, ...own, settings: { ...settings, link, hostLink } };
 		driver.rejoin(network.bridge, hostLink);
 		this.lease(id, name, endpoint);
 		return [endpoint];
@@ -386,9 +399,10 @@ class SandboxService implements Sandboxes {
 			const all = bare ? [bare] : endpoints.map(({ settings }) => settings);
 			const found = all.find((one) => one.networkId === networkId);
 			if (!found) return [];
-			const { endpointId, macAddress: mac = "", ipAddress: ip = "", prefixLength = 0 } = found;
+			const { endpointId, macAddress: mac = "", ipAddress: ip = "", prefixLength = 0, ipv6Address } = found;
+			const ipv6 = ipv6Address && `${ipv6Address}/${found.ipv6PrefixLength ?? 64}`;
 			const name = this.options.nameOf?.(containerId) ?? containerName;
-			return [{ containerId, endpointId, name, mac, ip, prefixLength }];
+			return [{ containerId, endpointId, name, mac, ip, prefixLength, ...(ipv6 && { ipv6 }) }];
 		});
 	}
 
@@ -403,5 +417,12 @@ function settingsOf({ sandboxId, path, bare, endpoints, published }: Joined): Ne
 		sandboxId,
 		endpoints: bare ? [bare] : endpoints.map(({ settings }) => settings),
 		ports: published.ports,
+	};
+}
+
+function subnetsOf({ leases, leases6 }: BridgeNetwork): Pick<NetworkRecord, "subnet" | "gateway" | "subnet6"> {
+	return {
+		...(leases && { subnet: formatCidr(leases.subnet), gateway: formatIpv4(leases.gateway) }),
+		...(leases6 && { subnet6: formatCidr6(leases6.subnet) }),
 	};
 }

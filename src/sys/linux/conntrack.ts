@@ -1,7 +1,9 @@
+import { type IpAddress, ipv6OfBytes } from "../../shared/ip.ts";
 import { SyscallError } from "./libc.ts";
 import { attribute, attributesOf, ipv4Of, joinBytes, NETLINK_NETFILTER, NetlinkSocket, view } from "./netlink.ts";
 
 const AF_INET = 2;
+const AF_INET6 = 10;
 const IPPROTO_UDP = 17;
 /** NFNL_SUBSYS_CTNETLINK in the upper byte */
 const CT_GET = 0x101;
@@ -16,6 +18,8 @@ const CTA_TUPLE_IP = 1;
 const CTA_TUPLE_PROTO = 2;
 const CTA_IP_V4_SRC = 1;
 const CTA_IP_V4_DST = 2;
+const CTA_IP_V6_SRC = 3;
+const CTA_IP_V6_DST = 4;
 const CTA_PROTO_NUM = 1;
 const CTA_PROTO_SRC_PORT = 2;
 const CTA_PROTO_DST_PORT = 3;
@@ -24,12 +28,12 @@ const BY_DESTINATION_PORT = (1 << 3) | (1 << 5);
 
 /** A connection as the kernel tracks it: what the client sent to, and who answers. They differ where an address is translated. */
 export interface Flow {
-	readonly source: number;
-	readonly destination: number;
+	readonly source: IpAddress;
+	readonly destination: IpAddress;
 	readonly destinationPort: number;
-	readonly replySource: number;
+	readonly replySource: IpAddress;
 	readonly replySourcePort: number;
-	readonly replyDestination: number;
+	readonly replyDestination: IpAddress;
 }
 
 /** Connection tracking of the namespace it is opened in. */
@@ -39,14 +43,14 @@ export class ConntrackSocket extends NetlinkSocket {
 	}
 
 	/** Forgets the UDP flows to this port that `stale` picks; their next packet goes through the NAT rules again. Returns how many. */
-	forgetUdp(port: number, stale: (flow: Flow) => boolean): number {
+	forgetUdp(port: number, stale: (flow: Flow) => boolean, family: 4 | 6 = 4): number {
 		// conntrack -D -p udp --orig-port-dst PORT
 		const proto = joinBytes([
 			attribute(CTA_PROTO_NUM, Uint8Array.of(IPPROTO_UDP)),
 			attribute(CTA_PROTO_DST_PORT, Uint8Array.of(port >> 8, port & 255)),
 		]);
 		const body = joinBytes([
-			header(),
+			header(family),
 			attribute(CTA_TUPLE_ORIG | NESTED, attribute(CTA_TUPLE_PROTO | NESTED, proto)),
 			// Linux before 5.8 passes over the filter and tells of every flow.
 			attribute(CTA_FILTER | NESTED, attribute(CTA_FILTER_ORIG_FLAGS, BY_DESTINATION_PORT)),
@@ -55,15 +59,19 @@ export class ConntrackSocket extends NetlinkSocket {
 		for (const message of this.dump({ type: CT_GET, body, twin: `conntrack -L -p udp --orig-port-dst ${port}` })) {
 			const attributes = attributesOf(message.body, 4);
 			const flow = udpFlowOf(attributes);
-			if (flow?.destinationPort === port && stale(flow) && this.forget(attributes)) forgotten++;
+			if (flow?.destinationPort === port && stale(flow) && this.forget(attributes, family)) forgotten++;
 		}
 		return forgotten;
 	}
 
-	private forget(attributes: ReadonlyMap<number, Uint8Array>): boolean {
+	private forget(attributes: ReadonlyMap<number, Uint8Array>, family: 4 | 6): boolean {
 		const tuple = attributes.get(CTA_TUPLE_ORIG) ?? new Uint8Array();
 		const zone = attributes.get(CTA_ZONE);
-		const parts = [header(), attribute(CTA_TUPLE_ORIG | NESTED, tuple), ...(zone ? [attribute(CTA_ZONE, zone)] : [])];
+		const parts = [
+			header(family),
+			attribute(CTA_TUPLE_ORIG | NESTED, tuple),
+			...(zone ? [attribute(CTA_ZONE, zone)] : []),
+		];
 		try {
 			this.request({ type: CT_DELETE, body: joinBytes(parts), twin: "conntrack -D -p udp" });
 			return true;
@@ -94,8 +102,8 @@ function tupleOf(bytes: Uint8Array | undefined) {
 	const parts = attributesOf(bytes, 0);
 	const addresses = attributesOf(parts.get(CTA_TUPLE_IP) ?? new Uint8Array(), 0);
 	const proto = attributesOf(parts.get(CTA_TUPLE_PROTO) ?? new Uint8Array(), 0);
-	const source = ipv4Of(addresses, CTA_IP_V4_SRC);
-	const destination = ipv4Of(addresses, CTA_IP_V4_DST);
+	const source = ipv4Of(addresses, CTA_IP_V4_SRC) ?? ipv6Of(addresses, CTA_IP_V6_SRC);
+	const destination = ipv4Of(addresses, CTA_IP_V4_DST) ?? ipv6Of(addresses, CTA_IP_V6_DST);
 	const port = (type: number) => {
 		const value = proto.get(type);
 		return value?.length === 2 ? view(value).getUint16(0) : -1;
@@ -105,7 +113,12 @@ function tupleOf(bytes: Uint8Array | undefined) {
 	return { source, destination, sourcePort: port(CTA_PROTO_SRC_PORT), destinationPort: port(CTA_PROTO_DST_PORT) };
 }
 
+function ipv6Of(attributes: ReadonlyMap<number, Uint8Array>, type: number): bigint | undefined {
+	const value = attributes.get(type);
+	return value?.length === 16 ? ipv6OfBytes(value) : undefined;
+}
+
 /** struct nfgenmsg */
-function header(): Uint8Array {
-	return Uint8Array.of(AF_INET, 0, 0, 0);
+function header(family: 4 | 6): Uint8Array {
+	return Uint8Array.of(family === 6 ? AF_INET6 : AF_INET, 0, 0, 0);
 }
