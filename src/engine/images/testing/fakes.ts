@@ -3,6 +3,7 @@ import type { Archive, Content } from "../../../drivers/content/driver.ts";
 import type { ExtractRequest, IngestRequest, LayerSource, Snapshotter } from "../../../drivers/snapshotter/driver.ts";
 import { chainIds, digestOf } from "../../../oci/digest.ts";
 import { EngineError } from "../../../shared/errors.ts";
+import { BuildStore, buildSchema } from "../../../store/build.ts";
 import { openDatabase } from "../../../store/database.ts";
 import { DistributionStore, distributionSchema } from "../../../store/distribution.ts";
 import { ImageStore, imagesSchema } from "../../../store/images.ts";
@@ -125,7 +126,7 @@ export function fakeContent(files: Record<string, string | Uint8Array> = {}): Co
 
 /** The images noun over fakes. `put` stores an image of these layers and returns its id. */
 export function createTestImages(parts: Partial<ImagesParts> = {}) {
-	const database = openDatabase(":memory:", imagesSchema, distributionSchema);
+	const database = openDatabase(":memory:", imagesSchema, distributionSchema, buildSchema);
 	const snapshotter = new FakeSnapshotter();
 	const store = new ImageStore(database);
 	const distribution = new DistributionStore(database);
@@ -133,6 +134,7 @@ export function createTestImages(parts: Partial<ImagesParts> = {}) {
 	const all: ImagesParts = {
 		store,
 		distribution,
+		builds: new BuildStore(database),
 		snapshotter,
 		content: fakeContent(),
 		registry: new FakeRegistry(),
