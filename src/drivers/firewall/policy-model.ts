@@ -30,7 +30,7 @@ export interface RuleMatch {
 	readonly direction: Direction;
 	/** Alternatives; empty: whoever. */
 	readonly peers: readonly PeerMatch[];
-	/** Empty: every protocol. */
+	/** Empty: every protocol, or tcp where there are ports. */
 	readonly protocols: readonly Protocol[];
 	/** `443`, `8000-8010`; empty: every port. */
 	readonly ports: readonly string[];

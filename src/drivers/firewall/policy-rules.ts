@@ -200,8 +200,9 @@ function peerMatch(peer: PeerMatch, direction: Direction): string {
 }
 
 function serviceMatch({ protocols }: RuleMatch, ports: readonly string[]): string {
-	if (protocols.length === 0) return "";
-	const known = protocols.length === 1 ? protocols.join() : `{ ${protocols.join(", ")} }`;
+	if (protocols.length === 0 && ports.length === 0) return "";
+	// Ports alone are those of tcp.
+	const known = protocols.length < 2 ? (protocols[0] ?? "tcp") : `{ ${protocols.join(", ")} }`;
 	const wanted = ports.length === 1 ? ports.join() : `{ ${ports.join(", ")} }`;
 	return ports.length === 0 ? `meta l4proto ${known}` : `meta l4proto ${known} th dport ${wanted}`;
 }

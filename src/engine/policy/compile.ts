@@ -73,9 +73,7 @@ function rulesOf(policy: Policy): PolicyRules {
 function matchOf(policy: Policy, rule: Rule, index: number): RuleMatch {
 	const peers = rule.peers.map((peer, at) => peerOf(peer, peerSet(policy, index, at)));
 	const { action, direction, protocols, ports } = rule;
-	const anyPorts = ports.length > 0 || rule.peers.some((peer) => peer.ports);
-	const known = protocols.length === 0 && anyPorts ? (["tcp"] as const) : protocols;
-	return { index, action, direction, peers, protocols: known, ports };
+	return { index, action, direction, peers, protocols, ports };
 }
 
 function peerOf(peer: Peer, set: string): PeerMatch {

@@ -84,8 +84,7 @@ function fitOf(rule: Rule, party: Party, service: Service): "yes" | "partly" | "
 }
 
 function serviceFit(rule: Rule, ports: readonly string[], { protocol, port }: Service): "yes" | "partly" | "no" {
-	const ported = ports.length > 0 || rule.peers.some((peer) => peer.ports);
-	const protocols = rule.protocols.length === 0 && ported ? (["tcp"] as const) : rule.protocols;
+	const protocols = rule.protocols.length === 0 && ports.length > 0 ? (["tcp"] as const) : rule.protocols;
 	if (protocols.length > 0) {
 		if (protocol === undefined) return "partly";
 		if (!protocols.some((one) => one === protocol)) return "no";

@@ -1,0 +1,123 @@
+import { expect, test } from "bun:test";
+import { deniedPacketOf } from "./denied-log.ts";
+import { countsOf, parseListing } from "./policy-listing.ts";
+import { NO_POLICIES, type PolicyModel } from "./policy-model.ts";
+import { PolicyTables } from "./policy-tables.ts";
+
+const rules = { action: "allow", direction: "egress", protocols: [], ports: [] } as const;
+const model: PolicyModel = {
+	policies: [
+		{ name: "a", denies: ["egress"], rules: [{ index: 0, ...rules, peers: [{ kind: "name", set: "name.x" }] }] },
+	],
+	groups: [],
+	sandboxes: [{ addresses: ["10.0.0.2"], links: ["v"] }],
+	peers: new Map(),
+	bridges: [],
+};
+const learned = { set: "name.x", local: "10.0.0.2", remote: "192.0.2.1", seconds: 60 };
+const LISTING = `table inet foredeck-t {
+	counter rule.a.0 {
+		packets 3 bytes 180
+	}
+
+	counter default.a.egress {
+		packets 1 bytes 60
+	}
+
+	set name.x {
+		type ipv4_addr . ipv4_addr
+		flags timeout
+		elements = { 10.0.0.2 . 192.0.2.1 timeout 1m expires 41s500ms,
+			     10.0.0.2 . 192.0.2.2 timeout 1m expires 2m1s }
+	}
+}
+`;
+
+test("a listing of nft is read for counters and for what was learned, with the time that is left", () => {
+	const { counters, names } = parseListing(LISTING);
+	expect(countsOf({ counters })).toEqual([
+		{ policy: "a", rule: 0, packets: 3, bytes: 180 },
+		{ policy: "a", rule: "egress", packets: 1, bytes: 60 },
+	]);
+	expect(names).toEqual([
+		{ set: "name.x", local: "10.0.0.2", remote: "192.0.2.1", seconds: 41.5 },
+		{ set: "name.x", local: "10.0.0.2", remote: "192.0.2.2", seconds: 121 },
+	]);
+});
+
+test("what is known long enough is not learned again; it ends, and goes with its sandbox", () => {
+	let now = 0;
+	const tables = new PolicyTables(
+		"t",
+		() => "",
+		() => now,
+	);
+	tables.stands(model);
+	expect(tables.learn([learned])).toContain("timeout 60s");
+	expect(tables.learn([learned])).toBe("");
+	now = 30_000;
+	expect(tables.learn([{ ...learned, seconds: 20 }])).toBe("");
+	expect(tables.learn([learned])).toContain("timeout 60s");
+	expect(tables.whole()).toContain("10.0.0.2 . 192.0.2.1 timeout 60s");
+	const gone = { ...model, sandboxes: [] };
+	expect(tables.change(gone)).toContain("delete element inet foredeck-t name.x { 10.0.0.2 . 192.0.2.1 }");
+	tables.stands(gone);
+	expect(tables.names()).toEqual([]);
+	tables.stands(model);
+	tables.learn([learned]);
+	now = 100_000;
+	expect(tables.names()).toEqual([]);
+});
+
+test("one that learns without end forgets what would end first", () => {
+	let now = 0;
+	const tables = new PolicyTables(
+		"t",
+		() => "",
+		() => now++,
+	);
+	tables.stands(model);
+	for (let i = 0; i < 1030; i++) {
+		tables.learn([{ ...learned, remote: `192.0.${i >> 8}.${i & 255}`, seconds: 60 + i }]);
+	}
+	const kept = tables.names();
+	expect(kept.length).toBe(1024);
+	expect(kept.some(({ remote }) => remote === "192.0.0.0")).toBe(false);
+});
+
+test("an earlier daemon's counters and names are taken over, those of a policy that changes begin anew", () => {
+	const tables = new PolicyTables(
+		"t",
+		() => LISTING,
+		() => 0,
+	);
+	tables.takeOver();
+	const text = tables.whole(model);
+	expect(text).toContain("packets 3 bytes 180");
+	expect(text).toContain("10.0.0.2 . 192.0.2.1 timeout 42s");
+	tables.stands(model);
+	const changed = { ...model, policies: model.policies.map((one) => ({ ...one, denies: [] })) };
+	expect(tables.change(changed)).toBeUndefined();
+	expect(tables.whole(changed)).not.toContain("packets 3");
+	expect(tables.whole(NO_POLICIES)).toBe("table bridge foredeck-t\ndelete table bridge foredeck-t\n");
+});
+
+test("a logged packet is read with its rule and its ends; fragments and others' packets as far as they go", () => {
+	const payload = new Uint8Array(64);
+	payload.set([0x45, 0, 0, 60, 0, 0, 0x40, 0, 64, 6, 0, 0, 10, 0, 0, 2, 192, 0, 2, 1, 0x80, 0, 0x01, 0xbb]);
+	expect(deniedPacketOf({ prefix: "lock 2 egress", payload })).toEqual({
+		policy: "lock",
+		rule: 2,
+		direction: "egress",
+		source: "10.0.0.2",
+		destination: "192.0.2.1",
+		protocol: "tcp",
+		port: 443,
+	});
+	const fragment = payload.slice();
+	fragment[7] = 9;
+	expect(deniedPacketOf({ prefix: "lock egress egress", payload: fragment })).toMatchObject({ rule: "egress" });
+	expect(deniedPacketOf({ prefix: "lock egress egress", payload: fragment })?.port).toBeUndefined();
+	expect(deniedPacketOf({ prefix: "somebody's", payload })).toBeUndefined();
+	expect(deniedPacketOf({ prefix: "lock 2 egress", payload: payload.subarray(0, 10) })).toBeUndefined();
+});
