@@ -18,8 +18,7 @@ import { OverlaySnapshotter } from "../drivers/snapshotter/overlay/overlay.ts";
 import { viewOfMounts, viewOfProcess } from "../drivers/snapshotter/views/view.ts";
 import { LocalVolumes } from "../drivers/volume/local/local.ts";
 import { LocalStage } from "../drivers/volume/local/stage.ts";
-import type { Builds } from "../engine/build/contract.ts";
-import { createBuilds } from "../engine/build/service.ts";
+import { type BuildsEngine, createBuilds } from "../engine/build/service.ts";
 import type { SeccompProfile } from "../engine/containers/context.ts";
 import type { ContainerRecord } from "../engine/containers/record.ts";
 import { createContainers } from "../engine/containers/service.ts";
@@ -101,7 +100,7 @@ async function buildEngine(options: DaemonOptions, log: Logger) {
 	const journal = openEventJournal(dataRoot);
 	const events = createEventBus({ journal, log });
 	const snapshotter = new OverlaySnapshotter(join(dataRoot, "overlay"), { maxLayerBytes: options.maxLayerBytes });
-	let builds: Builds | undefined;
+	let builds: BuildsEngine | undefined;
 	const images = createImages({
 		store: new ImageStore(database),
 		distribution: new DistributionStore(database),
@@ -174,7 +173,7 @@ async function buildEngine(options: DaemonOptions, log: Logger) {
 		files: { ofProcess: viewOfProcess, ofMounts: viewOfMounts },
 		runPs,
 	});
-	builds = createBuilds({
+	const builder = createBuilds({
 		images,
 		containers: engine.containers,
 		snapshotter,
@@ -183,6 +182,7 @@ async function buildEngine(options: DaemonOptions, log: Logger) {
 		directory: join(dataRoot, "builds"),
 		log,
 	});
+	builds = builder;
 	const api = createApi(
 		{
 			containers: engine.containers,
@@ -197,7 +197,7 @@ async function buildEngine(options: DaemonOptions, log: Logger) {
 				imageRoutes(images) as never,
 				...insightRoutes(network.insight),
 				policyRoutes(network.policies) as never,
-				buildRoutes(builds) as never,
+				buildRoutes(builder) as never,
 			],
 		},
 		readTlsFiles(options.tls),
@@ -205,6 +205,7 @@ async function buildEngine(options: DaemonOptions, log: Logger) {
 	return {
 		async open() {
 			await engine.open();
+			await builder.open();
 			await images.sweep();
 			network.serveHost();
 			await api.listen(options.hosts);

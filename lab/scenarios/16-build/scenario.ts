@@ -175,6 +175,16 @@ export const scenario: Scenario = {
 			await eventually("its container is gone", async () => (await lab.docker("ps", "-aq")) === "");
 			await eventually("its context is gone", () => readdirSync(`${lab.engine.dataRoot}/builds`).length === 0);
 		}),
+		step("kill -9 of the daemon in the middle of a build: the next one leaves nothing of it", async (lab) => {
+			const root = context(lab, "crash", { Dockerfile: "FROM busybox\nRUN sleep 1000\n" });
+			const child = build(lab, [root]);
+			await eventually("the step runs", async () => (await lab.docker("ps", "-q")) !== "");
+			await lab.engine.kill();
+			equal((await child).code === 0, false, "the client's exit code");
+			await lab.engine.start();
+			equal(await lab.docker("ps", "-aq"), "", "containers");
+			equal(existsSync(`${lab.engine.dataRoot}/builds`), false, "contexts");
+		}),
 		step("six builds at once", async (lab) => {
 			const made = await Promise.all(
 				[1, 2, 3, 4, 5, 6].map(async (i) => {

@@ -155,7 +155,7 @@ async function fetchSource(build: Build, copy: CopyInstruction, url: string): Pr
 	}
 	const { files, openUrl, directory } = build.parts;
 	const root = `${directory}/${createId()}`;
-	build.cleanup.defer(() => files.discard(root));
+	build.cleanup.defer(() => void files.discard(root));
 	try {
 		const { body, lastModified } = await openUrl(url, build.signal);
 		// Without a time of the server's the content alone decides.

@@ -7,8 +7,10 @@ export interface BuildFiles {
 	write(root: string, path: string, body: AsyncIterable<Uint8Array>, mtime?: Date): Promise<void>;
 	/** Deletes a file of the tree. */
 	remove(root: string, path: string): void;
-	/** Deletes the tree itself, behind. */
-	discard(directory: string): void;
+	/** Names in a directory; none when it is not there. */
+	list(directory: string): string[];
+	/** Deletes the tree itself. */
+	discard(directory: string): Promise<void>;
 	/**
 	 * What a source of COPY stands for: itself, or all that match when it has wildcards. Each with the digest of what would be copied. Errors
 	 * carry the kernel's code (`ENOENT`).

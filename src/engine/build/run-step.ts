@@ -3,7 +3,7 @@ import { EngineError, messageOf } from "../../shared/errors.ts";
 import { shortId } from "../../shared/id.ts";
 import { FRAME_HEADER_BYTES, STDERR } from "../../shared/stdcopy.ts";
 import type { HostConfig } from "../containers/config.ts";
-import type { Build, StageState } from "./build-state.ts";
+import type { Build, BuildParts, StageState } from "./build-state.ts";
 import { CommandFailed } from "./command-failed.ts";
 import type { Instruction } from "./instructions.ts";
 import { wordsOf } from "./run-config.ts";
@@ -63,8 +63,29 @@ async function createContainer(
 		hostConfig: { ...HOST, ...build.request.host },
 	});
 	build.containers.push(id);
+	await build.parts.files.write(build.parts.directory, markOf(id), nothing());
 	makeMountPoints(build, id, Object.keys(run.Volumes ?? {}));
 	return id;
+}
+
+/** A file that says: this container is a running build's. What a crash leaves is taken away by it. */
+function markOf(id: string): string {
+	return `${MARK}${id}`;
+}
+
+const MARK = "container-";
+
+async function* nothing(): AsyncGenerator<Uint8Array> {}
+
+/** Removes the containers of builds that a crash of the daemon cut off. Before any build. */
+export async function sweepContainers({ containers, files, directory, log }: BuildParts): Promise<void> {
+	for (const name of files.list(directory)) {
+		if (!name.startsWith(MARK)) continue;
+		const id = name.slice(MARK.length);
+		await containers
+			.remove(id, { force: true, volumes: true, link: false })
+			.catch((error) => log.debug("container of a build not removed", { id, error: messageOf(error) }));
+	}
 }
 
 /** What volumes are mounted on is part of the image: the runtime would make it with a mode of its own. */
@@ -133,18 +154,20 @@ async function passOutput(build: Build, stream: Duplex): Promise<void> {
 /** Removes the containers of instructions, as the client asked. */
 export async function removeContainers(build: Build, failed: boolean): Promise<void> {
 	const { remove, forceRemove } = build.request;
-	if (!(forceRemove || (remove && !failed) || build.signal.aborted)) {
-		build.containers.length = 0;
-		return;
-	}
+	const goes = forceRemove || (remove && !failed) || build.signal.aborted;
 	for (const id of build.containers.splice(0)) {
-		try {
-			await build.parts.containers.remove(id, { force: true, volumes: true, link: false });
-			await build.output.text(` ---> Removed intermediate container ${shortId(id)}\n`);
-		} catch (error) {
-			if (!build.signal.aborted)
-				build.parts.log.warn("container of a build not removed", { id, error: messageOf(error) });
-		}
+		if (goes) await removeContainer(build, id);
+		build.parts.files.remove(build.parts.directory, markOf(id));
+	}
+}
+
+async function removeContainer(build: Build, id: string): Promise<void> {
+	try {
+		await build.parts.containers.remove(id, { force: true, volumes: true, link: false });
+		await build.output.text(` ---> Removed intermediate container ${shortId(id)}\n`);
+	} catch (error) {
+		if (!build.signal.aborted)
+			build.parts.log.warn("container of a build not removed", { id, error: messageOf(error) });
 	}
 }
 

@@ -10,14 +10,23 @@ import { parseDockerfile } from "./dockerfile.ts";
 import type { Dockerfile, Stage } from "./instructions.ts";
 import { openContext } from "./open-context.ts";
 import { linesOf, type Output } from "./output.ts";
+import { sweepContainers } from "./run-step.ts";
 import { buildStages } from "./stages.ts";
 
+export interface BuildsEngine extends Builds {
+	/** Takes away what builds of an earlier daemon left. Once, when containers are known and before any build. */
+	open(): Promise<void>;
+}
+
 /** The image builder: docker's classic one. Steps are images, kept as the cache; containers of RUN are ordinary ones. */
-export function createBuilds(parts: BuildParts): Builds {
+export function createBuilds(parts: BuildParts): BuildsEngine {
 	const running = new Set<Set<string>>();
 	const contexts = new KnownContexts();
-	parts.files.discard(parts.directory);
 	return {
+		open: async () => {
+			await sweepContainers(parts);
+			await parts.files.discard(parts.directory);
+		},
 		build: (request) => {
 			const inUse = new Set<string>();
 			return linesOf({ quiet: request.quiet, signal: request.signal }, async (output, signal) => {
@@ -44,7 +53,7 @@ async function buildImage(
 	const tags = request.tags.map(tagOf);
 	await using cleanup = new AsyncDisposableStack();
 	const directory = `${parts.directory}/${createId()}`;
-	cleanup.defer(() => parts.files.discard(directory));
+	cleanup.defer(() => void parts.files.discard(directory));
 	const { dockerfile, context } = await openContext(parts, request, signal, directory, contexts);
 	const file = narrowed(await parseDockerfile(dockerfile), request);
 	const build: Build = {

@@ -53,9 +53,11 @@ export const buildFiles = {
 		}
 	},
 
-	discard(directory: string): void {
+	list: (directory: string) => (fs.existsSync(directory) ? fs.readdirSync(directory) : []),
+
+	async discard(directory: string): Promise<void> {
 		// What cannot be deleted is swept at the next start.
-		void rm(directory, { recursive: true, force: true }).catch(() => undefined);
+		await rm(directory, { recursive: true, force: true }).catch(() => undefined);
 	},
 
 	async find(root: string, pattern: string): Promise<FoundSource[]> {
