@@ -51,7 +51,7 @@ export class BridgeDriver implements NetworkDriver {
 		// route_localnet lets connections that start at 127.0.0.1 on the host leave by our bridge to a published port; the firewall drops the abuse of it.
 		writeSysctl(`net/ipv4/conf/${spec.name}/route_localnet`, "1");
 		this.ensureSysctl("net/ipv4/ip_forward", "1");
-		if (spec.ipv6?.forward) routeIpv6(this.log);
+		if (spec.ipv6?.forward) routeIpv6(spec.name, this.log);
 		this.bridges.set(spec.name, { ...link, mtu: spec.mtu ?? link.mtu });
 	}
 

@@ -21,12 +21,21 @@ export function prepareBridge6(bridge: string): void {
  * Elsewhere those interfaces are told first to listen all the same (accept_ra 2), so that the host's own way out stays. Nothing is done where the host
  * passes IPv6 on already. Both are told in the log: they are the host's settings.
  */
-export function routeIpv6(log: Logger): void {
-	if (read("all/forwarding") === "1" || read("all/force_forwarding") === "1") return;
-	const name = existsSync(`${CONF}/all/force_forwarding`) ? "force_forwarding" : "forwarding";
-	if (name === "forwarding") keepListening(log);
-	writeSysctl(`net/ipv6/conf/all/${name}`, "1");
-	log.info("host sysctl set", { sysctl: `net.ipv6.conf.all.${name}`, value: "1" });
+export function routeIpv6(bridge: string, log: Logger): void {
+	if (read("all/forwarding") === "1") return;
+	if (read("all/force_forwarding") === undefined) {
+		keepListening(log);
+		set("all/forwarding", log);
+		return;
+	}
+	writeSysctl(`net/ipv6/conf/${bridge}/force_forwarding`, "1");
+	// `all` is written to every interface there is, `default` to those to come: a tunnel, say.
+	for (const name of ["all/force_forwarding", "default/force_forwarding"]) if (read(name) !== "1") set(name, log);
+}
+
+function set(name: string, log: Logger): void {
+	writeSysctl(`net/ipv6/conf/${name}`, "1");
+	log.info("host sysctl set", { sysctl: `net.ipv6.conf.${name.replace("/", ".")}`, value: "1" });
 }
 
 function keepListening(log: Logger): void {
