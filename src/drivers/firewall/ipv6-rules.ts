@@ -4,15 +4,18 @@ export interface Ipv6Parts {
 	readonly sets: string;
 	/** Of prerouting and output. */
 	readonly translation: string;
+	readonly outputTranslation: string;
 	readonly forward: string;
 	readonly postrouting: string;
 }
 
-const NOTHING: Ipv6Parts = { sets: "", translation: "", forward: "", postrouting: "" };
+const NOTHING: Ipv6Parts = { sets: "", translation: "", outputTranslation: "", forward: "", postrouting: "" };
 
 /**
  * What the table says of IPv6, beside the rules that know no family; nothing where no network has it. There is no 127/8 to guard: the kernel lets no ::1
  * come from a wire. Neighbour discovery passes no router, so nothing needs to let it through; what is too big comes back as `related`.
+ * Connections to ::1 are not translated: the kernel drops the answers, IPv6 having no route_localnet. Nothing listens there, so clients that try both
+ * families of `localhost` come to 127.0.0.1 at once.
  */
 export function ipv6Rules({ networks, ports }: RulesetModel): Ipv6Parts {
 	const all = networks.flatMap(({ bridge, internal, ipv6 }) => (ipv6 ? [{ ...ipv6, bridge, internal }] : []));
@@ -39,12 +42,14 @@ ${elementsLine(ports, "opened6")}	}
 		translation: `		fib daddr type local dnat ip6 to ip6 daddr . meta l4proto . th dport map @published_at6
 		fib daddr type local dnat ip6 to meta l4proto . th dport map @published6
 `,
+		outputTranslation: `		ip6 daddr != ::1 fib daddr type local dnat ip6 to ip6 daddr . meta l4proto . th dport map @published_at6
+		ip6 daddr != ::1 fib daddr type local dnat ip6 to meta l4proto . th dport map @published6
+`,
 		forward: `		oifname @bridges ip6 daddr . meta l4proto . th dport @opened6 accept
 		meta nfproto ipv6 iifname != @bridges oifname @unprotected6 accept
 		oifname @routed6 icmpv6 type echo-request accept
 `,
-		postrouting: `		oifname @bridges ip6 saddr ::1 masquerade
-		ip6 saddr . oifname @own6 ct status dnat masquerade
+		postrouting: `		ip6 saddr . oifname @own6 ct status dnat masquerade
 		ip6 saddr . oifname @own6 return
 		ip6 saddr @masqueraded6 masquerade
 `,

@@ -175,7 +175,7 @@ test("IPv6 has sets and rules of its own beside those of both families", () => {
 		address: 0xfd000006000000000000000000000002n,
 		port: 80,
 	};
-	const local: PortForward = { ...six, hostAddress: 1n, hostPort: 8081 };
+	const local: PortForward = { ...six, hostAddress: 0xfd000009000000000000000000000001n, hostPort: 8081 };
 	const routed = { subnet: "fd00:7::/64", masquerade: false, unprotected: false, routed: true };
 	const networks: NetworkRules[] = [
 		SIX,
@@ -223,7 +223,7 @@ test("IPv6 has sets and rules of its own beside those of both families", () => {
 	}
 	map published_at6 {
 		type ipv6_addr . inet_proto . inet_service : ipv6_addr . inet_service
-		elements = { ::1 . tcp . 8081 : fd00:6::2 . 80 }
+		elements = { fd00:9::1 . tcp . 8081 : fd00:6::2 . 80 }
 	}
 	set opened6 {
 		type ipv6_addr . inet_proto . inet_service
@@ -244,8 +244,8 @@ test("IPv6 has sets and rules of its own beside those of both families", () => {
 		type nat hook output priority -100; policy accept;
 		fib daddr type local dnat ip to ip daddr . meta l4proto . th dport map @published_at
 		fib daddr type local dnat ip to meta l4proto . th dport map @published
-		fib daddr type local dnat ip6 to ip6 daddr . meta l4proto . th dport map @published_at6
-		fib daddr type local dnat ip6 to meta l4proto . th dport map @published6
+		ip6 daddr != ::1 fib daddr type local dnat ip6 to ip6 daddr . meta l4proto . th dport map @published_at6
+		ip6 daddr != ::1 fib daddr type local dnat ip6 to meta l4proto . th dport map @published6
 	}
 	chain forward {
 		type filter hook forward priority filter; policy accept;
@@ -269,7 +269,6 @@ test("IPv6 has sets and rules of its own beside those of both families", () => {
 		ip saddr . oifname @own ct status dnat masquerade
 		ip saddr . oifname @own return
 		ip saddr @masqueraded masquerade
-		oifname @bridges ip6 saddr ::1 masquerade
 		ip6 saddr . oifname @own6 ct status dnat masquerade
 		ip6 saddr . oifname @own6 return
 		ip6 saddr @masqueraded6 masquerade
@@ -279,5 +278,7 @@ test("IPv6 has sets and rules of its own beside those of both families", () => {
 	expect(renderPublish("t", [six, opened])).toBe(
 		"add element inet foredeck-t published6 { tcp . 8080 : fd00:6::2 . 80 }\nadd element inet foredeck-t opened6 { fd00:7::2 . tcp . 80 }\n",
 	);
-	expect(renderUnpublish("t", [local])).toBe("delete element inet foredeck-t published_at6 { ::1 . tcp . 8081 }\n");
+	expect(renderUnpublish("t", [local])).toBe(
+		"delete element inet foredeck-t published_at6 { fd00:9::1 . tcp . 8081 }\n",
+	);
 });

@@ -111,7 +111,7 @@ ${six.translation}	}
 		type nat hook output priority -100; policy accept;
 		fib daddr type local dnat ip to ip daddr . meta l4proto . th dport map @published_at
 		fib daddr type local dnat ip to meta l4proto . th dport map @published
-${six.translation}	}
+${six.outputTranslation}	}
 	chain forward {
 		type filter hook forward priority filter; policy accept;
 		iifname . oifname @inside accept

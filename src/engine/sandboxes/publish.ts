@@ -108,6 +108,12 @@ function bound(request: PortRequest, { four, six }: WaysOut, strict: boolean): B
 			const text = `cannot publish on host address ${request.hostIp}: no network of the container leads outside by IPv${family}`;
 			throw new EngineError("unsupported", text);
 		}
+		if (parseIp(request.hostIp) === 1n) {
+			throw new EngineError(
+				"unsupported",
+				"cannot publish on host address ::1: Linux translates no loopback of IPv6; use 127.0.0.1",
+			);
+		}
 		if (isTranslated(way, family)) hostIps.push(request.hostIp);
 	}
 	if (hostIps.length === 0) return [];

@@ -20,7 +20,8 @@ export function bindPort(protocol: "tcp" | "udp", address: IpAddress, port: numb
 		if (family === AF_INET6) check(libc.setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, ptr(on), 4), "setsockopt V6ONLY");
 		const name = socketName(address, port);
 		check(libc.bind(fd, ptr(name), name.length), "bind");
-		if (protocol === "tcp") check(libc.listen(fd, 1), "listen");
+		// Of IPv6 nobody listens: what comes is translated, but for connections to ::1, which shall be refused rather than wait.
+		if (protocol === "tcp" && family === AF_INET) check(libc.listen(fd, 1), "listen");
 		return fd;
 	} catch (error) {
 		libc.close(fd);
