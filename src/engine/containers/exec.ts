@@ -15,6 +15,9 @@ import { execFailure } from "./start-failure.ts";
 import { notRunning } from "./stop.ts";
 import { resolveUser } from "./user.ts";
 
+const SIGKILL = 9;
+/** Milliseconds after the end of its streams in which an exec's exit is told. */
+const UNHEARD_MS = 1000;
 /** Milliseconds that an ended exec can still be inspected. */
 const KEPT = 5 * 60_000;
 
@@ -124,6 +127,8 @@ export function createExecs(context: () => Context): ExecService {
 				await attempt(id, async () => {
 					const streams = { stdin: config.AttachStdin, stdout: config.AttachStdout, stderr: config.AttachStderr };
 					stream = await context().runtime.attach(id, streams);
+					if (streams.stdout || streams.stderr)
+						stream.once("end", () => setTimeout(() => endUnheard(context(), records.get(id)), UNHEARD_MS).unref());
 					endings.set(id, ending);
 					await run(id, options);
 				});
@@ -176,6 +181,17 @@ export function createExecs(context: () => Context): ExecService {
 			for (const timer of timers) clearTimeout(timer);
 		},
 	};
+}
+
+/**
+ * A stream ends after the exit is told. One that ended before has lost its supervisor: nobody hears the process any more, so it ends too, as with a
+ * terminal that is closed, and its client is not told a success.
+ */
+function endUnheard({ runtime, log }: Context, record: ExecRecord | undefined): void {
+	if (record?.state.status !== "running") return;
+	const { id } = record;
+	log.warn("exec ended, its streams were lost", { id });
+	runtime.kill(id, SIGKILL).catch((error) => log.warn("exec not killed", { id, error: messageOf(error) }));
 }
 
 function running(context: Context, ref: string): ContainerRecord {
