@@ -116,7 +116,11 @@ export const scenario: Scenario = {
 			equal(await lab.docker("exec", RUNNING, "echo", "alive"), "alive", "docker exec");
 			equal(await lab.docker("volume", "ls", "-q"), "", "volumes");
 			const networks = await lab.docker("network", "ls", "--format", "{{.Name}}");
-			equal(networks.split("\n").sort(), ["bridge", "host", "none"], "networks");
+			equal(
+				networks.split("\n").sort(),
+				["bridge", "disabled", "full", "host", "loopback", "none", "outbound"],
+				"networks",
+			);
 			const faults = logLines(lab.engine.logFile).filter(({ level, text }) => level === "error" || text !== undefined);
 			equal(faults.slice(0, 5), [], "faults in the log");
 			const given = () => descriptors(lab.engine.pid ?? 0) <= before + MORE_DESCRIPTORS;
