@@ -12,6 +12,8 @@ export interface EngineSettings {
 	readonly dns: string;
 	/** Beyond those that place it. */
 	readonly flags?: readonly string[];
+	/** What starts the daemon: a command that executes what follows it, keeping the pid. */
+	readonly launch?: readonly string[];
 }
 
 /** A daemon under test. It may be stopped or killed and started again on the same state. */
@@ -85,7 +87,7 @@ export function createEngine(settings: EngineSettings): Engine {
 		async start() {
 			mkdirSync(directory, { recursive: true });
 			const log = openSync(logFile, "a");
-			const started = Bun.spawn([settings.binary, "daemon", ...flags], { stdin: "ignore", stdout: log, stderr: log });
+			const started = Bun.spawn([...(settings.launch ?? []), settings.binary, "daemon", ...flags], { stdin: "ignore", stdout: log, stderr: log });
 			child = started;
 			started.exited.then(() => {
 				if (child === started) child = undefined;

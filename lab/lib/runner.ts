@@ -24,9 +24,11 @@ export async function runScenario(
 	print: (line: string) => void,
 ): Promise<Counts> {
 	mkdirSync(settings.directory, { recursive: true });
-	const engine = createEngine({ ...settings, flags: scenario.flags?.(settings.directory) });
+	await using place = await scenario.place?.(settings.directory);
+	const launch = place?.launch;
+	const engine = createEngine({ ...settings, launch, flags: scenario.flags?.(settings.directory) });
 	const docker = createDocker(engine.host, `${settings.directory}/docker-config`);
-	const lab: Lab = { engine, docker, directory: settings.directory };
+	const lab: Lab = { engine, docker, directory: settings.directory, ...(place && { place }) };
 	const counts: Counts = { passed: 0, failed: 0, skipped: 0 };
 	const steps = [
 		{ name: "the engine starts", run: () => engine.start() },

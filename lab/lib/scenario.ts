@@ -1,11 +1,14 @@
 import type { Docker } from "./docker.ts";
 import type { Engine } from "./engine.ts";
+import type { Place } from "./place.ts";
 
 /** What a scenario gets: a running engine of its own, the docker CLI pointed at it, and a directory that is removed afterwards. */
 export interface Lab {
 	readonly engine: Engine;
 	readonly docker: Docker;
 	readonly directory: string;
+	/** Of a scenario that has one. */
+	readonly place?: Place;
 }
 
 /** Steps run in order; after a failed step the rest are skipped, since they build on each other. */
@@ -13,6 +16,8 @@ export interface Scenario {
 	readonly title: string;
 	/** More flags for the engine; `directory` is the scenario's own. */
 	readonly flags?: (directory: string) => readonly string[];
+	/** Other machines, and where the engine runs then; default: on this machine. */
+	readonly place?: (directory: string) => Promise<Place>;
 	readonly steps: readonly Step[];
 }
 
