@@ -21,6 +21,7 @@ import { PolicyService } from "../engine/policy/service.ts";
 import type { Sandboxes } from "../engine/sandboxes/contract.ts";
 import { createSandboxes } from "../engine/sandboxes/service.ts";
 import type { NetworkInsight } from "../engine/topology/contract.ts";
+import type { PolicyVerdict } from "../engine/topology/judge.ts";
 import { createInsight } from "../engine/topology/service.ts";
 import { messageOf } from "../shared/errors.ts";
 import { parseIpv4 } from "../shared/ip.ts";
@@ -125,6 +126,7 @@ export function buildNetwork(
 			leases: (networkId) => store.leases(networkId),
 			probe: createProber(selfCommand()),
 			observer: createNetworkObserver(instance, join(runRoot, "netns")),
+			explain: (from, to, port) => policyVerdict(policies, from, port === undefined ? to : `${to}:${port}`),
 		}),
 		networks: createNetworks({ store, live, ipam, sandboxes, events, hasIpv6: () => driver.hasIpv6() }),
 		serveHost() {
@@ -154,6 +156,15 @@ async function followRenames(events: Events, policies: PolicyService, log: Logge
 			log.error("policies did not follow a rename", { error: messageOf(error) });
 		}
 	}
+}
+
+/** What the policies say of a flow to be checked; undefined when none is about it. */
+function policyVerdict(policies: Pick<Policies, "explain">, from: string, to: string): PolicyVerdict | undefined {
+	const { allowed, decisions } = policies.explain(from, to);
+	const texts = decisions.flatMap(({ policy, rule, action, direction }) =>
+		policy ? [`policy ${policy}, ${rule === undefined ? "default" : `rule ${rule}`}: ${action} ${direction}`] : [],
+	);
+	return texts.length === 0 ? undefined : { decision: allowed ? "allow" : "deny", text: texts.join("; ") };
 }
 
 function masqueraded(live: LiveNetworks): MasqueradedNetwork[] {
