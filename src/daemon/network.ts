@@ -128,7 +128,15 @@ export function buildNetwork(
 			observer: createNetworkObserver(instance, join(runRoot, "netns")),
 			explain: (from, to, port) => policyVerdict(policies, from, port === undefined ? to : `${to}:${port}`),
 		}),
-		networks: createNetworks({ store, live, ipam, sandboxes, events, hasIpv6: () => driver.hasIpv6() }),
+		networks: createNetworks({
+			store,
+			live,
+			ipam,
+			sandboxes,
+			events,
+			hasIpv6: () => driver.hasIpv6(),
+			hasLink: (name) => driver.hasLink(name),
+		}),
 		serveHost() {
 			wayOut = watchWayOut(() => masqueraded(live), log);
 			server = createDnsServer({ ...dns, domain, directory, forward: forwardTo(BEHIND_STUB), log });

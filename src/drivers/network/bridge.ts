@@ -26,13 +26,16 @@ import { RouteSocket } from "../../sys/linux/netlink.ts";
 import { openNetns, withNetns, withNetnsFd, writeSysctl } from "../../sys/linux/netns.ts";
 import { bindPort, closePort } from "../../sys/linux/port-socket.ts";
 import { addDefaultRoute, deleteDefaultRoute, listRoutes } from "../../sys/linux/route.ts";
-import type { BridgeSpec, EndpointAddress, EndpointSpec, NetworkDriver } from "./driver.ts";
+import type { BridgeSpec, EndpointAddress, EndpointSpec, NetworkDriver, ParentSpec } from "./driver.ts";
 import { hasIpv6, prepareBridge6, routeIpv6 } from "./ipv6.ts";
+import { createEndpoint, openParent, removeEndpoint } from "./macvlan.ts";
 
 /** Bridges with a veth for each endpoint. Its socket lives in the namespace it was constructed in, which is the host for it. */
 export class BridgeDriver implements NetworkDriver {
 	private readonly socket = new RouteSocket();
 	private readonly bridges = new Map<string, Link>();
+	/** Interfaces of the host's that macvlan endpoints hang on. */
+	private readonly parents = new Map<string, Link>();
 	/** Bridges that the kernel is taking apart. */
 	private readonly going = new Map<string, Promise<void>>();
 
@@ -55,7 +58,16 @@ export class BridgeDriver implements NetworkDriver {
 		this.bridges.set(spec.name, { ...link, mtu: spec.mtu ?? link.mtu });
 	}
 
+	openParent(spec: ParentSpec): void {
+		const { link, ours } = openParent(this.socket, spec);
+		(ours ? this.bridges : this.parents).set(spec.name, link);
+	}
+
 	connect(path: string, endpoint: EndpointSpec): void {
+		if (endpoint.macvlan) {
+			this.connectMacvlan(path, endpoint);
+			return;
+		}
 		const bridge = this.opened(endpoint.bridge);
 		const { link, name } = endpoint;
 		const netnsFd = openNetns(path);
@@ -74,6 +86,25 @@ export class BridgeDriver implements NetworkDriver {
 		}
 	}
 
+	private connectMacvlan(path: string, endpoint: EndpointSpec): void {
+		const parent = this.parents.get(endpoint.bridge) ?? this.opened(endpoint.bridge);
+		const netnsFd = openNetns(path);
+		try {
+			createEndpoint(this.socket, parent, netnsFd, endpoint);
+			withNetnsFd(netnsFd, path, () => {
+				try {
+					configure({ ...endpoint, first: false });
+				} catch (error) {
+					using inside = new RouteSocket();
+					removeEndpoint(inside, endpoint.name);
+					throw error;
+				}
+			});
+		} finally {
+			closePort(netnsFd);
+		}
+	}
+
 	rejoin(bridge: string, name: string): void {
 		const { index } = this.opened(bridge);
 		const link = findLink(this.socket, name);
@@ -85,10 +116,11 @@ export class BridgeDriver implements NetworkDriver {
 	disconnect(path: string, { name, link }: Pick<EndpointSpec, "name" | "link">): void {
 		withNetns(path, () => {
 			using inside = new RouteSocket();
-			const index = findLink(inside, name)?.index;
+			if (link === "") removeEndpoint(inside, name);
+			const index = link === "" ? undefined : findLink(inside, name)?.index;
 			if (index !== undefined) inside.request(...setDownAs(index, `gone${index}`));
 		});
-		void this.takeApart(link);
+		if (link !== "") void this.takeApart(link);
 	}
 
 	setDefaultRoutes(path: string, routes: readonly { name: string; gateway: IpAddress }[]): void {
@@ -115,7 +147,8 @@ export class BridgeDriver implements NetworkDriver {
 
 	sweep(mark: string, keepBridges: readonly string[], keepLinks: readonly string[]): void {
 		const links = listLinks(this.socket);
-		const bridges = links.filter(({ kind, alias }) => kind === "bridge" && alias === mark);
+		const kinds = ["bridge", "vlan", "dummy"];
+		const bridges = links.filter(({ kind, alias }) => kinds.includes(kind) && alias === mark);
 		const ours = new Set(bridges.map(({ index }) => index));
 		const stale = [
 			...links.filter(({ master, name }) => master !== undefined && ours.has(master) && !keepLinks.includes(name)),
@@ -165,6 +198,10 @@ export class BridgeDriver implements NetworkDriver {
 	}
 
 	hasIpv6 = hasIpv6;
+
+	hasLink(name: string): boolean {
+		return findLink(this.socket, name) !== undefined;
+	}
 
 	portRange(): { first: number; last: number } {
 		const [first = 32768, last = 60999] = readFileSync("/proc/sys/net/ipv4/ip_local_port_range", "utf8")
@@ -229,17 +266,26 @@ export class BridgeDriver implements NetworkDriver {
 const FIRST_INDEX = 2;
 
 /** Everything of an endpoint that is set from inside its namespace, in the calling thread's. */
-function configure({ name, first, addresses, sysctls = {} }: EndpointSpec): void {
+function configure({ name, first, addresses, macvlan, sysctls = {} }: EndpointSpec): void {
 	using inside = new RouteSocket();
 	const index = first ? FIRST_INDEX : findLink(inside, name)?.index;
 	if (index === undefined) throw new EngineError("internal", `cannot find interface ${name} after its creation`);
 	prepareIpv6(name, addresses);
 	for (const [path, value] of Object.entries(sysctls)) writeSysctl(`net/${path.replaceAll("IFNAME", name)}`, value);
+	if (macvlan) tellNeighbours(name);
 	inside.request(
-		setUp(index),
+		// With its addresses on it when it comes up, the kernel tells the neighbours.
+		...(macvlan ? [] : [setUp(index)]),
 		...addresses.map((one) => addAny(index, one)),
+		...(macvlan ? [setUp(index)] : []),
 		...addresses.flatMap(({ gateway }) => (gateway === undefined ? [] : [addDefaultRoute(index, gateway)])),
 	);
+}
+
+/** Others on a wire may remember the address with the MAC of its last owner. */
+function tellNeighbours(name: string): void {
+	writeSysctl(`net/ipv4/conf/${name}/arp_notify`, "1");
+	tolerate("ENOENT", () => writeSysctl(`net/ipv6/conf/${name}/ndisc_notify`, "1"));
 }
 
 function addAny(index: number, { address, prefixLength }: EndpointAddress) {

@@ -20,6 +20,8 @@ export interface NamespaceDriver {
 export interface NetworkDriver {
 	/** Makes the bridge so: interface, address, sysctls. Refuses ("conflict") an interface of that name which is not ours. */
 	open(bridge: BridgeSpec): void;
+	/** Makes sure of the interface whose wire macvlan endpoints share, and makes it where `make` says how. Refuses in docker's words a parent that is none. */
+	openParent(parent: ParentSpec): void;
 	/** An interface in the namespace with address and MAC, joined to the bridge. Leaves nothing on failure. */
 	connect(path: string, endpoint: EndpointSpec): void;
 	/** Makes the host's interface a port of the bridge again, where that was made anew. */
@@ -38,6 +40,8 @@ export interface NetworkDriver {
 	usedNetworks(except: readonly string[]): Cidr[];
 	/** Takes a host port for as long as the hold lives. Throws EngineError "conflict" with the kernel's reason in lower-case words: `address already in use`. */
 	holdPort(protocol: "tcp" | "udp", address: IpAddress, port: number): { release(): void };
+	/** Whether the host has an interface of this name. */
+	hasLink(name: string): boolean;
 	/** Whether the host's kernel knows IPv6, and it is not switched off for it. */
 	hasIpv6(): boolean;
 	/** First and last port that random publishing may take. */
@@ -59,10 +63,21 @@ export interface BridgeSpec {
 	readonly mtu?: number;
 }
 
+/** What macvlan endpoints hang on: an interface of the host's, or one made for the network, and taken down by remove(). */
+export interface ParentSpec {
+	readonly name: string;
+	readonly alias: string;
+	/** undefined: there is one, and it is not ours. */
+	readonly make?: { readonly kind: "dummy" } | { readonly kind: "vlan"; readonly of: string; readonly id: number };
+}
+
 export interface EndpointSpec {
+	/** The bridge to join; with `macvlan` the parent. */
 	readonly bridge: string;
-	/** interface on the host, at most 15 bytes */
+	/** interface on the host, at most 15 bytes; "" with `macvlan`, which has none */
 	readonly link: string;
+	/** Not joined to a bridge, but on the wire of the parent itself. */
+	readonly macvlan?: "bridge" | "private" | "vepa" | "passthru";
 	/** interface in the namespace: eth0 */
 	readonly name: string;
 	/** Of each family at most one, at least one in all. */

@@ -18,6 +18,7 @@ import type { NetworkRow, NetworkStore } from "../../store/networks.ts";
 import { type BridgeSettings, bridgeSettings } from "./bridge-options.ts";
 import { findNetwork } from "./find.ts";
 import { addressPlan, addressPlan6, isIpv6Pool } from "./ipam-config.ts";
+import { type MacvlanSettings, macvlanSettings } from "./macvlan.ts";
 import { openModes } from "./modes.ts";
 import { openPredefined } from "./predefined.ts";
 
@@ -26,7 +27,10 @@ export interface BridgeNetwork {
 	readonly id: string;
 	readonly name: string;
 	readonly row: NetworkRow;
+	/** The interface that endpoints are joined to; with `macvlan` the parent, which may be the host's own. */
 	readonly bridge: string;
+	/** Undefined: they are joined to a bridge. */
+	readonly macvlan?: MacvlanSettings;
 	/** Of each family that the network has; one at least. */
 	readonly leases?: Leases;
 	readonly leases6?: Leases6;
@@ -76,7 +80,7 @@ export class LiveNetworks {
 		this.openBridge(predefined.bridge);
 		const modes = this.options.modes ? openModes(store, instance, used, log) : [];
 		this.others.push(...modes.filter(({ driver }) => driver === "null"));
-		const isBridge = ({ driver, config }: NetworkRow) => config !== null && driver === "bridge";
+		const isBridge = ({ driver, config }: NetworkRow) => config !== null && ["bridge", "macvlan"].includes(driver);
 		for (const row of store.networks().filter(isBridge)) this.tryOpen(row);
 	}
 
@@ -89,12 +93,13 @@ export class LiveNetworks {
 	remove(id: string): void {
 		const known = this.bridges.get(id);
 		this.bridges.delete(id);
-		if (known) void this.options.network.remove(known.bridge);
+		// The last one of those that share a parent takes it down, where it is ours: the driver leaves the host's own alone.
+		if (known && !this.bridgeNames().includes(known.bridge)) void this.options.network.remove(known.bridge);
 	}
 
 	/** Takes every bridge down, for a daemon that leaves no container behind. */
 	async removeAll(): Promise<void> {
-		await Promise.all([...this.bridges.values()].map(({ bridge }) => this.options.network.remove(bridge)));
+		await Promise.all(this.bridgeNames().map((name) => this.options.network.remove(name)));
 	}
 
 	/** All, in the order they were made. */
@@ -122,6 +127,7 @@ export class LiveNetworks {
 		return findNetwork([...this.bridges.values()], ref);
 	}
 
+	/** Interfaces on the host that networks hang on. */
 	bridgeNames(): string[] {
 		return [...this.bridges.values()].map(({ bridge }) => bridge);
 	}
@@ -145,7 +151,8 @@ export class LiveNetworks {
 
 	/** What the firewall is told of each. */
 	rules(): NetworkRules[] {
-		return [...this.bridges.values()].map(({ bridge, leases, leases6, internal, settings }) => ({
+		const bridges = [...this.bridges.values()].filter(({ macvlan }) => !macvlan);
+		return bridges.map(({ bridge, leases, leases6, internal, settings }) => ({
 			bridge,
 			...(leases && { subnet: formatCidr(leases.subnet) }),
 			internal,
@@ -177,6 +184,29 @@ export class LiveNetworks {
 	}
 
 	private openBridge(row: NetworkRow): BridgeNetwork {
+		const made = row.driver === "macvlan" ? this.macvlan(row) : this.openedBridge(row);
+		this.bridges.set(row.id, made);
+		return made;
+	}
+
+	/** Beyond its parent there is nothing of it on the host. */
+	private macvlan(row: NetworkRow): BridgeNetwork {
+		const { id, name, config } = row;
+		const internal = config?.internal ?? false;
+		const settings = bridgeSettings(config?.options ?? {}, internal);
+		const macvlan = macvlanSettings(id, config?.options ?? {});
+		const { parent, make } = macvlan;
+		this.options.network.openParent({ name: parent, alias: this.mark, ...(make && { make }) });
+		const books = this.books(row);
+		return {
+			...{ id, name, row, bridge: parent, macvlan, ...books, settings, internal },
+			...waysOf(books, internal),
+			alone: false,
+			isDefault: false,
+		};
+	}
+
+	private openedBridge(row: NetworkRow): BridgeNetwork {
 		const { network } = this.options;
 		if (!row.bridge) throw new EngineError("internal", `cannot open network ${row.name}: no bridge stored`);
 		const internal = row.config?.internal ?? false;
@@ -191,22 +221,14 @@ export class LiveNetworks {
 			...(leases6 && { ipv6: { gateway: gateway6, prefixLength: leases6.subnet.prefixLength, forward: !internal } }),
 			mtu: settings.mtu,
 		});
-		const made: BridgeNetwork = {
-			id: row.id,
-			name: row.name,
-			row,
-			bridge: row.bridge,
+		return {
+			...{ id: row.id, name: row.name, row, bridge: row.bridge, settings, internal },
 			...(leases && { leases }),
 			...(leases6 && { leases6 }),
-			settings,
-			internal,
+			...waysOf({ ...(leases && { leases }), ...(leases6 && { leases6 }) }, internal),
 			alone: settings.outbound,
-			...(leases && !internal && { gateway: formatIpv4(leases.gateway) }),
-			...(leases6 && !internal && { gateway6: formatIpv6(leases6.gateway) }),
 			isDefault: row.config === null,
 		};
-		this.bridges.set(row.id, made);
-		return made;
 	}
 
 	/** The address books of the families that are switched on. */
@@ -224,4 +246,16 @@ export class LiveNetworks {
 			...(on6 && { leases6: ipam.leases6(six.subnet, six) }),
 		};
 	}
+}
+
+/** Containers' ways out by a network that leads anywhere. */
+function waysOf(
+	{ leases, leases6 }: Pick<BridgeNetwork, "leases" | "leases6">,
+	internal: boolean,
+): Pick<BridgeNetwork, "gateway" | "gateway6"> {
+	if (internal) return {};
+	return {
+		...(leases && { gateway: formatIpv4(leases.gateway) }),
+		...(leases6 && { gateway6: formatIpv6(leases6.gateway) }),
+	};
 }

@@ -125,7 +125,7 @@ test.each<[string, Partial<NetworkRequest>]>([
 	['only one instance of "null" network is allowed', { driver: "null" }],
 	["This node is not a swarm manager.", { driver: "overlay" }],
 	['plugin "foo" not found', { driver: "foo" }],
-	["network driver is not supported yet: macvlan", { driver: "macvlan" }],
+	["network driver is not supported yet: ipvlan", { driver: "ipvlan" }],
 	["network driver is not supported yet: ipvlan", { driver: "ipvlan" }],
 	['plugin "x" not found', { ipam: { driver: "x", options: null, config: [] } }],
 	["Ingress network can only be global scope network", { ingress: true }],

@@ -12,6 +12,7 @@ import type { NetworkRequest, Networks } from "./contract.ts";
 import { findNetwork } from "./find.ts";
 import { addressPlan, addressPlan6, checkPools, isIpv6Pool } from "./ipam-config.ts";
 import type { LiveNetworks } from "./live.ts";
+import { checkMacvlan, macvlanSettings } from "./macvlan.ts";
 
 export interface NetworksOptions {
 	readonly store: NetworkStore;
@@ -19,6 +20,8 @@ export interface NetworksOptions {
 	readonly ipam: Pick<IpamDriver, "chooseSubnet" | "chooseSubnet6">;
 	/** Default: yes. */
 	readonly hasIpv6?: () => boolean;
+	/** Whether the host has an interface of this name; default: yes. */
+	readonly hasLink?: (name: string) => boolean;
 	readonly sandboxes: Pick<Sandboxes, "networks" | "networksChanged">;
 	readonly events: Events;
 }
@@ -59,10 +62,10 @@ function create(options: NetworksOptions, request: NetworkRequest): { id: string
 	const row: NetworkRow = {
 		id,
 		name: request.name,
-		driver: "bridge",
+		driver: request.driver === "macvlan" ? "macvlan" : "bridge",
 		created: nowNano(),
 		subnet: chosen.find((pool) => !isIpv6Pool(pool))?.Subnet ?? null,
-		bridge: bridgeNameOf(options, id, settings),
+		bridge: request.driver === "macvlan" ? ownParent(options, id, request) : bridgeNameOf(options, id, settings),
 		config: configOf(request, chosen),
 	};
 	store.putNetwork(row);
@@ -108,7 +111,7 @@ function checkRequest(request: NetworkRequest, hasIpv6: NetworksOptions["hasIpv6
 }
 
 function checkDriver(driver: string): void {
-	if (driver === "" || driver === "bridge") return;
+	if (driver === "" || driver === "bridge" || driver === "macvlan") return;
 	if (driver === "host" || driver === "null") {
 		throw new EngineError("forbidden", `only one instance of "${driver}" network is allowed`);
 	}
@@ -116,7 +119,7 @@ function checkDriver(driver: string): void {
 		const how = `Use "docker swarm init" or "docker swarm join" to connect this node to swarm and try again.`;
 		throw new EngineError("forbidden", `This node is not a swarm manager. ${how}`);
 	}
-	if (driver === "macvlan" || driver === "ipvlan") throw unsupported("network driver", driver);
+	if (driver === "ipvlan") throw unsupported("network driver", driver);
 	throw new EngineError("not-found", `plugin ${JSON.stringify(driver)} not found`);
 }
 
@@ -128,7 +131,7 @@ function choosePools(
 	settings: BridgeSettings,
 ): IpamPool[] {
 	const { store, live, ipam } = options;
-	checkOverlaps(live, pools);
+	checkOverlaps(live, pools, request.driver);
 	const ipv6 = wantsIpv6(request.enableIpv6, request.options);
 	const chosen = [...pools];
 	if (request.enableIpv4 && pools.every(isIpv6Pool)) {
@@ -146,7 +149,7 @@ function choosePools(
 }
 
 /** "forbidden" for subnets that touch each other or ours, and for two of one family. */
-function checkOverlaps(live: LiveNetworks, pools: readonly IpamPool[]): void {
+function checkOverlaps(live: LiveNetworks, pools: readonly IpamPool[], driver: string): void {
 	const clash = pools.some(
 		({ Subnet }, at) =>
 			live.overlapsOurs(Subnet) || pools.slice(0, at).some((earlier) => poolsOverlap(earlier.Subnet, Subnet)),
@@ -157,13 +160,26 @@ function checkOverlaps(live: LiveNetworks, pools: readonly IpamPool[]): void {
 	for (const pool of pools) isIpv6Pool(pool) ? addressPlan6(pool) : addressPlan(pool);
 	const six = pools.filter(isIpv6Pool).length;
 	if (six > 1 || pools.length - six > 1) {
-		throw new EngineError("forbidden", "bridge driver doesn't support multiple subnets");
+		throw new EngineError("forbidden", `${driver || "bridge"} driver doesn't support multiple subnets`);
 	}
 }
 
 function poolsOverlap(one: string, other: string): boolean {
 	const [a, b, a6, b6] = [parseCidr(one), parseCidr(other), parseCidr6(one), parseCidr6(other)];
 	return (a && b && overlaps(a, b)) || (a6 && b6 && overlaps6(a6, b6)) || false;
+}
+
+/** The interface to be made for a macvlan network; null where the host's own is shared. */
+function ownParent(
+	{ live, hasLink = () => true }: NetworksOptions,
+	id: string,
+	request: NetworkRequest,
+): string | null {
+	const settings = macvlanSettings(id, request.options);
+	const others = live.rows();
+	const exists = settings.make?.kind !== "dummy" && hasLink(settings.parent);
+	checkMacvlan(settings, others, exists);
+	return exists ? null : settings.parent;
 }
 
 /** Docker's `br-` and the short id, or the name asked for, which no other network may have. */

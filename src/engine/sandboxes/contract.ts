@@ -1,4 +1,4 @@
-import type { NetworkConfig } from "../../store/networks.ts";
+import type { NetworkConfig, NetworkRow } from "../../store/networks.ts";
 import type { NetworkSettings, PublishedPort } from "../containers/record.ts";
 import type { SubjectEndpoint } from "../policy/policy.ts";
 
@@ -75,7 +75,7 @@ export interface PortRequest {
 export interface NetworkRecord {
 	readonly id: string;
 	readonly name: string;
-	readonly driver: "bridge" | "host" | "null";
+	readonly driver: NetworkRow["driver"];
 	readonly created: string;
 	readonly subnet?: string;
 	readonly gateway?: string;

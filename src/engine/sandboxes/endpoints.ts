@@ -1,3 +1,4 @@
+import { randomInt } from "node:crypto";
 import type { EndpointAddress, NetworkDriver } from "../../drivers/network/driver.ts";
 import { EngineError } from "../../shared/errors.ts";
 import { createId } from "../../shared/id.ts";
@@ -27,9 +28,9 @@ export function connectEndpoint(
 ): Endpoint {
 	const leased = leaseAddresses(network, request);
 	const endpointId = createId();
-	const mac = request.macAddress ?? macOf(leased);
+	const mac = request.macAddress ?? (network.macvlan ? anyMac() : macOf(leased));
 	const name = request.linkName ?? freeName(network.settings.linkPrefix, used ?? []);
-	const hostLink = hostLinkName(endpointId);
+	const hostLink = network.macvlan ? "" : hostLinkName(endpointId);
 	try {
 		driver.connect(path, {
 			bridge: network.bridge,
@@ -37,6 +38,7 @@ export function connectEndpoint(
 			name,
 			addresses: interfaceAddresses(network, leased, used === undefined),
 			mac,
+			...(network.macvlan && { macvlan: network.macvlan.mode }),
 			isolated: !network.settings.icc,
 			...(used === undefined && { first: true }),
 			...(request.sysctls && { sysctls: request.sysctls }),
@@ -98,6 +100,11 @@ function interfaceAddresses(
 /** Docker's old stable form: of the IPv4 address, or of the end of the other. */
 function macOf({ address, address6 = 0n }: Leased): string {
 	return macOfIpv4(address ?? Number(address6 & 0xffffffffn));
+}
+
+/** For a wire that others share: none may come again while the kernel still takes its last owner apart, nor be another host's. */
+function anyMac(): string {
+	return macOfIpv4(randomInt(2 ** 32));
 }
 
 /** Frees what an endpoint holds; safe to repeat. */
@@ -190,7 +197,7 @@ function freeName(prefix: string, used: readonly string[]): string {
 
 /** An endpoint as policies know it: they are of IPv4. */
 export function memberOf({ network, address, settings }: Endpoint): SubjectEndpoint[] {
-	if (address === undefined) return [];
+	if (address === undefined || network.macvlan) return [];
 	const { hostLink: link = "" } = settings;
 	return [{ network: network.name, bridge: network.bridge, address: formatIpv4(address), link }];
 }

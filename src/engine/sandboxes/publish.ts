@@ -77,9 +77,9 @@ export class Publisher {
 	}
 }
 
-/** Nothing can be published on an outbound network. */
+/** Nothing can be published on an outbound network, and nothing need be on a macvlan one: it is on the wire itself. */
 function usable(way: Endpoint | undefined): Endpoint | undefined {
-	return way?.network.settings.outbound ? undefined : way;
+	return way?.network.settings.outbound || way?.network.macvlan ? undefined : way;
 }
 
 function familyOf({ hostIp }: Pick<PublishedPort, "hostIp">): 4 | 6 {

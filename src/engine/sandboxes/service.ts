@@ -183,7 +183,7 @@ class SandboxService implements Sandboxes {
 			const known = this.live.bridge(id);
 			const base = { id, name, driver, created, endpoints: this.endpointsOf(id), ...(config && { config }) };
 			if (!known) return base;
-			return { ...base, ...subnetsOf(known), bridge: known.bridge };
+			return { ...base, ...subnetsOf(known), ...(!known.macvlan && { bridge: known.bridge }) };
 		});
 	}
 
@@ -371,7 +371,7 @@ class SandboxService implements Sandboxes {
 		const { link = "eth0", hostLink = hostLinkName(sandboxId) } = settings;
 		const own = { ...(address !== undefined && { address }), ...(address6 !== undefined && { address6 }) };
 		const endpoint = { network, ...own, settings: { ...settings, link, hostLink } };
-		driver.rejoin(network.bridge, hostLink);
+		if (!network.macvlan) driver.rejoin(network.bridge, hostLink);
 		this.lease(id, name, endpoint);
 		return [endpoint];
 	}

@@ -20,6 +20,7 @@ const IFF_UP = 1;
 const IFLA_ADDRESS = 1;
 const IFLA_IFNAME = 3;
 const IFLA_MTU = 4;
+const IFLA_LINK = 5;
 const IFLA_MASTER = 10;
 const IFLA_LINKINFO = 18;
 const IFLA_IFALIAS = 20;
@@ -32,6 +33,8 @@ const IFLA_BR_NF_CALL_IPTABLES = 36;
 const IFLA_BRPORT_MODE = 4;
 const IFLA_BRPORT_ISOLATED = 33;
 const VETH_INFO_PEER = 1;
+const IFLA_MACVLAN_MODE = 1;
+const IFLA_VLAN_ID = 1;
 const NESTED = 0x8000;
 
 export interface Link {
@@ -124,6 +127,65 @@ export function createVeth({ name, mtu, master, peer }: VethRequest): NetlinkReq
 		]),
 		twin: `ip link add ${name} type veth peer name ${peer.name}`,
 	};
+}
+
+/** Modes of a macvlan interface, by the kernel's numbers. */
+export const MACVLAN_MODES = { private: 1, vepa: 2, bridge: 4, passthru: 8 } as const;
+
+export type MacvlanMode = keyof typeof MACVLAN_MODES;
+
+export interface MacvlanRequest {
+	/** In the namespace. */
+	readonly name: string;
+	readonly netnsFd: number;
+	/** index of the interface whose wire it shares */
+	readonly parent: number;
+	readonly mode: MacvlanMode;
+	readonly mac: string;
+	readonly mtu: number;
+}
+
+/** `ip link add NAME link PARENT netns NS address MAC mtu M type macvlan mode MODE`: it is down. */
+export function createMacvlan({ name, netnsFd, parent, mode, mac, mtu }: MacvlanRequest): NetlinkRequest {
+	const attributes = [
+		attribute(IFLA_LINK, parent),
+		attribute(IFLA_MTU, mtu),
+		attribute(IFLA_ADDRESS, macBytes(mac)),
+		attribute(IFLA_NET_NS_FD, netnsFd),
+	];
+	const data = attribute(IFLA_MACVLAN_MODE, MACVLAN_MODES[mode]);
+	return newLink(name, "macvlan", data, attributes, `ip link add ${name} link ${parent} type macvlan mode ${mode}`);
+}
+
+/** `ip link add NAME link PARENT type vlan id ID` */
+export function createVlan(name: string, parent: number, id: number): NetlinkRequest {
+	const data = attribute(IFLA_VLAN_ID, Uint8Array.of(id & 255, id >> 8));
+	return newLink(name, "vlan", data, [attribute(IFLA_LINK, parent)], `ip link add ${name} type vlan id ${id}`);
+}
+
+/** `ip link add NAME type dummy` */
+export function createDummy(name: string): NetlinkRequest {
+	return newLink(name, "dummy", undefined, [], `ip link add ${name} type dummy`);
+}
+
+function newLink(
+	name: string,
+	kind: string,
+	data: Uint8Array | undefined,
+	attributes: readonly Uint8Array[],
+	twin: string,
+): NetlinkRequest {
+	const info = joinBytes([
+		attribute(IFLA_INFO_KIND, kind),
+		...(data ? [attribute(IFLA_INFO_DATA | NESTED, data)] : []),
+	]);
+	const body = joinBytes([
+		linkHeader(0, 0),
+		attribute(IFLA_IFNAME, name),
+		...attributes,
+		attribute(IFLA_LINKINFO | NESTED, info),
+	]);
+	return { type: RTM_NEWLINK, flags: NLM_F_CREATE | NLM_F_EXCL, body, twin };
 }
 
 /** `bridge link set dev NAME hairpin on`: frames may leave by the port they came in, so that a sandbox reaches itself by its published port. */
