@@ -87,7 +87,11 @@ export function createEngine(settings: EngineSettings): Engine {
 		async start() {
 			mkdirSync(directory, { recursive: true });
 			const log = openSync(logFile, "a");
-			const started = Bun.spawn([...(settings.launch ?? []), settings.binary, "daemon", ...flags], { stdin: "ignore", stdout: log, stderr: log });
+			const started = Bun.spawn([...(settings.launch ?? []), settings.binary, "daemon", ...flags], {
+				stdin: "ignore",
+				stdout: log,
+				stderr: log,
+			});
 			child = started;
 			started.exited.then(() => {
 				if (child === started) child = undefined;
