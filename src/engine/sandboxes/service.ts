@@ -3,10 +3,9 @@ import type { Firewall } from "../../drivers/firewall/driver.ts";
 import type { ControlAddress } from "../../drivers/firewall/ruleset.ts";
 import type { IpamDriver } from "../../drivers/ipam/driver.ts";
 import type { NamespaceDriver, NetworkDriver } from "../../drivers/network/driver.ts";
-import { formatCidr, formatCidr6 } from "../../shared/cidr.ts";
 import { EngineError, messageOf } from "../../shared/errors.ts";
 import { createId } from "../../shared/id.ts";
-import { formatIpv4, parseIpv4, parseIpv6 } from "../../shared/ip.ts";
+import { parseIpv4, parseIpv6 } from "../../shared/ip.ts";
 import type { Logger } from "../../shared/log.ts";
 import type { NetworkRow, NetworkStore } from "../../store/networks.ts";
 import type { EndpointSettings, NetworkSettings } from "../containers/record.ts";
@@ -30,6 +29,7 @@ import {
 	releaseAddresses,
 	waysOut,
 } from "./endpoints.ts";
+import { endpointOn, type Joined, settingsOf, subnetsOf } from "./joined.ts";
 import { destroySandbox, SandboxMaker, setRoutes } from "./maker.ts";
 import { PortAllocator } from "./ports.ts";
 import { hostLinkName, type Sandbox, type SandboxFactory, sandboxPath, serveSandbox } from "./prepared.ts";
@@ -57,20 +57,6 @@ export interface SandboxesOptions {
 }
 
 type Kept = { containerId: string; settings: NetworkSettings };
-
-/** What one container has of the network; replaced whole when it changes. */
-interface Joined {
-	readonly containerName: string;
-	readonly mode: JoinRequest["mode"];
-	readonly sandboxId: string;
-	readonly path?: string;
-	/** On bridge networks only. */
-	readonly sandbox?: Sandbox;
-	readonly endpoints: readonly Endpoint[];
-	/** Of host and none. */
-	readonly bare?: EndpointSettings;
-	readonly published: Published;
-}
 
 export function createSandboxes(options: SandboxesOptions): Sandboxes {
 	return new SandboxService(options);
@@ -395,34 +381,13 @@ class SandboxService implements Sandboxes {
 	}
 
 	private endpointsOf(networkId: string): NetworkRecord["endpoints"] {
-		return [...this.joined].flatMap(([containerId, { containerName, bare, endpoints }]) => {
-			const all = bare ? [bare] : endpoints.map(({ settings }) => settings);
-			const found = all.find((one) => one.networkId === networkId);
-			if (!found) return [];
-			const { endpointId, macAddress: mac = "", ipAddress: ip = "", prefixLength = 0, ipv6Address } = found;
-			const ipv6 = ipv6Address && `${ipv6Address}/${found.ipv6PrefixLength ?? 64}`;
-			const name = this.options.nameOf?.(containerId) ?? containerName;
-			return [{ containerId, endpointId, name, mac, ip, prefixLength, ...(ipv6 && { ipv6 }) }];
+		return [...this.joined].flatMap(([containerId, joined]) => {
+			const name = this.options.nameOf?.(containerId) ?? joined.containerName;
+			return endpointOn(networkId, joined).map((one) => ({ containerId, name, ...one }));
 		});
 	}
 
 	private mustBeOpen(): void {
 		if (!this.isOpen) throw new EngineError("unavailable", "the network is not open yet");
 	}
-}
-
-function settingsOf({ sandboxId, path, bare, endpoints, published }: Joined): NetworkSettings {
-	return {
-		...(path && { sandboxPath: path }),
-		sandboxId,
-		endpoints: bare ? [bare] : endpoints.map(({ settings }) => settings),
-		ports: published.ports,
-	};
-}
-
-function subnetsOf({ leases, leases6 }: BridgeNetwork): Pick<NetworkRecord, "subnet" | "gateway" | "subnet6"> {
-	return {
-		...(leases && { subnet: formatCidr(leases.subnet), gateway: formatIpv4(leases.gateway) }),
-		...(leases6 && { subnet6: formatCidr6(leases6.subnet) }),
-	};
 }

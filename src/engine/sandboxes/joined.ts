@@ -1,0 +1,53 @@
+import { formatCidr, formatCidr6 } from "../../shared/cidr.ts";
+import { formatIpv4 } from "../../shared/ip.ts";
+import type { EndpointSettings, NetworkSettings } from "../containers/record.ts";
+import type { BridgeNetwork } from "../networks/live.ts";
+import type { JoinRequest, NetworkRecord } from "./contract.ts";
+import type { Endpoint } from "./endpoints.ts";
+import type { Sandbox } from "./prepared.ts";
+import type { Published } from "./publish.ts";
+
+/** What one container has of the network; replaced whole when it changes. */
+export interface Joined {
+	readonly containerName: string;
+	readonly mode: JoinRequest["mode"];
+	readonly sandboxId: string;
+	readonly path?: string;
+	/** On bridge networks only. */
+	readonly sandbox?: Sandbox;
+	readonly endpoints: readonly Endpoint[];
+	/** Of host and none. */
+	readonly bare?: EndpointSettings;
+	readonly published: Published;
+}
+
+/** As inspect of the container shows it. */
+export function settingsOf({ sandboxId, path, bare, endpoints, published }: Joined): NetworkSettings {
+	return {
+		...(path && { sandboxPath: path }),
+		sandboxId,
+		endpoints: bare ? [bare] : endpoints.map(({ settings }) => settings),
+		ports: published.ports,
+	};
+}
+
+/** As inspect of the network shows its subnets. */
+export function subnetsOf({ leases, leases6 }: BridgeNetwork): Pick<NetworkRecord, "subnet" | "gateway" | "subnet6"> {
+	return {
+		...(leases && { subnet: formatCidr(leases.subnet), gateway: formatIpv4(leases.gateway) }),
+		...(leases6 && { subnet6: formatCidr6(leases6.subnet) }),
+	};
+}
+
+/** As inspect of the network shows the container; none when it is not on it. */
+export function endpointOn(
+	networkId: string,
+	{ bare, endpoints }: Joined,
+): Omit<NetworkRecord["endpoints"][number], "containerId" | "name">[] {
+	const all = bare ? [bare] : endpoints.map(({ settings }) => settings);
+	const found = all.find((one) => one.networkId === networkId);
+	if (!found) return [];
+	const { endpointId, macAddress: mac = "", ipAddress: ip = "", prefixLength = 0, ipv6Address } = found;
+	const ipv6 = ipv6Address && `${ipv6Address}/${found.ipv6PrefixLength ?? 64}`;
+	return [{ endpointId, mac, ip, prefixLength, ...(ipv6 && { ipv6 }) }];
+}
