@@ -32,8 +32,8 @@ import {
 import { endpointOn, type Joined, settingsOf, subnetsOf } from "./joined.ts";
 import { destroySandbox, SandboxMaker, setRoutes } from "./maker.ts";
 import { PortAllocator } from "./ports.ts";
-import { hostLinkName, type Sandbox, type SandboxFactory, sandboxPath, serveSandbox } from "./prepared.ts";
-import { type Published, Publisher } from "./publish.ts";
+import { hostLinkName, type SandboxFactory, sandboxPath, serveSandbox } from "./prepared.ts";
+import { Publisher } from "./publish.ts";
 
 export interface SandboxesOptions {
 	readonly instance: string;
