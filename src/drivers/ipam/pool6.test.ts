@@ -16,7 +16,9 @@ test("subnets of a seed follow each other and pass over what is used", () => {
 	const first = chooseSubnet6("a", []);
 	expect(first).toEqual({ base: ulaOf("a").base, prefixLength: 64 });
 	expect(chooseSubnet6("a", [first]).base - first.base).toBe(1n << 64n);
-	expect(chooseSubnet6("a", [first, { base: first.base + (1n << 64n), prefixLength: 63 }]).base - first.base).toBe(3n << 64n);
+	expect(chooseSubnet6("a", [first, { base: first.base + (1n << 64n), prefixLength: 63 }]).base - first.base).toBe(
+		3n << 64n,
+	);
 	expect(() => chooseSubnet6("a", [net("fd00::/8")])).toThrow("non-overlapping IPv6 address pool");
 });
 

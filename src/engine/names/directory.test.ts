@@ -138,3 +138,27 @@ test("compose's services are known to the host by service and project", () => {
 	expect(directory.fromHost("web.shop")).toEqual(["10.0.0.2", "10.0.0.3"]);
 	expect(directory.fromHost("shop-web-1")).toEqual(["10.0.0.2"]);
 });
+
+test("a container with both families has both under its name, each leads back to it, and one with IPv6 alone has that", () => {
+	const both = {
+		networkName: "bridge",
+		networkId: "n",
+		endpointId: "e",
+		ipAddress: "10.0.0.2",
+		ipv6Address: "fd00::2",
+	};
+	const six = { networkName: "bridge", networkId: "n", endpointId: "f", ipv6Address: "fd00::3" };
+	const on = (one: ContainerRecord, endpoint: typeof both | typeof six): ContainerRecord => ({
+		...one,
+		network: { sandboxId: "s", endpoints: [endpoint], ports: [] },
+	});
+	const directory = directoryOf([on(record("web", "abc", undefined), both), on(record("six", "def", undefined), six)]);
+	expect(directory.fromHost("web")).toEqual(["10.0.0.2", "fd00::2"]);
+	expect(directory.fromSandbox("any", "web")).toEqual(["10.0.0.2", "fd00::2"]);
+	expect(directory.fromHost("six")).toEqual(["fd00::3"]);
+	expect(["10.0.0.2", "fd00::2", "fd00::3"].map((address) => directory.nameOf(address))).toEqual([
+		"web.fd.local",
+		"web.fd.local",
+		"six.fd.local",
+	]);
+});
