@@ -40,7 +40,7 @@ async function dial(place: Place): Promise<void> {
 	] as const;
 	for (const [machine, address, peer] of ends) {
 		const isThere = () => place.run(machine, "ip", "link").includes("tun0:");
-		await place.start(machine, "scenarios/18-vpn/tunnel.ts", ["tun0", "4500", peer, "4500"], isThere);
+		await place.start(machine, "scenarios/20-vpn/tunnel.ts", ["tun0", "4500", peer, "4500"], isThere);
 		place.run(machine, "ip", "addr", "add", `${address}/24`, "dev", "tun0");
 		place.run(machine, "ip", "link", "set", "tun0", "mtu", "1400", "up");
 	}
