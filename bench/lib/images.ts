@@ -9,7 +9,7 @@ export async function pull(engine: Engine, name: string): Promise<number> {
 
 /** POST /images/NAME/push; as `pull`. */
 export async function push(engine: Engine, name: string): Promise<number> {
-	const auth = { "X-Registry-Auth": Buffer.from("{}").toString("base64url") };
+	const auth = { "X-Registry-Auth": Buffer.from("{}").toString("base64") };
 	return await stream(engine, `/v1.43/images/${name}/push?tag=latest`, `push ${name}`, { headers: auth });
 }
 
