@@ -133,6 +133,8 @@ const terminalSteps: readonly Step[] = [
 		await terminal.line("y=43; echo set$((1+1))");
 		await terminal.shows("set2");
 		await terminal.press("e", "c", "h", "o");
+		// what the shell has echoed has reached it
+		await terminal.shows("/ # echo");
 		await lab.engine.kill();
 		await terminal.exitCode();
 		await lab.engine.start();
