@@ -28,6 +28,8 @@ async function* readLog(path: string, options: LogReadOptions, signal: AbortSign
 	// Before anything is read, so that no event is missed.
 	const events = options.follow ? watchLog(path, options, signal) : undefined;
 	const format = FORMATS[options.format ?? "json-file"];
+	// Asked before each look: what is found after the end is all there is.
+	let final = events?.ended() ?? true;
 	let row = await openRow(path);
 	try {
 		let at = await startIn(row, options.tail, format);
@@ -44,9 +46,10 @@ async function* readLog(path: string, options: LogReadOptions, signal: AbortSign
 				at = 0;
 				await file.close();
 			}
-			if (signal.aborted || !events || events.ended()) return;
+			if (signal.aborted || !events || final) return;
 			// Nothing has been written yet.
 			await events.next();
+			final = events.ended();
 			row = await openRow(path);
 		}
 	} finally {
