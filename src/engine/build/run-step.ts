@@ -2,7 +2,7 @@ import type { Duplex } from "node:stream";
 import { EngineError, messageOf } from "../../shared/errors.ts";
 import { shortId } from "../../shared/id.ts";
 import { FRAME_HEADER_BYTES, STDERR } from "../../shared/stdcopy.ts";
-import type { HostConfig } from "../containers/config.ts";
+import { PLAIN_HOST } from "../containers/config.ts";
 import type { Build, BuildParts, StageState } from "./build-state.ts";
 import { CommandFailed } from "./command-failed.ts";
 import type { Instruction } from "./instructions.ts";
@@ -60,7 +60,7 @@ async function createContainer(
 			Labels: run.Labels ?? {},
 			Healthcheck: { Test: ["NONE"] },
 		},
-		hostConfig: { ...HOST, ...build.request.host },
+		hostConfig: { ...PLAIN_HOST, ...build.request.host },
 	});
 	build.containers.push(id);
 	await build.parts.files.write(build.parts.directory, markOf(id), nothing());
@@ -170,45 +170,3 @@ async function removeContainer(build: Build, id: string): Promise<void> {
 			build.parts.log.warn("container of a build not removed", { id, error: messageOf(error) });
 	}
 }
-
-const HOST: HostConfig = {
-	Binds: null,
-	ContainerIDFile: "",
-	LogConfig: { Type: "none", Config: {} },
-	NetworkMode: "default",
-	PortBindings: null,
-	PublishAllPorts: false,
-	RestartPolicy: { Name: "no", MaximumRetryCount: 0 },
-	AutoRemove: false,
-	CapAdd: null,
-	CapDrop: null,
-	Dns: null,
-	DnsOptions: null,
-	DnsSearch: null,
-	ExtraHosts: null,
-	GroupAdd: null,
-	Privileged: false,
-	ReadonlyRootfs: false,
-	SecurityOpt: null,
-	ShmSize: 0,
-	Memory: 0,
-	MemoryReservation: 0,
-	MemorySwap: 0,
-	NanoCpus: 0,
-	CpuShares: 0,
-	CpuPeriod: 0,
-	CpuQuota: 0,
-	CpusetCpus: "",
-	CpusetMems: "",
-	PidsLimit: null,
-	OomScoreAdj: 0,
-	Ulimits: null,
-	Devices: null,
-	ConsoleSize: [0, 0],
-	MaskedPaths: null,
-	ReadonlyPaths: null,
-	PidMode: "",
-	IpcMode: "",
-	UTSMode: "",
-	CgroupnsMode: "",
-};

@@ -24,7 +24,7 @@ import type { ImageRecord, Images } from "../../images/contract.ts";
 import type { JoinRequest, NetworkRecord, Sandboxes } from "../../sandboxes/contract.ts";
 import { VolumeService } from "../../volumes/service.ts";
 import { FakeStage, FakeVolumeDriver } from "../../volumes/testing/fakes.ts";
-import type { ContainerConfig, HostConfig } from "../config.ts";
+import { type ContainerConfig, type HostConfig, PLAIN_HOST } from "../config.ts";
 import type { ExecConfig } from "../contract.ts";
 import type { ContainerRecord, NetworkSettings } from "../record.ts";
 import { createContainers } from "../service.ts";
@@ -53,45 +53,10 @@ export function containerConfig(patch: Partial<ContainerConfig> = {}): Container
 
 export function hostConfig(patch: Partial<HostConfig> = {}): HostConfig {
 	return {
-		Binds: null,
-		ContainerIDFile: "",
+		...PLAIN_HOST,
 		LogConfig: { Type: "json-file", Config: {} },
 		NetworkMode: "bridge",
 		PortBindings: {},
-		PublishAllPorts: false,
-		RestartPolicy: { Name: "no", MaximumRetryCount: 0 },
-		AutoRemove: false,
-		CapAdd: null,
-		CapDrop: null,
-		Dns: null,
-		DnsOptions: null,
-		DnsSearch: null,
-		ExtraHosts: null,
-		GroupAdd: null,
-		Privileged: false,
-		ReadonlyRootfs: false,
-		SecurityOpt: null,
-		ShmSize: 0,
-		Memory: 0,
-		MemoryReservation: 0,
-		MemorySwap: 0,
-		NanoCpus: 0,
-		CpuShares: 0,
-		CpuPeriod: 0,
-		CpuQuota: 0,
-		CpusetCpus: "",
-		CpusetMems: "",
-		PidsLimit: null,
-		OomScoreAdj: 0,
-		Ulimits: null,
-		Devices: null,
-		ConsoleSize: [0, 0],
-		MaskedPaths: null,
-		ReadonlyPaths: null,
-		PidMode: "",
-		IpcMode: "",
-		UTSMode: "",
-		CgroupnsMode: "",
 		...patch,
 	};
 }
