@@ -1,32 +1,26 @@
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Bench } from "./bench.ts";
 import { act, commandLine, createContainer, type Engine, withConnection } from "./engine.ts";
-import { parse } from "./http.ts";
+import type { Connection } from "./http.ts";
+import { createNetwork, removeNetwork } from "./networks.ts";
 
 const CLIENT = join(import.meta.dir, "dns-client.ts");
 const NETWORK = "foredeck-bench-dns";
 const TARGET = "foredeck-bench-dns-target";
 
-interface Prepared {
-	/** A process of the container that asks. */
-	readonly pid: number;
-	/** The network made for this; undefined: the default one. */
-	readonly network?: string;
-}
-
-/** What both figures of a container's resolver share: one container asks 127.0.0.11 for another one's name, from a process of ours in its network. */
+/** What both figures of a container's resolver share: one container asks its name server for another one's name, from a process of ours in its network. */
 export function containerDns(mode: "rate" | "latency"): Pick<Bench, "prepare" | "measure" | "cleanup"> {
-	const prepared = new Map<string, Prepared>();
+	/** A process of the container that asks, by the engine's name. */
+	const pids = new Map<string, number>();
 	return {
-		prepare: async (engine) => void prepared.set(engine.name, await prepare(engine)),
-		async measure(engine) {
-			const { pid } = prepared.get(engine.name) ?? { pid: 0 };
-			return await runClient(`/proc/${pid}/ns/net`, ["127.0.0.11", "53", TARGET, mode]);
+		prepare: async (engine) => void pids.set(engine.name, await prepare(engine)),
+		async measure({ name }) {
+			const process = `/proc/${pids.get(name)}`;
+			const server = /^nameserver (\S+)/m.exec(readFileSync(`${process}/root/etc/resolv.conf`, "utf8"))?.[1];
+			return await runClient(`${process}/ns/net`, [server ?? "", "53", TARGET, mode]);
 		},
-		async cleanup(engine) {
-			const { network } = prepared.get(engine.name) ?? {};
-			if (network) await withConnection(engine, (connection) => removeNetwork(connection, network));
-		},
+		cleanup: (engine) => removeNetwork(engine, NETWORK),
 	};
 }
 
@@ -47,19 +41,15 @@ export function hostDns(mode: "rate" | "latency"): Pick<Bench, "prepare" | "meas
 	};
 }
 
-type Connection = Parameters<Parameters<typeof withConnection>[1]>[0];
-
-async function prepare(engine: Engine): Promise<Prepared> {
+async function prepare(engine: Engine): Promise<number> {
+	// Docker resolves names in networks made by users alone.
+	await createNetwork(engine, NETWORK);
 	return await withConnection(engine, async (connection) => {
-		// Docker resolves names in networks made by users alone.
-		const made = await connection.request("POST", "/v1.43/networks/create", { body: { Name: NETWORK } });
-		// 409: left by a run that was cut off
-		const network = made.status === 201 || made.status === 409 ? NETWORK : undefined;
-		await start(connection, await createContainer(connection, sleeper(network, TARGET)));
-		const asking = await createContainer(connection, sleeper(network));
+		await start(connection, await createContainer(connection, sleeper(NETWORK, TARGET)));
+		const asking = await createContainer(connection, sleeper(NETWORK));
 		await start(connection, asking);
 		const { State } = (await act(connection, "GET", `/containers/${asking}/json`)) as { State: { Pid: number } };
-		return { pid: State.Pid, network };
+		return State.Pid;
 	});
 }
 
@@ -69,13 +59,6 @@ function sleeper(network: string | undefined, name?: string) {
 
 async function start(connection: Connection, id: string): Promise<void> {
 	await act(connection, "POST", `/containers/${id}/start`);
-}
-
-/** The network's containers go first. */
-async function removeNetwork(connection: Connection, network: string): Promise<void> {
-	const found = (await act(connection, "GET", `/networks/${network}`)) as { Containers?: Record<string, unknown> };
-	for (const id of Object.keys(found.Containers ?? {})) await act(connection, "DELETE", `/containers/${id}?force=1`);
-	parse(await connection.request("DELETE", `/v1.43/networks/${network}`), "remove network");
 }
 
 async function runClient(netns: string | undefined, args: readonly string[]): Promise<number> {

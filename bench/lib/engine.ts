@@ -30,7 +30,7 @@ export async function createContainer(connection: Connection, options: Container
 		// Podman waits for SIGTERM even when it removes by force.
 		StopSignal: "SIGKILL",
 		HostConfig: options.hostConfig ?? {},
-		...(options.hostConfig?.PortBindings ? { ExposedPorts: { "80/tcp": {} } } : {}),
+		ExposedPorts: Object.fromEntries(Object.keys(options.hostConfig?.PortBindings ?? {}).map((port) => [port, {}])),
 	};
 	const query = options.name ? `?name=${options.name}` : "";
 	const created = parse(await connection.request("POST", `/v1.43/containers/create${query}`, { body }), "create") as {

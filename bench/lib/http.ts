@@ -48,9 +48,15 @@ export async function ask(socketPath: string, method: string, path: string, body
 	}
 }
 
-/** The reply's JSON (undefined without a body). Throws with the engine's message on a status of 400 or more. */
-export function parse({ status, body }: Reply, what: string): unknown {
+/** Throws with the engine's message on a status of 400 or more. */
+export function succeed({ status, body }: Reply, what: string): void {
 	if (status >= 400) throw new Error(`${what}: ${status} ${body}`);
+}
+
+/** The reply's JSON (undefined without a body). Throws as `succeed`. */
+export function parse(reply: Reply, what: string): unknown {
+	succeed(reply, what);
+	const { body } = reply;
 	return body.length === 0 ? undefined : JSON.parse(body.toString());
 }
 

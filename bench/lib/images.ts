@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import type { Engine } from "./engine.ts";
 import { connect } from "./http.ts";
 
@@ -19,6 +20,13 @@ export async function load(engine: Engine, archive: Buffer): Promise<number> {
 		body: new Uint8Array(archive),
 		headers: { "Content-Type": "application/x-tar" },
 	});
+}
+
+/** The tag of an image that is loaded from a docker-archive where the engine does not have it. */
+export async function loadArchive(engine: Engine, tag: string, make: () => Promise<string>): Promise<string> {
+	const known = await fetch(`http://localhost/v1.43/images/${tag}/json`, { unix: engine.socket });
+	if (!known.ok) await load(engine, readFileSync(await make()));
+	return tag;
 }
 
 /** GET /images/NAME/get, read to its end; milliseconds. */
