@@ -162,10 +162,15 @@ export function runtimeConformance(name: string, subject: () => ConformanceSubje
 			await start(c, ["sleep", "100"]);
 			const execId = `${c}e`;
 			const output = all(await driver.attach(execId, ALL));
-			const { process } = testSpec("/", "/", ["sh", "-c", "echo in exec; exit 3"]);
-			await driver.exec({ containerId: c, execId, process, io: PIPES });
+			const { process } = testSpec("/", "/", [
+				"sh",
+				"-c",
+				"echo in exec $(cat /proc/self/oom_score_adj) $(ulimit -n); exit 3",
+			]);
+			const limits = { oomScoreAdj: 70, rlimits: [{ type: "RLIMIT_NOFILE", soft: 90, hard: 100 }] };
+			await driver.exec({ containerId: c, execId, process: { ...process, ...limits }, io: PIPES });
 			expect((await exit(execId)).exitCode).toBe(3);
-			expect(await output).toContain("in exec\n");
+			expect(await output).toContain("in exec 70 90\n");
 			expect(await driver.pids(c)).toHaveLength(1);
 			await driver.pause(c);
 			await driver.resume(c);

@@ -47,7 +47,8 @@ export interface StartInput {
 export interface ExecInput {
 	readonly containerId: string;
 	readonly execId: string;
-	readonly process: unknown;
+	/** A process of the runtime spec; passed on as it is. */
+	readonly process: { readonly oomScoreAdj?: number };
 	readonly io: ProcessIo;
 	readonly note?: object;
 }

@@ -26,6 +26,19 @@ test("the end of an attached exec's stream waits for its exit code", async () =>
 	expect(engine.execs.inspect(exec.id).state).toMatchObject({ status: "exited", exitCode: 255 });
 });
 
+test("an exec has the limits of its container's first process", async () => {
+	await using engine = createTestEngine();
+	await engine.open();
+	const limited = hostConfig({ OomScoreAdj: 100, Ulimits: [{ Name: "nofile", Soft: 10, Hard: 20 }] });
+	const { id } = await engine.containers.create({ config: containerConfig(), hostConfig: limited });
+	await engine.containers.start(id);
+	const exec = await engine.execs.create(id, execConfig());
+	await engine.execs.startDetached(exec.id, { tty: false });
+	const limits = { oomScoreAdj: 100, rlimits: [{ type: "RLIMIT_NOFILE", soft: 10, hard: 20 }] };
+	expect(engine.runtime.started.at(-1)?.spec.process).toMatchObject(limits);
+	expect(engine.runtime.execs.at(-1)?.process).toMatchObject(limits);
+});
+
 test("the next daemon knows running execs, and those that ended before it came", async () => {
 	await using first = createTestEngine();
 	await first.open();

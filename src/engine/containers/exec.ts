@@ -10,7 +10,7 @@ import type { ExecConfig, ExecRecord, Execs } from "./contract.ts";
 import { mergeEnv, processEnv } from "./env.ts";
 import type { ContainerRecord } from "./record.ts";
 import { parseSecurityOpt } from "./security.ts";
-import { specCapabilities, specUser } from "./spec.ts";
+import { specCapabilities, specLimits, specUser } from "./spec.ts";
 import { execFailure } from "./start-failure.ts";
 import { notRunning } from "./stop.ts";
 import { resolveUser } from "./user.ts";
@@ -244,6 +244,7 @@ function execProcess(
 		capabilities: specCapabilities(capabilities, user.uid),
 		noNewPrivileges: security.noNewPrivileges,
 		...(apparmor && { apparmorProfile: apparmor }),
+		...specLimits(hostConfig),
 	};
 }
 

@@ -43,6 +43,7 @@ test("the default spec is moby's", () => {
 			permitted: [...DEFAULT_CAPABILITIES],
 		},
 		noNewPrivileges: false,
+		oomScoreAdj: 0,
 	});
 	expect(spec.process.capabilities?.bounding).toHaveLength(14);
 	expect(spec.linux).toEqual({

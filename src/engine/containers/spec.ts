@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import type { RuntimeSpec, SpecDevice, SpecMount, SpecProcess, SpecResources } from "../../oci/runtime-spec.ts";
 import { capabilitiesOf } from "./capabilities.ts";
+import type { HostConfig } from "./config.ts";
 import type { SeccompProfile } from "./context.ts";
 import { processEnv } from "./env.ts";
 import { cgroupPath } from "./kernel-limits.ts";
@@ -30,7 +31,7 @@ export interface SpecFacts {
 	readonly joinedIpc?: number;
 	/** What /dev/shm is bound from, when it is shared. */
 	readonly shmPath?: string;
-	/** Static init on the host, for --init. */
+	/** Static init on the host, where --init asks for one that can be: in a PID namespace of another it would reap nothing. */
 	readonly initPath?: string;
 	readonly apparmorProfile?: string;
 	/** That the engine can give. */
@@ -116,14 +117,13 @@ function firstProcess(record: ContainerRecord, facts: SpecFacts, capabilities: s
 		terminal: config.Tty,
 		...(config.Tty && rows > 0 && columns > 0 && { consoleSize: { height: rows, width: columns } }),
 		user: specUser(facts.user),
-		args: host.Init ? [INIT_TARGET, "--", ...command] : command,
+		args: facts.initPath ? [INIT_TARGET, "--", ...command] : command,
 		env: processEnv(config.Env, { hostname: config.Hostname, home: facts.user.home, tty: config.Tty }),
 		cwd: config.WorkingDir || "/",
 		capabilities: specCapabilities(capabilities, facts.user.uid),
 		noNewPrivileges: security.noNewPrivileges,
 		...(apparmor && { apparmorProfile: apparmor }),
-		...(host.OomScoreAdj !== 0 && { oomScoreAdj: host.OomScoreAdj }),
-		...(host.Ulimits?.length && { rlimits: rlimits(host.Ulimits) }),
+		...specLimits(host),
 	};
 }
 
@@ -138,8 +138,17 @@ export function specCapabilities(capabilities: string[], uid: number): NonNullab
 	return { bounding: capabilities, effective: own, permitted: own };
 }
 
-function rlimits(ulimits: readonly { Name: string; Hard: number; Soft: number }[]) {
-	return ulimits.map(({ Name, Hard, Soft }) => ({ type: `RLIMIT_${Name.toUpperCase()}`, hard: Hard, soft: Soft }));
+/** What the kernel holds by process, not by cgroup: an exec gets it as the first process does, and nothing of what the engine itself has. */
+export function specLimits({
+	OomScoreAdj,
+	Ulimits,
+}: Pick<HostConfig, "OomScoreAdj" | "Ulimits">): Pick<SpecProcess, "oomScoreAdj" | "rlimits"> {
+	const rlimits = Ulimits?.map(({ Name, Hard, Soft }) => ({
+		type: `RLIMIT_${Name.toUpperCase()}`,
+		hard: Hard,
+		soft: Soft,
+	}));
+	return { oomScoreAdj: OomScoreAdj, ...(rlimits?.length && { rlimits }) };
 }
 
 function namespaces(record: ContainerRecord, facts: SpecFacts): RuntimeSpec["linux"]["namespaces"] {
@@ -169,10 +178,9 @@ function allMounts(record: ContainerRecord, facts: SpecFacts): SpecMount[] {
 		source: `${facts.directory}/${name}`,
 		options: ["rbind", "rprivate", readonly ? "ro" : "rw"],
 	});
-	const init: SpecMount[] =
-		record.hostConfig.Init && facts.initPath
-			? [{ destination: INIT_TARGET, type: "bind", source: facts.initPath, options: ["bind", "ro"] }]
-			: [];
+	const init: SpecMount[] = facts.initPath
+		? [{ destination: INIT_TARGET, type: "bind", source: facts.initPath, options: ["bind", "ro"] }]
+		: [];
 	const files = [file("resolv.conf"), file("hostname"), file("hosts"), ...init];
 	const free = (mounts: SpecMount[]) => mounts.filter(({ destination }) => !taken.has(destination));
 	// A volume on /etc lies below our files in it.

@@ -98,7 +98,7 @@ async function launch(context: Context, asked: ContainerRecord): Promise<void> {
 			joinedPid: joinedPid(context, hostConfig.PidMode, "PID"),
 			joinedIpc,
 			shmPath,
-			initPath: hostConfig.Init ? findInit(context) : undefined,
+			initPath: hostConfig.Init && hostConfig.PidMode === "" ? findInit(context) : undefined,
 			apparmorProfile: context.apparmorProfile,
 			capabilities: availableNames(context.capabilities),
 			seccomp: context.seccomp,

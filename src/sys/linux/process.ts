@@ -1,5 +1,5 @@
 import { ptr } from "bun:ffi";
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { check, cstring, cstringArray, errno, libc, SyscallError } from "./libc.ts";
 
 export interface SpawnOptions {
@@ -11,6 +11,8 @@ export interface SpawnOptions {
 	readonly stdio: readonly [number, number, number];
 	/** Leads a session of its own, so that no signal to our terminal or process group reaches it. */
 	readonly session?: boolean;
+	/** Its own in place of ours. */
+	readonly oomScoreAdj?: number;
 }
 
 const SETSIGDEF = 0x04;
@@ -26,6 +28,25 @@ const SIGSET_SIZE = 128;
  * Throws SyscallError when it cannot be executed.
  */
 export function spawnProcess(options: SpawnOptions): number {
+	const { oomScoreAdj } = options;
+	return oomScoreAdj === undefined ? spawn(options) : withOomScore(oomScoreAdj, () => spawn(options));
+}
+
+/** A child inherits it; what runs here between is `make`, which is synchronous. Throws as writing it does: below the lowest takes CAP_SYS_RESOURCE. */
+function withOomScore<T>(score: number, make: () => T): T {
+	const file = "/proc/self/oom_score_adj";
+	const own = readFileSync(file, "latin1").trim();
+	if (own === String(score)) return make();
+	// echo 100 >/proc/self/oom_score_adj
+	writeFileSync(file, String(score));
+	try {
+		return make();
+	} finally {
+		writeFileSync(file, own);
+	}
+}
+
+function spawn(options: SpawnOptions): number {
 	const actions = Buffer.alloc(FILE_ACTIONS_SIZE);
 	const attr = Buffer.alloc(ATTR_SIZE);
 	const none = Buffer.alloc(SIGSET_SIZE);

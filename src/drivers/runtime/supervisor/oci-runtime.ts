@@ -33,10 +33,13 @@ export class OciRuntime {
 		return readPid(directory);
 	}
 
-	/** `crun exec --detach`; the pid of the new process. Throws EngineError with the runtime's text. */
-	async exec(id: string, directory: string, stdio: Stdio, console?: string): Promise<number> {
+	/**
+	 * `crun exec --detach`; the pid of the new process. Throws EngineError with the runtime's text.
+	 * @param oomScoreAdj crun sets it for a container's first process alone: an exec has what it inherits
+	 */
+	async exec(id: string, directory: string, stdio: Stdio, console?: string, oomScoreAdj = 0): Promise<number> {
 		const options = ["--detach", "--process", `${directory}/process.json`];
-		await this.call(["exec", ...options, ...this.ids(directory, console), id], directory, stdio, "exec");
+		await this.call(["exec", ...options, ...this.ids(directory, console), id], directory, stdio, "exec", oomScoreAdj);
 		return readPid(directory);
 	}
 
@@ -74,7 +77,13 @@ export class OciRuntime {
 		return console === undefined ? pidFile : [...pidFile, "--console-socket", console];
 	}
 
-	private async call(args: readonly string[], directory: string, stdio: Stdio, what: string): Promise<void> {
+	private async call(
+		args: readonly string[],
+		directory: string,
+		stdio: Stdio,
+		what: string,
+		oomScoreAdj?: number,
+	): Promise<void> {
 		const log = `${directory}/runtime.log`;
 		const argv = [this.path, "--root", this.stateRoot, "--log", log, "--log-format", "json", ...args];
 		const pid = spawnProcess({
@@ -83,6 +92,7 @@ export class OciRuntime {
 			env: ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
 			stdio: [stdio[0] ?? this.devNull, stdio[1] ?? this.devNull, stdio[2] ?? this.devNull],
 			session: true,
+			...(oomScoreAdj !== undefined && { oomScoreAdj }),
 		});
 		const exitCode = await this.reaper.wait(pid);
 		if (exitCode !== 0) throw runtimeError(what, readLog(log) || `exit code ${exitCode}`);

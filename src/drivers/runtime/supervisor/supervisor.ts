@@ -124,7 +124,7 @@ export class Supervisor {
 		this.running(containerId);
 		return this.alone({ processId: execId, containerId, io, note }, (directory, { stdio, console }) => {
 			writeFileSync(`${directory}/process.json`, JSON.stringify(process), { mode: 0o600 });
-			return this.runtime.exec(containerId, directory, stdio, console);
+			return this.runtime.exec(containerId, directory, stdio, console, process.oomScoreAdj);
 		});
 	}
 

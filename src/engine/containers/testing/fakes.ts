@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import type {
+	ExecRequest,
 	ObservedProcess,
 	ProcessExit,
 	ResourceUsage,
@@ -114,6 +115,7 @@ export class FakeRuntime implements RuntimeDriver {
 	readonly updates: [string, object][] = [];
 	readonly processes = new Map<string, ObservedProcess>();
 	readonly started: StartRequest[] = [];
+	readonly execs: ExecRequest[] = [];
 	readonly signals: [string, number][] = [];
 	readonly released: string[] = [];
 	/** Thrown by the next start or exec. */
@@ -133,7 +135,8 @@ export class FakeRuntime implements RuntimeDriver {
 		return this.begin(request.containerId, request.containerId);
 	}
 
-	async exec(request: { containerId: string; execId: string; note?: object }) {
+	async exec(request: ExecRequest) {
+		this.execs.push(request);
 		return this.begin(request.execId, request.containerId, request.note);
 	}
 
