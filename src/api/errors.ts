@@ -9,6 +9,7 @@ const STATUS: Record<ErrorCode, number> = {
 	"not-implemented": 501,
 	unauthorized: 401,
 	forbidden: 403,
+	"too-many-requests": 429,
 	unavailable: 503,
 	cancelled: 499,
 	internal: 500,

@@ -1,4 +1,5 @@
 import { UsageError } from "../shared/usage-error.ts";
+import { readRegistryCredentials, registryConfigHeader } from "./registry-credentials.ts";
 import { formatTable } from "./table.ts";
 
 interface LayerLine {
@@ -23,7 +24,10 @@ export async function runDeepCheck(
 		throw new UsageError(`unknown argument ${wrong}: usage is foredeck doctor --deep [--repair] [--json]`);
 	const repair = argv.includes("--repair") ? "1" : "0";
 	const { url, unix } = endpoint(host);
-	const reply = await fetch(`${url}/foredeck/v1/images/check?repair=${repair}`, { method: "POST", unix });
+	// A repair fetches from where the layers came: with the logins of whoever asks for it, as docker's own client.
+	const headers =
+		repair === "1" ? { "X-Registry-Config": registryConfigHeader(await readRegistryCredentials()) } : undefined;
+	const reply = await fetch(`${url}/foredeck/v1/images/check?repair=${repair}`, { method: "POST", unix, headers });
 	const text = await reply.text();
 	if (!reply.ok) throw new Error(`cannot check layers: ${messageIn(text)}`);
 	const lines = text.split("\n").filter((line) => line.trim() !== "");

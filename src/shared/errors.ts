@@ -8,6 +8,7 @@ export type ErrorCode =
 	| "not-implemented" // an operation this engine does not have: 501
 	| "unauthorized" // 401
 	| "forbidden" // 403
+	| "too-many-requests" // a registry's rate limit: 429
 	| "unavailable" // 503
 	| "cancelled" // the client went away
 	| "internal"; // 500

@@ -3,7 +3,7 @@ import type { HostConfig } from "../../engine/containers/config.ts";
 import { EngineError, messageOf } from "../../shared/errors.ts";
 import { integer, list, map, nullable, object, parseJson, string } from "../body.ts";
 import { invalid } from "../errors.ts";
-import { authOf } from "../images/registry.ts";
+import { credentialsByRegistry } from "../images/registry.ts";
 import { platformOf } from "../images/stream-lines.ts";
 import { boolOf, intOf, queryOf } from "../query.ts";
 
@@ -27,7 +27,7 @@ export function decodeBuild(request: Request): BuildRequest {
 		cacheFrom: query.get("cachefrom") ? json(query, "cachefrom", list(string())) : [],
 		platform: platformOf(query.get("platform")),
 		host: hostOf(query),
-		credentials: credentialsOf(request),
+		credentials: credentialsByRegistry(request),
 		signal: request.signal,
 	};
 }
@@ -101,18 +101,6 @@ function json<T>(query: URLSearchParams, name: string, decode: (value: unknown, 
 		return decode(text ? parseJson(text) : undefined, name);
 	} catch (error) {
 		throw invalid(`error reading ${NOUNS[name] ?? name}: ${messageOf(error).replace(/^invalid JSON: /, "")}`);
-	}
-}
-
-/** `X-Registry-Config`: base64 of a JSON object, an auth object for each registry. Never shows its content. */
-function credentialsOf(request: Request): BuildRequest["credentials"] {
-	const header = request.headers.get("x-registry-config");
-	if (!header) return {};
-	try {
-		const value: unknown = JSON.parse(Buffer.from(header, "base64url").toString("utf8"));
-		return Object.fromEntries(Object.entries(value as object).map(([host, auth]) => [host, authOf(auth)]));
-	} catch {
-		throw invalid("invalid X-Registry-Config header: must be the base64 of a JSON object");
 	}
 }
 

@@ -46,6 +46,18 @@ export function credentialsOf(request: Request): RegistryAuth | undefined {
 	}
 }
 
+/** `X-Registry-Config`: base64 of a JSON object, an auth object for each registry. Never shows its content. */
+export function credentialsByRegistry(request: Request): Record<string, RegistryAuth> {
+	const header = request.headers.get("x-registry-config");
+	if (!header) return {};
+	try {
+		const value: unknown = JSON.parse(Buffer.from(header, "base64url").toString("utf8"));
+		return Object.fromEntries(Object.entries(value as object).map(([host, auth]) => [host, authOf(auth)]));
+	} catch {
+		throw invalid("invalid X-Registry-Config header: must be the base64 of a JSON object");
+	}
+}
+
 function splitAuth(text: string): Pick<RegistryAuth, "username" | "password"> {
 	const plain = Buffer.from(text, "base64").toString("utf8");
 	const colon = plain.indexOf(":");
@@ -133,11 +145,11 @@ export async function distributionReply(images: Images, name: string, request: R
 	return Response.json({ Descriptor: { mediaType, digest, size }, Platforms: platforms });
 }
 
-/** `POST /foredeck/v1/images/check?repair=`: a line per layer. */
+/** `POST /foredeck/v1/images/check?repair=`: a line per layer. Repairs log in with what `X-Registry-Config` has. */
 export async function checkReply(images: Images, request: Request): Promise<Response> {
 	const found = images.check({
 		repair: boolOf(queryOf(request), "repair"),
-		credentials: credentialsOf(request),
+		credentials: credentialsByRegistry(request),
 		signal: request.signal,
 	});
 	async function* lines() {

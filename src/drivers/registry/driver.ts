@@ -26,7 +26,7 @@ export interface FetchedManifest {
  * A client of OCI distribution v1.1 and Docker v2 registries. Every call takes mirrors, TLS settings, tokens, redirects and retries with
  * back-off on itself. Errors are EngineErrors with docker's texts: "not-found" `manifest for X:Y not found: manifest unknown: ...`,
  * "not-found" `pull access denied for X, repository does not exist or may require 'docker login': ...`, "unauthorized", "cancelled" by the
- * signal; "internal" (dockerd answers 500) for no connection, what a registry gets wrong, and credentials that are missing.
+ * signal, "too-many-requests" when a registry's limit outlasts the retries; "unavailable" for a push that may be begun anew; "internal" (dockerd answers 500) for no connection, what a registry gets wrong, and credentials that are missing.
  */
 export interface Registry {
 	/** The manifest or index that a tag or digest names. Bounded at 4 MiB. */

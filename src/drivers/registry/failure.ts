@@ -47,14 +47,19 @@ export async function failureOf(response: Response, now = Date.now()): Promise<R
 	const body = new TextDecoder().decode(await readUpTo(response, ERROR_BODY_LIMIT));
 	const retryAfterMs = retryAfter(response.headers.get("retry-after"), now);
 	const transient = status === 429 || (status >= 500 && status !== 501 && status !== 505);
+	const details = { status, transient, retryAfterMs };
+	if (status >= 500 || status < 400) {
+		// What the registry says of its own trouble is no reason to take the request for refused.
+		const said = parseEntries(status, body);
+		const why = said.length > 0 ? ` (${entriesText(said).trim()})` : "";
+		return new RegistryFailure(`received unexpected HTTP status: ${statusText(status)}${why}`, details);
+	}
 	const entries = entriesOf(status, body);
 	const message =
 		entries.length > 0
 			? entriesText(entries)
-			: status >= 500 || status < 400
-				? `received unexpected HTTP status: ${statusText(status)}`
-				: `error parsing HTTP ${status} response body: ${parseProblem(body)}: ${JSON.stringify(body.slice(0, SHOWN_BODY_LIMIT))}`;
-	return new RegistryFailure(message, { status, entries, transient, retryAfterMs });
+			: `error parsing HTTP ${status} response body: ${parseProblem(body)}: ${JSON.stringify(body.slice(0, SHOWN_BODY_LIMIT))}`;
+	return new RegistryFailure(message, { ...details, entries });
 }
 
 /** `404 Not Found` */
@@ -91,8 +96,17 @@ function entriesText(entries: readonly RegistryErrorEntry[]): string {
 function entriesOf(status: number, body: string): RegistryErrorEntry[] {
 	const parsed = parseEntries(status, body);
 	if (parsed.length > 0) return parsed;
-	if (status === 401) return [{ code: "UNAUTHORIZED", message: "authentication required" }];
-	return status === 429 ? [{ code: "TOOMANYREQUESTS", message: "too many requests" }] : [];
+	const code = CODE_OF_STATUS[status];
+	return code === undefined ? [] : [{ code, message: plainText(body) || (DEFAULT_MESSAGES[code] ?? code) }];
+}
+
+/** What a status means without the registry's own list. As dockerd. */
+const CODE_OF_STATUS: Record<number, string> = { 401: "UNAUTHORIZED", 403: "DENIED", 429: "TOOMANYREQUESTS" };
+
+/** A body that is a sentence for people; "" for JSON and web pages. */
+function plainText(body: string): string {
+	const text = body.trim();
+	return text.startsWith("<") || parseJson(text) !== undefined ? "" : text.slice(0, SHOWN_BODY_LIMIT);
 }
 
 function parseEntries(status: number, body: string): RegistryErrorEntry[] {
@@ -102,8 +116,7 @@ function parseEntries(status: number, body: string): RegistryErrorEntry[] {
 	if (Array.isArray(errors)) return errors.map(parseEntry).filter((entry) => entry !== undefined);
 	// docker hub's token service and rate limiter answer {"details": "..."} alone
 	if (typeof details !== "string" || details === "") return [];
-	const codes: Record<number, string> = { 401: "UNAUTHORIZED", 429: "TOOMANYREQUESTS" };
-	return [{ code: codes[status] ?? "UNKNOWN", message: details }];
+	return [{ code: CODE_OF_STATUS[status] ?? "UNKNOWN", message: details }];
 }
 
 function parseEntry(value: unknown): RegistryErrorEntry | undefined {

@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import type { ServerResponse } from "node:http";
 import { digestOf } from "../../oci/digest.ts";
 import { clientOf, failureText, refOf } from "./testing/client.ts";
 import { type FakeServer, fakeTiming, sendJson, startFake } from "./testing/fake-registry.ts";
@@ -84,6 +85,8 @@ test("schema 1 is refused in docker's words", async () => {
 });
 
 test("error lists become docker's texts", async () => {
+	const send = (response: ServerResponse, status: number, body: unknown) =>
+		typeof body === "string" ? response.writeHead(status).end(body) !== undefined : sendJson(response, status, body);
 	const cases: [number, unknown, string][] = [
 		[
 			404,
@@ -103,10 +106,27 @@ test("error lists become docker's texts", async () => {
 		[401, {}, "unauthorized: unauthorized: authentication required"],
 		[400, {}, 'internal: error parsing HTTP 400 response body: no error details found in HTTP response body: "{}"'],
 		[501, {}, "internal: received unexpected HTTP status: 501 Not Implemented"],
+		[
+			503,
+			{ errors: [{ code: "DENIED", message: "down for today" }] },
+			"internal: received unexpected HTTP status: 503 Service Unavailable (denied: down for today)",
+		],
+		[
+			429,
+			{ errors: [{ code: "TOOMANYREQUESTS", message: "slow down" }] },
+			"too-many-requests: toomanyrequests: slow down",
+		],
+		[429, "slow down, please\n", "too-many-requests: toomanyrequests: slow down, please"],
+		[429, "<html>busy</html>", "too-many-requests: toomanyrequests: too many requests"],
+		[
+			403,
+			"no entry",
+			"not-found: pull access denied for HOST/team/app, repository does not exist or may require 'docker login': denied: no entry",
+		],
 	];
 	for (const [status, body, text] of cases) {
 		await using server = await startFake((request, response) =>
-			request.url === "/v2/" ? undefined : sendJson(response, status, body),
+			request.url === "/v2/" ? undefined : send(response, status, body),
 		);
 		const got = await failureText(clientOf().manifest(refOf(server.domain), {}));
 		expect(got.replaceAll(server.domain, "HOST")).toBe(text);

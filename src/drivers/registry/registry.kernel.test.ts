@@ -151,7 +151,7 @@ test("behind a proxy that resets, stalls, cuts and overloads, a blob comes whole
 		return await failureOrDigest(clientOf(fakeTiming({ stallMs: 300, answerMs: 1000 })), proxy.domain);
 	};
 	expect(await readThrough(faults)).toBe(LAYER_DIGEST);
-	expect(await readThrough([...faults, last])).toBe("internal: toomanyrequests: too many requests");
+	expect(await readThrough([...faults, last])).toBe("too-many-requests: toomanyrequests: too many requests");
 });
 
 async function failureOrDigest(client: Registry, domain: string): Promise<string> {

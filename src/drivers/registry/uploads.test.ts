@@ -90,7 +90,7 @@ test("a registry that goes away under the body fails the upload; a source that f
 		(request, response) => (request.method === "PATCH" ? response.socket?.destroy() !== undefined : undefined),
 	);
 	const push = clientOf().pushBlob(refOf(server.domain), pieces(), async () => DIGEST, {});
-	expect(await failureText(push)).toBe(`internal: Patch "http://${server.domain}/up/1": connection reset by peer`);
+	expect(await failureText(push)).toBe(`unavailable: Patch "http://${server.domain}/up/1": connection reset by peer`);
 	async function* failing() {
 		yield DATA.subarray(0, 10);
 		throw new Error("layer is gone");

@@ -9,6 +9,7 @@ const CODES: Record<string, ErrorCode> = {
 	MANIFEST_UNKNOWN: "not-found",
 	BLOB_UNKNOWN: "not-found",
 	BLOB_UPLOAD_UNKNOWN: "not-found",
+	TOOMANYREQUESTS: "too-many-requests",
 };
 
 /** What a client reads when a pull fails. Source of the texts: moby, daemon/internal/distribution/errors.go. */
@@ -31,9 +32,14 @@ export function pullError(error: unknown, reference: Reference, signal?: AbortSi
 	}
 }
 
-/** What a client reads when a push fails: authentication's own words, without the exchange they failed (dockerd unwraps them there). */
+/**
+ * What a client reads when a push fails: authentication's own words, without the exchange they failed (dockerd unwraps them there).
+ * "unavailable" when it may pass by itself: an upload is its sender's to begin anew.
+ */
 export function pushError(error: unknown, signal?: AbortSignal): unknown {
 	const own = error instanceof RegistryFailure && error.cause instanceof RegistryFailure ? error.cause : error;
+	if (own instanceof RegistryFailure && own.transient && own.status !== 429 && !signal?.aborted)
+		return new EngineError("unavailable", own.message, { cause: own });
 	return plainError(own, signal);
 }
 

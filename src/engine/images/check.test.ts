@@ -38,6 +38,19 @@ test("damage is found and named, and nothing is touched unless a repair is asked
 	expect((await check(true)).get(base)).toStartWith("repaired: the layer is missing");
 });
 
+test("a repair logs in where the layer lies, with what is known of that registry", async () => {
+	const used: unknown[] = [];
+	const blob = registry.blob.bind(registry);
+	registry.blob = (repository, descriptor, options) => {
+		used.push(options.credentials);
+		return blob(repository, descriptor, options);
+	};
+	damage(top);
+	const credentials = { "https://reg:5/v2/": { username: "me" }, "far:6": { username: "other" } };
+	await Array.fromAsync(engine.open().check({ repair: true, credentials }));
+	expect(used).toEqual([{ username: "me" }]);
+});
+
 test("what cannot be repaired stays, with the reason", async () => {
 	const alone = digestOf("alone");
 	damage(alone);

@@ -1,13 +1,13 @@
-import type { Credentials } from "../../drivers/registry/driver.ts";
 import { parseReference } from "../../oci/reference.ts";
 import { EngineError, messageOf } from "../../shared/errors.ts";
 import type { LayerBlob } from "../../store/distribution.ts";
 import type { Context } from "./context.ts";
 import type { LayerCheck } from "./contract.ts";
+import { credentialsFor, type RegistryCredentials } from "./credentials.ts";
 
 export interface CheckOptions {
 	readonly repair: boolean;
-	readonly credentials?: Credentials;
+	readonly credentials?: RegistryCredentials;
 	readonly signal?: AbortSignal;
 }
 
@@ -80,10 +80,12 @@ async function replace(
 	context: Context,
 	{ chainId, diffId }: { readonly chainId: string; readonly diffId: string },
 	blob: LayerBlob,
-	{ credentials, signal }: CheckOptions,
+	{ credentials = {}, signal }: CheckOptions,
 ): Promise<void> {
 	const { digest, size } = blob;
-	const body = context.registry.blob(parseReference(blob.repository), blob, { credentials, signal });
+	const repository = parseReference(blob.repository);
+	const options = { credentials: credentialsFor(credentials, repository.domain), signal };
+	const body = context.registry.blob(repository, blob, options);
 	await using staged = await context.snapshotter.stage({ body, digest, size });
 	if (staged.diffId !== diffId)
 		throw new EngineError("invalid", `layer has diffID ${staged.diffId}, expected ${diffId}`);

@@ -1,6 +1,7 @@
 import type { Credentials } from "../../drivers/registry/driver.ts";
 import type { ImageConfig, ImageHistory, ImageRunConfig } from "../../oci/image.ts";
 import type { Descriptor, Platform } from "../../oci/manifest.ts";
+import type { RegistryCredentials } from "./credentials.ts";
 
 /** One stored image. Sizes in bytes, unpacked, as docker counts. */
 export interface ImageRecord {
@@ -129,7 +130,11 @@ export interface Images {
 	/** `docker login`: tries the credentials on their registry. */
 	login(credentials: Credentials, signal?: AbortSignal): Promise<{ status: string; identityToken: string }>;
 	/** Reads every layer again and compares it with its digest; with `repair` what is damaged is fetched again from where it came. */
-	check(options: { repair: boolean; credentials?: Credentials; signal?: AbortSignal }): AsyncIterable<LayerCheck>;
+	check(options: {
+		repair: boolean;
+		credentials?: RegistryCredentials;
+		signal?: AbortSignal;
+	}): AsyncIterable<LayerCheck>;
 	/** `docker save`: an archive of these images that every engine loads. Throws at once when one is not there. */
 	save(refs: readonly string[], options: { platform?: string }): AsyncIterable<Uint8Array>;
 	/** An image of the parent's layers and one more. */

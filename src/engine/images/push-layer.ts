@@ -1,6 +1,7 @@
+import { setTimeout } from "node:timers/promises";
 import type { RegistryOptions } from "../../drivers/registry/driver.ts";
 import type { Reference } from "../../oci/reference.ts";
-import { EngineError } from "../../shared/errors.ts";
+import { EngineError, type ErrorCode } from "../../shared/errors.ts";
 import type { LayerBlob } from "../../store/distribution.ts";
 import type { Context } from "./context.ts";
 import type { LayerState } from "./progress.ts";
@@ -21,7 +22,9 @@ interface Job {
 type Report = (state: LayerState) => void;
 
 /** How often a layer is begun anew when the registry breaks off: an upload cannot go back in its stream. */
-const ATTEMPTS = 3;
+const ATTEMPTS = 5;
+const FIRST_PAUSE_MS = 250;
+const PASSING: readonly ErrorCode[] = ["unavailable", "too-many-requests"];
 /** Digests known from elsewhere that are worth a question. */
 const MAX_GUESSES = 3;
 const LAYER_TYPE = "application/vnd.docker.image.rootfs.diff.tar.gzip";
@@ -86,8 +89,9 @@ async function upload(context: Context, job: Job, options: RegistryOptions, repo
 			report({ status: "Pushed" });
 			return await layer.summary();
 		} catch (error) {
-			const again = error instanceof EngineError && error.code === "unavailable" && attempt < ATTEMPTS;
+			const again = error instanceof EngineError && PASSING.includes(error.code) && attempt < ATTEMPTS;
 			if (!again || options.signal?.aborted) throw error;
+			await setTimeout(FIRST_PAUSE_MS * 2 ** (attempt - 1), undefined, { signal: options.signal });
 		}
 	}
 }
