@@ -40,7 +40,7 @@ test("inspect shows mounts with docker's fields, no more", () => {
 		{ Type: "tmpfs", Source: "", Destination: "/t", Mode: "", RW: true, Propagation: "" },
 		{ Type: "image", Name: "app", Source: "/l/2", Destination: "/i", Mode: "", RW: false, Propagation: "rprivate" },
 	]);
-	expect(view.HostConfig).toMatchObject({ VolumesFrom: ["x:ro"], VolumeDriver: "" });
+	expect(view.HostConfig).toMatchObject({ VolumesFrom: ["x:ro"], VolumeDriver: "", BlkioWeightDevice: null });
 });
 
 test("a list leaves out where an anonymous volume lies", () => {

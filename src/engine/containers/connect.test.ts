@@ -210,12 +210,17 @@ test("modes without networks refuse others, and host and none are for create alo
 	await expect(engine.containers.disconnect("c0", "host")).rejects.toThrow("was created in host network mode");
 });
 
-test("a container that shares another's network is stored by id, has its host name, and needs it running", async () => {
+test("a container that shares another's network is stored by id, has its names, and needs it running", async () => {
 	await using engine = await opened();
-	const first = await made(engine, "blue", [], "first");
+	const named = containerConfig({ Hostname: "db", Domainname: "lan" });
+	const { id: first } = await engine.containers.create({
+		name: "first",
+		config: named,
+		hostConfig: hostConfig({ NetworkMode: "blue" }),
+	});
 	const id = await made(engine, "container:first", [], "side");
 	const { hostConfig: host, config } = engine.containers.inspect(id);
-	expect([host.NetworkMode, config.Hostname]).toEqual([`container:${first}`, first.slice(0, 12)]);
+	expect([host.NetworkMode, config.Hostname, config.Domainname]).toEqual([`container:${first}`, "db", "lan"]);
 	await expect(engine.containers.start(id)).rejects.toThrow(
 		"cannot join network namespace of a non running container: container first is created",
 	);

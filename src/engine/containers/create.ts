@@ -97,10 +97,19 @@ async function persist(context: Context, record: ContainerRecord): Promise<void>
 	}
 }
 
-/** Whose host name the container has without one of its own: that of a container whose network it shares. */
-function hostOf(context: Context, NetworkMode: string): { NetworkMode: string; Hostname?: string } {
+/** A container that shares another's network has its names. */
+interface NamesFrom {
+	readonly NetworkMode: string;
+	readonly Hostname?: string;
+	readonly Domainname?: string;
+}
+
+function hostOf(context: Context, NetworkMode: string): NamesFrom {
 	const target = context.store.get(sharedWith(NetworkMode) ?? "");
-	return { NetworkMode, ...(target && { Hostname: target.config.Hostname }) };
+	return {
+		NetworkMode,
+		...(target && { Hostname: target.config.Hostname, Domainname: target.config.Domainname }),
+	};
 }
 
 function mountsOf(context: Context, config: ContainerConfig, { hostConfig }: CreateRequest) {
@@ -132,7 +141,7 @@ export function mergeImage(
 	config: ContainerConfig,
 	image: ImageRunConfig,
 	id: string,
-	host: { NetworkMode: string; Hostname?: string },
+	host: NamesFrom,
 ): ContainerConfig {
 	const ownEntrypoint = config.Entrypoint !== null && config.Entrypoint.length > 0;
 	// [""] is how `--entrypoint ""` clears the image's.
@@ -145,6 +154,7 @@ export function mergeImage(
 	return {
 		...config,
 		Hostname: config.Hostname || host.Hostname || defaultHostname(id, host),
+		Domainname: config.Domainname || host.Domainname || "",
 		User: config.User || image.User || "",
 		Env: mergeEnv(image.Env ?? [], config.Env),
 		Entrypoint: cleared ? null : ownEntrypoint ? config.Entrypoint : image.Entrypoint ? [...image.Entrypoint] : null,
