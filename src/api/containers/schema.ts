@@ -198,7 +198,7 @@ const storageOption: Decode<undefined> = (value, path) => {
 	throw invalid("--storage-opt is supported only for overlay over xfs with 'pquota' mount option");
 };
 
-const throttles = list(object({ Path: string(), Rate: integer() }));
+const throttles = nullable(list(object({ Path: string(), Rate: integer() })));
 
 const link: Decode<string> = (value, path) => {
 	const text = string()(value, path);
@@ -252,7 +252,7 @@ const HOST_CONFIG = {
 	UTSMode: namespaceMode("UTS mode"),
 	CgroupnsMode: namespaceMode("cgroup namespace mode", "private"),
 	BlkioWeight: integer(),
-	BlkioWeightDevice: list(object({ Path: string(), Weight: integer() })),
+	BlkioWeightDevice: nullable(list(object({ Path: string(), Weight: integer() }))),
 	BlkioDeviceReadBps: throttles,
 	BlkioDeviceWriteBps: throttles,
 	BlkioDeviceReadIOps: throttles,

@@ -8,12 +8,12 @@ import { deviceAt } from "./resources.ts";
 export interface KernelLimits {
 	/** 10 to 1000; 0: the default */
 	BlkioWeight?: number;
-	BlkioWeightDevice?: { Path: string; Weight: number }[];
+	BlkioWeightDevice?: { Path: string; Weight: number }[] | null;
 	/** Bytes or operations a second. */
-	BlkioDeviceReadBps?: ThrottleDevice[];
-	BlkioDeviceWriteBps?: ThrottleDevice[];
-	BlkioDeviceReadIOps?: ThrottleDevice[];
-	BlkioDeviceWriteIOps?: ThrottleDevice[];
+	BlkioDeviceReadBps?: ThrottleDevice[] | null;
+	BlkioDeviceWriteBps?: ThrottleDevice[] | null;
+	BlkioDeviceReadIOps?: ThrottleDevice[] | null;
+	BlkioDeviceWriteIOps?: ThrottleDevice[] | null;
 	/** Microseconds. */
 	CpuRealtimePeriod?: number;
 	CpuRealtimeRuntime?: number;
@@ -139,7 +139,7 @@ function blockIoOf(host: KernelLimits) {
 		const { major, minor } = deviceAt(path, path);
 		return { major, minor };
 	};
-	const throttle = (list: ThrottleDevice[] | undefined) =>
+	const throttle = (list: ThrottleDevice[] | null | undefined) =>
 		list?.map(({ Path, Rate }) => ({ ...number(Path), rate: Rate }));
 	const all = {
 		weight: host.BlkioWeight || undefined,
