@@ -82,6 +82,13 @@ export class DistributionStore {
 			.all(diffId);
 	}
 
+	/** The layer that a compressed blob unpacks to, when a registry has told. */
+	diffIdOf(digest: string): string | undefined {
+		return this.database
+			.query<{ diff_id: string }, [string]>("SELECT diff_id FROM layer_blobs WHERE digest = ? LIMIT 1")
+			.get(digest)?.diff_id;
+	}
+
 	saveBlob(blob: LayerBlob): void {
 		this.database
 			.query(

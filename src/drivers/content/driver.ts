@@ -2,12 +2,12 @@
 export interface Content {
 	/**
 	 * Spools a tar (plain, gzip or zstd) and indexes its entries. Throws "invalid" for a damaged one, and keeps nothing then.
-	 * Files that look like a layer's tar, by their size and first bytes, are not spooled when `takeLayer` is given: it gets their bytes as they come
+	 * Files that look like a layer's tar, by their size and first bytes, are not spooled when `takeLayer` is given: it gets their bytes as they come and their cleaned name
 	 * (and should read on while it works: the next file waits for the last byte). The caller disposes of the result, which disposes of the layers.
 	 */
 	spoolArchive<Layer extends AsyncDisposable>(
 		body: AsyncIterable<Uint8Array>,
-		takeLayer?: (bytes: AsyncIterable<Uint8Array>) => Promise<Layer>,
+		takeLayer?: (bytes: AsyncIterable<Uint8Array>, name: string) => Promise<Layer>,
 	): Promise<Archive<Layer>>;
 }
 

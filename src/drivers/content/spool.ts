@@ -69,7 +69,7 @@ async function spoolArchive<Layer extends AsyncDisposable>(
 	};
 }
 
-type TakeLayer<Layer> = (bytes: AsyncIterable<Uint8Array>) => Promise<Layer>;
+type TakeLayer<Layer> = (bytes: AsyncIterable<Uint8Array>, name: string) => Promise<Layer>;
 
 /** By cleaned name. */
 interface Found<Layer> {
@@ -98,7 +98,7 @@ async function collect<Layer extends AsyncDisposable>(
 			await forget(found, key);
 			const reader = new EntryReader(entry as AsyncIterable<Uint8Array>);
 			if (takeLayer && size >= LAYER_SIZE && isLayer(await reader.head(512))) {
-				found.layers.set(key, { ...(await take(reader, takeLayer)), size });
+				found.layers.set(key, { ...(await take(reader, (bytes) => takeLayer(bytes, key))), size });
 				continue;
 			}
 			const path = join(directory, String(number++));
@@ -124,7 +124,10 @@ async function forget(found: Found<AsyncDisposable>, key: string): Promise<void>
 /**
  * Hands an entry over; resolves when all of it was read, not when the layer is done: the next entry may start. What the taker leaves is skipped.
  */
-async function take<Layer>(entry: EntryReader, takeLayer: TakeLayer<Layer>): Promise<{ taken: Promise<Layer> }> {
+async function take<Layer>(
+	entry: EntryReader,
+	takeLayer: (bytes: AsyncIterable<Uint8Array>) => Promise<Layer>,
+): Promise<{ taken: Promise<Layer> }> {
 	const read = Promise.withResolvers<void>();
 	const bytes = async function* () {
 		yield* entry.rest();

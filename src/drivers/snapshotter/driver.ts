@@ -14,6 +14,10 @@ export interface Snapshotter {
 	ingest(request: IngestRequest): Promise<{ chainId: string; diffId: string; size: number }>;
 	/** Unpacks a layer that has no name yet, for archives whose layers come before what names them. The caller disposes of it. */
 	stage(source: LayerSource): Promise<StagedLayer>;
+	/** A committed layer whose tar has this digest, by its chainID; undefined: none can be put together. */
+	find(diffId: string): string | undefined;
+	/** Reads a source to its end and tells what it was, unpacking nothing. Off the event loop. */
+	measure(source: LayerSource): Promise<{ digest: string; size: number }>;
 	/**
 	 * The layer's tar, byte for byte as it was unpacked (sha256 = its diffID), put together again from the unpacked files; gzip on request.
 	 * Off the event loop. Throws "internal" while reading when files of the layer were damaged.

@@ -16,9 +16,7 @@ export function loadImages(
 	const platform = options.platform ? parsePlatform(options.platform) : hostPlatform();
 	return linesOf(undefined, async (output) => {
 		// Layers come before the manifest that names them: they are unpacked as they come, and named after.
-		await using archive = await context.content.spoolArchive(body, (bytes) =>
-			context.snapshotter.stage({ body: bytes }),
-		);
+		await using archive = await context.content.spoolArchive(body, (bytes, name) => takeLayer(context, bytes, name));
 		const found = await readArchive(archive, platform);
 		const chain = found.flatMap((image) => chainIds(image.config.rootfs.diff_ids));
 		await using _hold = context.layers.hold(chain);
@@ -31,6 +29,36 @@ export function loadImages(
 			if (image.tags.length === 0) output.line({ stream: `Loaded image ID: ${image.id}\n` });
 		}
 	});
+}
+
+/** What its name promises to be here already is only read, and compared with its digest: unpacking it again would be for nothing. */
+async function takeLayer(context: Context, body: AsyncIterable<Uint8Array>, name: string): Promise<StagedLayer> {
+	const { snapshotter, distribution, layers } = context;
+	const hex = /^(?:blobs\/sha256\/)?([0-9a-f]{64})(?:\.tar)?$/.exec(name)?.[1];
+	const digest = hex && `sha256:${hex}`;
+	// A plain tar's own digest, or that of one compressed as a registry had it.
+	const diffId = digest && [digest, distribution.diffIdOf(digest)].find((one) => one && snapshotter.find(one));
+	const twin = diffId && snapshotter.find(diffId);
+	if (!twin) return await snapshotter.stage({ body });
+	const hold = layers.hold([twin]);
+	try {
+		const read = await snapshotter.measure({ body });
+		return {
+			diffId: read.digest === digest ? diffId : read.digest,
+			async adopt(chainId) {
+				await snapshotter.extract({ chainId, diffId, source: { body: snapshotter.assemble(twin, "none").body } });
+			},
+			[Symbol.asyncDispose]: () => hold[Symbol.asyncDispose](),
+		};
+	} catch (error) {
+		await hold[Symbol.asyncDispose]();
+		throw error;
+	}
+}
+
+function requireDiffId(found: string, expected: string): void {
+	if (found === expected) return;
+	throw new EngineError("invalid", `cannot unpack layer ${expected}: layer has diffID ${found}, expected ${expected}`);
 }
 
 type LoadedArchive = Archive<StagedLayer>;
@@ -49,9 +77,10 @@ async function extractAll(
 	const chain = chainIds(diffIds);
 	for (const [i, name] of image.layers.entries()) {
 		const layer = { chainId: chain[i] ?? "", parentChainId: chain[i - 1], diffId: diffIds[i] ?? "" };
-		// Known layers may be left out of an archive, but a damaged one is only read when it is new.
-		if (context.snapshotter.has(layer.chainId)) continue;
 		const staged = archive.layer(name);
+		if (staged) requireDiffId((await staged.taken).diffId, layer.diffId);
+		// Known layers may be left out of an archive.
+		if (context.snapshotter.has(layer.chainId)) continue;
 		const file = archive.file(name);
 		const total = (staged ?? file)?.size ?? 0;
 		const report = (current: number) =>
@@ -69,11 +98,7 @@ async function adopt(
 	layer: Pick<ExtractRequest, "chainId" | "parentChainId" | "diffId">,
 	named: Named,
 ): Promise<void> {
-	const { chainId, diffId } = layer;
-	if (staged.diffId !== diffId) {
-		const why = `layer has diffID ${staged.diffId}, expected ${diffId}`;
-		throw new EngineError("invalid", `cannot unpack layer ${diffId}: ${why}`);
-	}
+	const { chainId } = layer;
 	const twin = named.get(staged);
 	if (twin !== undefined) {
 		// The same layer over other ones: its tar is put together again.

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, expect, test } from "bun:test";
+import { afterEach, beforeEach, expect, spyOn, test } from "bun:test";
 import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -74,6 +74,25 @@ test("an image loads, twice over; runs on an overlay; and goes with its layers",
 	expect(snapshotter.layers()).toEqual([]);
 	expect(events.slice(-2)).toEqual([`untag ${image.id}`, `delete ${image.id}`]);
 	expect(() => images.resolve("busybox")).toThrow("No such image: busybox:latest");
+});
+
+test("a layer that is here is not unpacked again, under whatever name an archive has it; a damaged copy is refused", async () => {
+	const { images, snapshotter } = open();
+	await load(images, await archive());
+	const { id, chain } = images.resolve("busybox");
+	const saved = Buffer.concat(await Array.fromAsync(images.save(["busybox"], {})));
+	const bodyOf = (bytes: Uint8Array) =>
+		new Blob([new Uint8Array(bytes)]).stream() as unknown as AsyncIterable<Uint8Array>;
+	const stage = spyOn(snapshotter, "stage");
+	for (let i = 0; i < 2; i++) await Array.fromAsync(images.load(bodyOf(saved), { quiet: true }));
+	expect([stage.mock.calls.length, images.resolve("busybox").id]).toEqual([0, id]);
+	const damaged = Buffer.from(saved);
+	damaged[damaged.length - 200_000] = (damaged[damaged.length - 200_000] ?? 0) ^ 1;
+	await expect(Array.fromAsync(images.load(bodyOf(damaged), { quiet: true }))).rejects.toThrow("layer has diffID");
+	await snapshotter.verify(chain[0] ?? "");
+	await images.remove("busybox", { force: false, noPrune: false });
+	await Array.fromAsync(images.load(bodyOf(saved), { quiet: true }));
+	expect([stage.mock.calls.length, images.resolve("busybox").id]).toEqual([1, id]);
 });
 
 test("a snapshot without layers mounts", async () => {

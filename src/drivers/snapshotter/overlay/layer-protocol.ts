@@ -1,10 +1,11 @@
 import type { AssembleRequest } from "./assemble.ts";
 import type { SnapshotDirectories } from "./changes.ts";
-import type { Unpacked, UnpackRequest } from "./unpack.ts";
+import type { PieceRequest, Unpacked, UnpackRequest } from "./unpack.ts";
 
 /** What a layer worker does. Those that give bytes send them as `piece`. */
 export type LayerTask =
 	| { readonly do: "unpack"; readonly request: UnpackRequest; readonly streamed: boolean }
+	| { readonly do: "measure"; readonly request: PieceRequest; readonly streamed: boolean }
 	| { readonly do: "assemble"; readonly request: AssembleRequest; readonly compression: "none" | "gzip" }
 	| { readonly do: "verify"; readonly request: AssembleRequest }
 	| { readonly do: "changes"; readonly snapshot: SnapshotDirectories }
@@ -12,7 +13,7 @@ export type LayerTask =
 
 export interface LayerResult {
 	readonly unpacked?: Unpacked;
-	/** Of the bytes given. */
+	/** Of the bytes given, or measured. */
 	readonly summary?: { readonly digest: string; readonly size: number };
 	readonly changes?: readonly { readonly path: string; readonly kind: "modified" | "added" | "deleted" }[];
 }

@@ -56,6 +56,13 @@ export class LayerStore {
 		return this.committed.get(chainId);
 	}
 
+	/** One of those with this diffID whose tar can be put together. */
+	withDiffId(diffId: string): Layer | undefined {
+		for (const layer of this.committed.values())
+			if (layer.diffId === diffId && layer.tarSize !== undefined) return layer;
+		return undefined;
+	}
+
 	get(chainId: string): Layer {
 		const layer = this.committed.get(chainId);
 		if (!layer) throw new EngineError("internal", `layer ${chainId} is missing`);

@@ -8,7 +8,7 @@ import { assembleLayer } from "./assemble.ts";
 import { changesOf } from "./changes.ts";
 import type { FromWorker, LayerResult, LayerTask, ToWorker } from "./layer-protocol.ts";
 import { readable } from "./tar-reader.ts";
-import { unpackLayer } from "./unpack.ts";
+import { measurePieces, unpackLayer } from "./unpack.ts";
 
 /** Runs in a Worker: any number of jobs at once, each a task that reads or gives a stream. */
 declare const self: Worker;
@@ -112,6 +112,8 @@ async function run(task: LayerTask, job: Job): Promise<LayerResult> {
 	switch (task.do) {
 		case "unpack":
 			return { unpacked: await unpackLayer(task.request, task.streamed ? job.body() : undefined) };
+		case "measure":
+			return { summary: await measurePieces(task.request, task.streamed ? job.body() : undefined) };
 		case "assemble": {
 			const tar = assembleLayer(task.request);
 			if (task.compression === "none") return { summary: await job.give(tar) };

@@ -102,6 +102,18 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
 		};
 	}
 
+	find(diffId: string): string | undefined {
+		return this.store.withDiffId(diffId)?.chainId;
+	}
+
+	async measure(source: LayerSource): Promise<{ digest: string; size: number }> {
+		const body = "body" in source ? source.body : undefined;
+		const request = "path" in source ? source : {};
+		const { summary } = await this.workers.call({ do: "measure", request, streamed: body !== undefined }, body);
+		if (!summary) throw new EngineError("internal", "the worker gave no result");
+		return summary;
+	}
+
 	assemble(chainId: string, compression: "none" | "gzip"): AssembledLayer {
 		const stream = this.workers.stream({ do: "assemble", request: this.recipe(this.store.get(chainId)), compression });
 		return {

@@ -7,11 +7,14 @@ import { LayerWriter } from "./layer-writer.ts";
 import { SkeletonWriter } from "./skeleton.ts";
 import { type LayerEntry, TarReader, type TarSink } from "./tar-reader.ts";
 
-export interface UnpackRequest {
-	/** The file to read; left out when the bytes come as a stream. */
+/** The file to read; left out when the bytes come as a stream. */
+export interface PieceRequest {
 	readonly path?: string;
 	readonly offset?: number;
 	readonly length?: number;
+}
+
+export interface UnpackRequest extends PieceRequest {
 	/** What sha256 and length of the (compressed) bytes must be. */
 	readonly digest?: string;
 	readonly size?: number;
@@ -142,7 +145,21 @@ class LayerSink implements TarSink, Disposable {
 	}
 }
 
-function readPieces(request: UnpackRequest): AsyncIterable<Buffer> {
+/** The sha256 and the length of a file or a stream. */
+export async function measurePieces(
+	request: PieceRequest,
+	body?: AsyncIterable<Uint8Array>,
+): Promise<{ digest: string; size: number }> {
+	const hash = createHash("sha256");
+	let size = 0;
+	for await (const piece of body ?? readPieces(request)) {
+		hash.update(piece);
+		size += piece.length;
+	}
+	return { digest: `sha256:${hash.digest("hex")}`, size };
+}
+
+function readPieces(request: PieceRequest): AsyncIterable<Buffer> {
 	const start = request.offset ?? 0;
 	const end = request.length === undefined ? undefined : start + request.length - 1;
 	if (request.path === undefined) throw new Error("a layer needs a file or a stream");

@@ -219,6 +219,8 @@ export class FakeSnapshotter implements Snapshotter {
 		adopt: async () => {},
 		[Symbol.asyncDispose]: async () => {},
 	});
+	find = () => undefined;
+	measure = async () => ({ digest: "sha256:layer", size: 1024 });
 	assemble = () => ({ body: emptyTar(), summary: async () => ({ digest: "sha256:layer", size: 1024 }) });
 	tarSize = () => 1024;
 	verify = async () => {};

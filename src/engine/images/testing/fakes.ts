@@ -39,6 +39,14 @@ export class FakeSnapshotter implements Snapshotter {
 		};
 	}
 
+	find = (diffId: string) => [...this.committed].find(([, bytes]) => digestOf(bytes) === diffId)?.[0];
+
+	async measure(source: LayerSource) {
+		if (!("body" in source)) throw new Error("not part of the test");
+		const bytes = Buffer.concat(await Array.fromAsync(source.body));
+		return { digest: digestOf(bytes), size: bytes.length };
+	}
+
 	async ingest({ parentChainId, source }: IngestRequest) {
 		const bytes = await readSource(source);
 		const diffId = digestOf(bytes);
