@@ -6,12 +6,10 @@ import { RouteSocket } from "../../sys/linux/netlink.ts";
 import { createNetns, isNetns, removeNetns, withNetns, writeSysctl } from "../../sys/linux/netns.ts";
 import { Nftables } from "../../sys/linux/nftables.ts";
 import type { NamespaceDriver } from "./driver.ts";
+import { CLEAR_REDIRECT, CLEAR_TRANSLATION, resolverRedirect, resolverTranslation } from "./resolver-redirect.ts";
 
 /** lo is the first interface of every namespace. */
 const LOOPBACK_INDEX = 1;
-
-/** Deletes the table, be it there or not. */
-const CLEAR_REDIRECT = "table inet foredeck\ndelete table inet foredeck\n";
 
 export function createNamespaceDriver(): NamespaceDriver {
 	return {
@@ -42,22 +40,14 @@ export function createNamespaceDriver(): NamespaceDriver {
 		redirectResolver(path, ports, again) {
 			withNetns(path, () => {
 				using nft = new Nftables();
-				nft.run((again ? CLEAR_REDIRECT : "") + resolverRedirect(ports.udpPort, ports.tcpPort));
+				try {
+					nft.run((again ? CLEAR_REDIRECT : "") + resolverRedirect(ports));
+				} catch {
+					nft.run((again ? CLEAR_TRANSLATION : "") + resolverTranslation(ports));
+				}
 			});
 		},
 	};
-}
-
-/** The table inside a sandbox: 127.0.0.11:53 is served on other ports, so that port 53 stays the container's. */
-export function resolverRedirect(udpPort: number, tcpPort: number): string {
-	return `table inet foredeck {
-	chain output {
-		type nat hook output priority -100; policy accept;
-		ip daddr 127.0.0.11 udp dport 53 dnat ip to 127.0.0.11:${udpPort}
-		ip daddr 127.0.0.11 tcp dport 53 dnat ip to 127.0.0.11:${tcpPort}
-	}
-}
-`;
 }
 
 function setSysctl(name: string, value: string): void {
