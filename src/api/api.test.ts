@@ -168,6 +168,10 @@ test("bad bodies are 400 naming the field", async () => {
 		[{ HostConfig: { Memory: "5" } }, "HostConfig.Memory of type int64"],
 		[{ Env: "A=1" }, "Config.Env"],
 		[{ HostConfig: { CpuCount: 5 } }, "HostConfig.CpuCount is not supported yet: 5"],
+		[
+			{ HostConfig: { DeviceRequests: [{ Driver: "cdi", Count: -1, Capabilities: [["gpu"]] }] } },
+			'could not select device driver "cdi" with capabilities: [[gpu]]',
+		],
 		['{"Image":"a","image":"b"}', "duplicate field Config.Image"],
 	];
 	for (const [body, text] of cases) {

@@ -198,6 +198,24 @@ const storageOption: Decode<undefined> = (value, path) => {
 	throw invalid("--storage-opt is supported only for overlay over xfs with 'pquota' mount option");
 };
 
+const deviceRequest = object({
+	Driver: string(),
+	Count: integer(),
+	DeviceIDs: nullStrings,
+	Capabilities: nullable(list(list(string()))),
+	Options: optional(map(string())),
+});
+
+/** GPUs and CDI devices come from drivers of dockerd's, of which there is none here. */
+const deviceRequests: Decode<undefined> = (value, path) => {
+	const [first] = list(deviceRequest)(value, path);
+	if (!first) return undefined;
+	const capabilities = (first.Capabilities ?? []).map((all) => `[${all.join(" ")}]`).join(" ");
+	throw invalid(
+		`could not select device driver ${JSON.stringify(first.Driver)} with capabilities: [${capabilities}]: this engine has none for HostConfig.DeviceRequests`,
+	);
+};
+
 const throttles = nullable(list(object({ Path: string(), Rate: integer() })));
 
 const link: Decode<string> = (value, path) => {
@@ -262,7 +280,7 @@ const HOST_CONFIG = {
 	CpuRealtimePeriod: integer(),
 	CpuRealtimeRuntime: integer(),
 	DeviceCgroupRules: nullStrings,
-	DeviceRequests: none,
+	DeviceRequests: deviceRequests,
 	KernelMemory: none,
 	KernelMemoryTCP: none,
 	MemorySwappiness: nullable(integer()),
