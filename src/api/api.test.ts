@@ -167,11 +167,11 @@ test("bad bodies are 400 naming the field", async () => {
 		["{", "invalid JSON"],
 		[{ HostConfig: { Memory: "5" } }, "HostConfig.Memory of type int64"],
 		[{ Env: "A=1" }, "Config.Env"],
-		[{ HostConfig: { CpuCount: 5 } }, "HostConfig.CpuCount is not supported yet: 5"],
 		[
 			{ HostConfig: { DeviceRequests: [{ Driver: "cdi", Count: -1, Capabilities: [["gpu"]] }] } },
 			'could not select device driver "cdi" with capabilities: [[gpu]]',
 		],
+		[{ HostConfig: { BlkioWeight: 65536 } }, "number 65536 into Go struct field HostConfig.BlkioWeight of type uint16"],
 		['{"Image":"a","image":"b"}', "duplicate field Config.Image"],
 	];
 	for (const [body, text] of cases) {

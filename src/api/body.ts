@@ -76,6 +76,23 @@ export const integer =
 		return value;
 	};
 
+/** Go's unsigned integers; `bits` above 53 are as many as a number holds. */
+export const unsigned =
+	(bits: 16 | 32 | 64): Decode<number> =>
+	(value, path) => {
+		const number = integer()(value, path);
+		if (number < 0 || number > 2 ** bits - 1) throw mismatch(value, path, `uint${bits}`, `number ${number}`);
+		return number;
+	};
+
+/** What Go leaves out when it is empty: undefined then. */
+export const filled =
+	<T extends object>(decode: Decode<T>): Decode<T | undefined> =>
+	(value, path) => {
+		const decoded = decode(value, path);
+		return Object.keys(decoded).length > 0 ? decoded : undefined;
+	};
+
 /** An absent value stays undefined. */
 export const optional =
 	<T>(decode: Decode<T>): Decode<T | undefined> =>
@@ -162,13 +179,11 @@ export function isEffective(value: unknown): boolean {
 	return true;
 }
 
-/** A field this engine does not have: passes with a value of no effect (or one of `harmless`), else is refused by name and value. */
-export const unsupported =
-	(harmless: readonly unknown[] = []): Decode<undefined> =>
-	(value, path) => {
-		if (isEffective(value) && !harmless.includes(value)) throw refused(path, value);
-		return undefined;
-	};
+/** A field this engine does not have: passes with a value of no effect, else is refused by name and value. */
+export const unsupported = (): Decode<undefined> => (value, path) => {
+	if (isEffective(value)) throw refused(path, value);
+	return undefined;
+};
 
 export function refused(path: string, value: unknown) {
 	const shown = typeof value === "string" ? value : JSON.stringify(value);

@@ -51,10 +51,60 @@ test("links of the host config are the default network's alone; other networks h
 	const compose = { EndpointsConfig: { shop: { Links: ["db:own"] } } };
 	const onOther = create({ Image: "a", HostConfig: { ...HostConfig, NetworkMode: "shop" }, NetworkingConfig: compose });
 	expect(onOther.networks).toEqual([{ networkName: "shop", links: ["db:own"] }]);
-	expect(() => create({ Image: "a", HostConfig: { Links: ["a:b:c"] } })).toThrow("invalid format for links: a:b:c");
+	expect(() => create({ Image: "a", HostConfig: { Links: ["a:b:c"] } })).toThrow("bad format for links: a:b:c");
 	const record = fakeRecord("web", { status: "created" }, { HostConfig });
 	const view = inspectView(record, { data: "/data", root: {} }, "overlay2");
 	expect(view.HostConfig.Links).toEqual(["/db:/web/database"]);
+});
+
+test("what means nothing on Linux is taken and kept, and shown as docker does", () => {
+	const asked = { ArgsEscaped: true, NetworkDisabled: true, OnBuild: ["RUN x"], Shell: ["sh"], StopSignal: "" };
+	const empty = { Mounts: [], Tmpfs: {}, Sysctls: {}, Annotations: {}, KernelMemory: 5, CpuCount: 1, Cgroup: "x" };
+	const { config, hostConfig } = create({ Image: "a", ...asked, ExposedPorts: {}, HostConfig: empty });
+	expect(config).toMatchObject({ ArgsEscaped: true, NetworkDisabled: true, OnBuild: ["RUN x"], Shell: ["sh"] });
+	expect(["StopSignal", "ExposedPorts"].filter((name) => name in config)).toEqual([]);
+	const left = ["Mounts", "Tmpfs", "Sysctls", "Annotations", "KernelMemory"];
+	expect(left.filter((name) => name in hostConfig)).toEqual([]);
+	const record = { ...fakeRecord("web", { status: "created" }), config, hostConfig };
+	const view = inspectView(record, { data: "/data", root: {} }, "overlay2");
+	expect(view.HostConfig).toMatchObject({ CpuCount: 1, Cgroup: "x", BlkioDeviceReadBps: null, Runtime: "crun" });
+	expect([view.Config.OnBuild, view.NetworkSettings.Networks]).toEqual([["RUN x"], {}]);
+});
+
+test("a container that is asked to have a MAC address shows it where clients of any age look", () => {
+	const EndpointsConfig = { bridge: { MacAddress: "02:00:00:00:00:01" } };
+	const { networks } = create({ Image: "a", NetworkingConfig: { EndpointsConfig } });
+	const record = { ...fakeRecord("web", { status: "created" }), networks };
+	const view = inspectView(record, { data: "/data", root: {} }, "overlay2");
+	const { NetworkSettings, Config } = view;
+	const shown = [Config.MacAddress, NetworkSettings.MacAddress, NetworkSettings.Networks.bridge?.MacAddress];
+	expect(shown).toEqual(Array(3).fill("02:00:00:00:00:01"));
+	const ended = { ...record, network: { sandboxId: "", endpoints: [], ports: [] } };
+	expect(inspectView(ended, { data: "/data", root: {} }, "overlay2").NetworkSettings.Networks.bridge?.MacAddress).toBe(
+		"",
+	);
+});
+
+test.each([
+	[
+		{ DeviceRequests: [{ Driver: "nvidia", Count: -1, Capabilities: [["gpu", "x"]] }] },
+		'could not select device driver "nvidia" with capabilities: [[gpu x]]',
+	],
+	[{ IOMaximumBandwidth: 1 }, "invalid option: QoS maximum bandwidth configuration is not supported on linux"],
+	[{ Annotations: { "": "x" } }, "invalid Annotations: the empty string is not permitted as an annotation key"],
+	[{ ConsoleSize: [-1, 1] }, "cannot unmarshal number -1 into Go struct field"],
+	[{ BlkioDeviceReadBps: [{ Path: "/dev/a", Rate: -1 }] }, "of type uint64"],
+	[{ NetworkMode: "container" }, "invalid container format container:<name|id>"],
+	[{ DeviceRequests: "x" }, "cannot unmarshal string into Go struct field"],
+])("create refuses in docker's words: %j", (HostConfig, text) => {
+	expect(() => create({ Image: "a", HostConfig })).toThrow(text);
+});
+
+test("an endpoint without a config is refused by name", () => {
+	const NetworkingConfig = { EndpointsConfig: { front: null } };
+	expect(() => create({ Image: "a", NetworkingConfig })).toThrow(
+		"invalid config for network front: EndpointsConfig is nil",
+	);
 });
 
 test("create refuses what has an effect and is not there, by name and value", () => {

@@ -49,7 +49,7 @@ import { lockInstance, lockRoot } from "./pidlock.ts";
 import { announceReady, announceStopping } from "./ready.ts";
 import { findRuntime } from "./runtime.ts";
 import { selfCommand } from "./self-command.ts";
-import { gatherSystemFacts } from "./system-facts.ts";
+import { gatherSystemFacts, hasAppArmor } from "./system-facts.ts";
 import { readTlsFiles } from "./tls-files.ts";
 
 /**
@@ -167,6 +167,7 @@ async function buildEngine(options: DaemonOptions, log: Logger) {
 		instance,
 		cgroupVersion: facts.cgroupVersion === "2" ? 2 : 1,
 		kernel: cgroupFeatures(),
+		apparmor: hasAppArmor(),
 		capabilities: availableCapabilities(),
 		seccomp: seccompOf,
 		readInRoot,

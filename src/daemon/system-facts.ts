@@ -4,6 +4,7 @@ import { arch, cpus, hostname, machine, release, totalmem } from "node:os";
 import { basename } from "node:path";
 import { installedInit } from "../engine/containers/init.ts";
 import type { SystemFacts } from "../engine/system.ts";
+import { cgroupFeatures } from "../sys/linux/cgroup-features.ts";
 
 /** Reads what the machine is. `build` and `runtime` come from the caller, who knows them. */
 export function gatherSystemFacts(build: {
@@ -30,6 +31,10 @@ export function gatherSystemFacts(build: {
 		cpus: cpus().length,
 		memory: totalmem(),
 		cgroupVersion: existsSync("/sys/fs/cgroup/cgroup.controllers") ? "2" : "1",
+		limits: {
+			...cgroupFeatures(),
+			kernelMemory: existsSync("/sys/fs/cgroup/memory/memory.kmem.limit_in_bytes"),
+		},
 		cgroupDriver: "cgroupfs",
 		securityOptions: securityOptions(),
 		runtime: build.runtime,
@@ -68,9 +73,13 @@ export function filesystemName(magic: number): string {
 	return FILESYSTEMS[magic >>> 0] ?? "<unknown>";
 }
 
+export function hasAppArmor(): boolean {
+	return readText("/sys/module/apparmor/parameters/enabled").trim() === "Y";
+}
+
 function securityOptions(): string[] {
 	const options: string[] = [];
-	if (readText("/sys/module/apparmor/parameters/enabled").trim() === "Y") options.push("name=apparmor");
+	if (hasAppArmor()) options.push("name=apparmor");
 	if (/^Seccomp:/m.test(readText("/proc/self/status"))) options.push("name=seccomp,profile=builtin");
 	if (existsSync("/sys/fs/cgroup/cgroup.controllers")) options.push("name=cgroupns");
 	return options;

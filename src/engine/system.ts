@@ -19,6 +19,12 @@ export interface SystemFacts {
 	/** bytes */
 	readonly memory: number;
 	readonly cgroupVersion: "1" | "2";
+	/** That some kernels have. */
+	readonly limits: {
+		readonly oomKillDisable: boolean;
+		readonly kernelMemory: boolean;
+		readonly kernelMemoryTcp: boolean;
+	};
 	readonly cgroupDriver: "cgroupfs" | "systemd";
 	/** `name=seccomp,profile=builtin` */
 	readonly securityOptions: readonly string[];

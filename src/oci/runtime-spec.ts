@@ -63,7 +63,14 @@ export interface SpecDevice {
 
 export interface SpecResources {
 	devices?: { allow: boolean; type?: string; major?: number; minor?: number; access?: string }[];
-	memory?: { limit?: number; reservation?: number; swap?: number; swappiness?: number; disableOOMKiller?: boolean };
+	memory?: {
+		limit?: number;
+		reservation?: number;
+		swap?: number;
+		swappiness?: number;
+		disableOOMKiller?: boolean;
+		kernelTCP?: number;
+	};
 	cpu?: {
 		shares?: number;
 		quota?: number;

@@ -10,6 +10,7 @@ import { archiveRoutes } from "./archive.ts";
 import { commitReply } from "./commit.ts";
 import { changesReply, exportReply } from "./export.ts";
 import type { ContainerList } from "./list.ts";
+import { asOfVersion } from "./older-clients.ts";
 import { decodeCreate } from "./schema.ts";
 import { statsRoutes } from "./stats.ts";
 import { updateRoutes } from "./update.ts";
@@ -40,8 +41,9 @@ export function containerRoutes(
 		.post(
 			"/containers/create",
 			async ({ request }) => {
-				const created = await containers.create(await createRequest(request));
-				return Response.json({ Id: created.id, Warnings: created.warnings }, { status: 201 });
+				const asked = asOfVersion(await createRequest(request), versionOf(request));
+				const { id, warnings } = await containers.create(asked.request);
+				return Response.json({ Id: id, Warnings: [...asked.warnings, ...warnings] }, { status: 201 });
 			},
 			RAW,
 		)

@@ -3,6 +3,7 @@ import type { EndpointConfig } from "../../engine/containers/record.ts";
 import {
 	boolean,
 	type Decode,
+	filled,
 	integer,
 	isEffective,
 	list,
@@ -14,14 +15,17 @@ import {
 	refused,
 	string,
 	strings,
+	unsigned,
 	unsupported,
 } from "../body.ts";
 import { invalid } from "../errors.ts";
 import { decodeEndpoint, type Endpoint } from "../networks/schema.ts";
 
-const none = unsupported();
-/** A field that another decoder reads. */
-const unused: Decode<undefined> = () => undefined;
+/** `""` and `false` are left out, as Go does. */
+const unlessEmpty =
+	<T>(decode: Decode<T>): Decode<T | undefined> =>
+	(value, path) =>
+		decode(value, path) || undefined;
 const emptyObject = object({});
 const nullStrings = nullable(list(string()));
 const set = map(emptyObject);
@@ -49,7 +53,7 @@ const CONFIG = {
 	AttachStdin: boolean(),
 	AttachStdout: boolean(),
 	AttachStderr: boolean(),
-	ExposedPorts: optional(set),
+	ExposedPorts: filled(set),
 	Tty: boolean(),
 	OpenStdin: boolean(),
 	StdinOnce: boolean(),
@@ -60,15 +64,14 @@ const CONFIG = {
 	WorkingDir: string(),
 	Entrypoint: nullable(strings),
 	Labels: map(string()),
-	StopSignal: optional(string()),
+	StopSignal: unlessEmpty(string()),
 	StopTimeout: optional(integer()),
 	Healthcheck: healthcheck,
-	ArgsEscaped: unsupported(),
-	NetworkDisabled: none,
-	// Read by decodeCreate.
-	MacAddress: unused,
-	OnBuild: none,
-	Shell: none,
+	ArgsEscaped: unlessEmpty(boolean()),
+	NetworkDisabled: unlessEmpty(boolean()),
+	MacAddress: unlessEmpty(string()),
+	OnBuild: nullStrings,
+	Shell: filled(strings),
 };
 
 /** A namespace mode: "host", or one of `words`; "" leaves it to the engine. "container:ID" is a mode that not every namespace has yet. */
@@ -84,6 +87,7 @@ const namespaceMode =
 
 const networkMode: Decode<string> = (value, path) => {
 	const text = string()(value, path);
+	if (text === "container") throw invalid("invalid network mode: invalid container format container:<name|id>");
 	return text === "" || text === "default" ? "bridge" : text;
 };
 
@@ -154,7 +158,7 @@ const mount: Decode<MountRequest> = object({
 		object({ SizeBytes: optional(integer()), Mode: optional(fileMode), Options: optional(list(list(string()))) }),
 	),
 	// a swarm's
-	ClusterOptions: none,
+	ClusterOptions: unsupported(),
 });
 
 const LOG_DRIVERS = ["json-file", "local", "syslog", "journald", "none"] as const;
@@ -173,21 +177,23 @@ const ulimit = object({ Name: string(), Hard: integer(), Soft: integer() });
 const device = object({ PathOnHost: string(), PathInContainer: string(), CgroupPermissions: string("rwm") });
 
 const consoleSize: Decode<[number, number]> = (value, path) => {
-	const [rows = 0, columns = 0] = list(integer())(value, path);
+	const [rows = 0, columns = 0] = list(unsigned(64))(value, path);
 	return [rows, columns];
 };
 
-const runtimeName: Decode<undefined> = (value, path) => {
+const runtimeName: Decode<string | undefined> = (value, path) => {
 	const name = string()(value, path);
+	if (name === "") return undefined;
 	// Containers run with the one runtime there is, whichever of docker's names for it a client gives.
-	if (["", "crun", "runc", "io.containerd.runc.v2"].includes(name)) return undefined;
+	if (["crun", "runc", "io.containerd.runc.v2"].includes(name)) return name === "runc" ? undefined : name;
 	throw invalid(`unknown or invalid runtime name: ${name}`);
 };
 
-const isolation: Decode<undefined> = (value, path) => {
+const isolation: Decode<string | undefined> = (value, path) => {
 	const name = string()(value, path);
-	if (name !== "" && name !== "default") throw invalid(`invalid isolation (${name}): linux only supports 'default'`);
-	return undefined;
+	if (name === "") return undefined;
+	if (name.toLowerCase() !== "default") throw invalid(`invalid isolation (${name}): linux only supports 'default'`);
+	return name;
 };
 
 /** A limit of the writable layer's size needs quotas, which dockerd has on xfs alone. */
@@ -198,37 +204,58 @@ const storageOption: Decode<undefined> = (value, path) => {
 	throw invalid("--storage-opt is supported only for overlay over xfs with 'pquota' mount option");
 };
 
-const deviceRequest = object({
-	Driver: string(),
-	Count: integer(),
-	DeviceIDs: nullStrings,
-	Capabilities: nullable(list(list(string()))),
-	Options: optional(map(string())),
-});
+const throttles = nullable(list(object({ Path: string(), Rate: unsigned(64) })));
 
-/** GPUs and CDI devices come from drivers of dockerd's, of which there is none here. */
+/** Devices that a driver outside of the engine would make; there is none. Source: moby, Daemon.handleDevice. */
 const deviceRequests: Decode<undefined> = (value, path) => {
-	const [first] = list(deviceRequest)(value, path);
+	const [first] = list(DEVICE_REQUEST)(value, path);
 	if (!first) return undefined;
-	const capabilities = (first.Capabilities ?? []).map((all) => `[${all.join(" ")}]`).join(" ");
-	throw invalid(
-		`could not select device driver ${JSON.stringify(first.Driver)} with capabilities: [${capabilities}]: this engine has none for HostConfig.DeviceRequests`,
-	);
+	const sets = first.Capabilities.map((words) => `[${words.join(" ")}]`).join(" ");
+	throw invalid(`could not select device driver ${JSON.stringify(first.Driver)} with capabilities: [${sets}]`);
 };
 
-const throttles = nullable(list(object({ Path: string(), Rate: integer() })));
+const DEVICE_REQUEST = object({
+	Driver: string(),
+	Count: integer(),
+	DeviceIDs: list(string()),
+	Capabilities: list(list(string())),
+	Options: map(string()),
+});
+
+/** Means something on Windows alone. */
+const ofWindows =
+	(what: string): Decode<undefined> =>
+	(value, path) => {
+		if (unsigned(64)(value, path) === 0) return undefined;
+		throw invalid(`invalid option: QoS maximum ${what} configuration is not supported on linux`);
+	};
 
 const link: Decode<string> = (value, path) => {
 	const text = string()(value, path);
 	if (text === "") throw invalid("empty string specified for links");
-	if (text.split(":").length > 2) throw invalid(`invalid format for links: ${text}`);
+	if (text.split(":").length > 2) throw invalid(`bad format for links: ${text}`);
 	return text;
 };
 
+const annotations: Decode<Record<string, string>> = (value, path) => {
+	const all = map(string())(value, path);
+	if (Object.hasOwn(all, "")) {
+		throw invalid("invalid Annotations: the empty string is not permitted as an annotation key");
+	}
+	return all;
+};
+
+const ignored =
+	(decode: Decode<unknown>): Decode<undefined> =>
+	(value, path) => {
+		decode(value, path);
+		return undefined;
+	};
+
 const HOST_CONFIG = {
 	Binds: nullStrings,
-	Mounts: optional(list(mount)),
-	Tmpfs: optional(map(string())),
+	Mounts: filled(list(mount)),
+	Tmpfs: filled(map(string())),
 	ContainerIDFile: string(),
 	LogConfig: logConfig,
 	NetworkMode: networkMode,
@@ -246,7 +273,7 @@ const HOST_CONFIG = {
 	Privileged: boolean(),
 	ReadonlyRootfs: boolean(),
 	SecurityOpt: nullStrings,
-	Sysctls: optional(map(string())),
+	Sysctls: filled(map(string())),
 	Init: optional(boolean()),
 	ShmSize: integer(),
 	Memory: integer(),
@@ -269,29 +296,31 @@ const HOST_CONFIG = {
 	IpcMode: namespaceMode("IPC mode", "private", "shareable", "none", /^container:/),
 	UTSMode: namespaceMode("UTS mode"),
 	CgroupnsMode: namespaceMode("cgroup namespace mode", "private"),
-	BlkioWeight: integer(),
-	BlkioWeightDevice: nullable(list(object({ Path: string(), Weight: integer() }))),
+	BlkioWeight: unsigned(16),
+	BlkioWeightDevice: nullable(list(object({ Path: string(), Weight: unsigned(16) }))),
 	BlkioDeviceReadBps: throttles,
 	BlkioDeviceWriteBps: throttles,
 	BlkioDeviceReadIOps: throttles,
 	BlkioDeviceWriteIOps: throttles,
 	CgroupParent: string(),
-	Cgroup: none,
+	// Without effect since links of cgroups went.
+	Cgroup: unlessEmpty(string()),
 	CpuRealtimePeriod: integer(),
 	CpuRealtimeRuntime: integer(),
 	DeviceCgroupRules: nullStrings,
 	DeviceRequests: deviceRequests,
-	KernelMemory: none,
-	KernelMemoryTCP: none,
+	// No kernel since 5.16 has it; docker takes and forgets it.
+	KernelMemory: ignored(integer()),
+	KernelMemoryTCP: unlessEmpty(integer()),
 	MemorySwappiness: nullable(integer()),
 	OomKillDisable: boolean(),
-	CpuCount: none,
-	CpuPercent: none,
-	IOMaximumIOps: none,
-	IOMaximumBandwidth: none,
+	CpuCount: unlessEmpty(integer()),
+	CpuPercent: unlessEmpty(integer()),
+	IOMaximumIOps: ofWindows("IOPs"),
+	IOMaximumBandwidth: ofWindows("bandwidth"),
 	VolumeDriver: string(),
 	VolumesFrom: nullStrings,
-	Annotations: optional(map(string())),
+	Annotations: filled(annotations),
 	Links: nullable(list(link)),
 	StorageOpt: storageOption,
 	UsernsMode: namespaceMode("user namespace mode"),
@@ -300,11 +329,14 @@ const HOST_CONFIG = {
 };
 
 const decodeConfig: Decode<ContainerConfig> = object(CONFIG);
-const decodeMac = object({ MacAddress: string() });
+const endpoint: Decode<Endpoint> = (value, path) => {
+	if (value !== null) return decodeEndpoint(value, path);
+	throw invalid(`invalid config for network ${path.replace(/^.*?EndpointsConfig\./, "")}: EndpointsConfig is nil`);
+};
 
 const CREATE = object({
 	HostConfig: (value): HostConfig => object(HOST_CONFIG)(value, "HostConfig"),
-	NetworkingConfig: (value) => object({ EndpointsConfig: map(decodeEndpoint) })(value, "NetworkingConfig"),
+	NetworkingConfig: (value) => object({ EndpointsConfig: map(endpoint) })(value, "NetworkingConfig"),
 });
 
 /** The body of `POST /containers/create`: what the engine honours, the rest refused when it asks for something. */
@@ -319,9 +351,8 @@ export const decodeCreate: Decode<{
 	if (hostConfig.AutoRemove && hostConfig.RestartPolicy.Name !== "no") {
 		throw invalid("can't create 'AutoRemove' container with restart policy");
 	}
-	const { MacAddress } = decodeMac(value, path);
 	const endpoints = withLinks(networking.EndpointsConfig, hostConfig);
-	return { config, hostConfig, networks: networksOf(endpoints, hostConfig.NetworkMode, MacAddress) };
+	return { config, hostConfig, networks: networksOf(endpoints, hostConfig.NetworkMode, config.MacAddress ?? "") };
 };
 
 /** Of the host config's links dockerd honours those on the default network; Compose repeats those of other networks per endpoint. */

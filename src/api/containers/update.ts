@@ -1,6 +1,6 @@
 import { Elysia } from "elysia";
 import type { Containers } from "../../engine/containers/contract.ts";
-import { type Decode, integer, nullable, object, readOptionalJson, string } from "../body.ts";
+import { boolean, type Decode, integer, nullable, object, readOptionalJson, string, unsigned } from "../body.ts";
 import { restartPolicy } from "./schema.ts";
 
 const RESOURCES = {
@@ -14,9 +14,10 @@ const RESOURCES = {
 	CpusetCpus: string(),
 	CpusetMems: string(),
 	PidsLimit: nullable(integer()),
-	BlkioWeight: integer(),
+	BlkioWeight: unsigned(16),
 	CpuRealtimePeriod: integer(),
 	CpuRealtimeRuntime: integer(),
+	OomKillDisable: boolean(),
 };
 
 /** One without a name says nothing. */

@@ -85,12 +85,12 @@ export function inspectView(
 		Platform: "linux",
 		MountLabel: "",
 		ProcessLabel: "",
-		AppArmorProfile: "",
+		AppArmorProfile: apparmorOf(record.hostConfig),
 		ExecIDs: record.execIds.length > 0 ? record.execIds : null,
 		HostConfig: hostConfigView(record.hostConfig, record.name),
 		GraphDriver: { Data: dirs.root, Name: driver },
 		Mounts: mountsView(record),
-		Config: { ...record.config, OnBuild: null },
+		Config: { ...record.config, ...macView(record), OnBuild: record.config.OnBuild ?? null },
 		NetworkSettings: networkSettingsView(record),
 	};
 }
@@ -110,7 +110,7 @@ function stateView(state: ContainerState) {
 		ExitCode: ended?.exitCode ?? 0,
 		Error: ended?.error ?? "",
 		StartedAt: up?.startedAt ?? ended?.startedAt ?? ZERO_TIME,
-		FinishedAt: ended?.finishedAt ?? ZERO_TIME,
+		FinishedAt: state.finishedAt ?? ZERO_TIME,
 	};
 }
 
@@ -138,11 +138,11 @@ function hostConfigView(config: HostConfig, name: string) {
 		...config,
 		VolumeDriver: config.VolumeDriver ?? "",
 		VolumesFrom: config.VolumesFrom ?? null,
-		Cgroup: "",
+		Cgroup: config.Cgroup ?? "",
 		Links: linksView(config, name),
 		UsernsMode: config.UsernsMode ?? "",
-		Runtime: "crun",
-		Isolation: "",
+		Runtime: config.Runtime ?? "crun",
+		Isolation: config.Isolation ?? "",
 		CgroupParent: config.CgroupParent ?? "",
 		BlkioWeight: config.BlkioWeight ?? 0,
 		BlkioWeightDevice: config.BlkioWeightDevice ?? null,
@@ -156,11 +156,27 @@ function hostConfigView(config: HostConfig, name: string) {
 		DeviceRequests: null,
 		MemorySwappiness: config.MemorySwappiness ?? null,
 		OomKillDisable: config.OomKillDisable ?? false,
-		CpuCount: 0,
-		CpuPercent: 0,
+		CpuCount: config.CpuCount ?? 0,
+		CpuPercent: config.CpuPercent ?? 0,
 		IOMaximumIOps: 0,
 		IOMaximumBandwidth: 0,
 	};
+}
+
+function apparmorOf({ SecurityOpt }: HostConfig): string {
+	const option = SecurityOpt?.findLast((one) => /^apparmor[=:]/.test(one));
+	return option?.slice("apparmor=".length) ?? "";
+}
+
+/** The address asked for, until a first start shows the one it has. */
+function askedMac({ networks, network }: ContainerRecord, name: string): string | undefined {
+	return network ? undefined : networks?.find(({ networkName }) => networkName === name)?.macAddress;
+}
+
+/** docker shows that of NetworkMode's network in its old place, too. */
+function macView({ networks, hostConfig }: ContainerRecord): { MacAddress?: string } {
+	const MacAddress = networks?.find(({ networkName }) => networkName === hostConfig.NetworkMode)?.macAddress;
+	return MacAddress ? { MacAddress } : {};
 }
 
 function mountsView({ mounts = [] }: ContainerRecord) {
@@ -200,7 +216,7 @@ function networkSettingsView(record: ContainerRecord) {
 		IPAddress: bridge?.ipAddress ?? "",
 		IPPrefixLen: bridge?.prefixLength ?? 0,
 		IPv6Gateway: "",
-		MacAddress: bridge?.macAddress ?? "",
+		MacAddress: bridge?.macAddress ?? askedMac(record, "bridge") ?? "",
 		Networks: networksView(record),
 	};
 }
@@ -225,11 +241,12 @@ function bindingView(port: PublishedPort) {
 function networksView(record: ContainerRecord) {
 	const endpoints = record.network?.endpoints ?? [];
 	const mode = record.hostConfig.NetworkMode;
-	if (mode.startsWith("container:")) return {};
+	if (mode.startsWith("container:") || record.config.NetworkDisabled) return {};
 	const asked: readonly EndpointConfig[] = record.networks ?? [{ networkName: mode }];
 	const entries = asked.map((config) => {
 		const known = endpoints.find(({ networkName }) => networkName === config.networkName);
-		const view = endpointView(known ?? { ...config, networkId: "", endpointId: "" }, config, record);
+		const none = { networkName: config.networkName, networkId: "", endpointId: "" };
+		const view = endpointView(known ?? none, config, record);
 		return [config.networkName, view] as const;
 	});
 	return Object.fromEntries(entries.toSorted(([a], [b]) => (a < b ? -1 : 1)));
@@ -244,7 +261,7 @@ function endpointView(endpoint: EndpointSettings, config: EndpointConfig, record
 		IPAMConfig: ipamConfig ?? null,
 		Links: links ?? null,
 		Aliases: aliases ?? null,
-		MacAddress: endpoint.macAddress ?? config.macAddress ?? "",
+		MacAddress: endpoint.macAddress ?? askedMac(record, config.networkName) ?? "",
 		DriverOpts: driverOpts ?? null,
 		GwPriority: config.gwPriority ?? 0,
 		NetworkID: endpoint.networkId,

@@ -1,9 +1,9 @@
 import type { ExecConfig } from "../../engine/containers/contract.ts";
-import { boolean, type Decode, integer, list, object, optional, string, strings } from "../body.ts";
+import { boolean, type Decode, list, object, optional, string, unsigned } from "../body.ts";
 import { invalid } from "../errors.ts";
 
 const consoleSize: Decode<[number, number]> = (value, path) => {
-	const [rows = 0, columns = 0] = list(integer())(value, path);
+	const [rows = 0, columns = 0] = list(unsigned(64))(value, path);
 	return [rows, columns];
 };
 
@@ -12,7 +12,7 @@ const EXEC = object({
 	AttachStdout: boolean(),
 	AttachStderr: boolean(),
 	Tty: boolean(),
-	Cmd: strings,
+	Cmd: list(string()),
 	Env: list(string()),
 	User: string(),
 	WorkingDir: string(),

@@ -1,4 +1,5 @@
 import type { ExecRecord } from "../../engine/containers/contract.ts";
+import { parseDetachKeys } from "../detach-keys.ts";
 
 /** `GET /exec/{id}/json`. */
 export function execView(record: ExecRecord) {
@@ -20,7 +21,8 @@ export function execView(record: ExecRecord) {
 		OpenStdout: config.AttachStdout,
 		CanRemove: false,
 		ContainerID: record.containerId,
-		DetachKeys: config.DetachKeys,
+		// Bytes to Go, and so base64 in JSON.
+		DetachKeys: config.DetachKeys ? Buffer.from(parseDetachKeys(config.DetachKeys)).toString("base64") : "",
 		Pid: state.status === "created" ? 0 : state.pid,
 	};
 }

@@ -51,11 +51,11 @@ export function infoView(facts: SystemFacts, containers: Containers, images: Ima
 		],
 		Plugins: {
 			Volume: ["local"],
-			Network: ["bridge", "host", "null"],
+			Network: ["bridge", "host", "macvlan", "null"],
 			Authorization: null,
 			Log: ["journald", "json-file", "local", "syslog"],
 		},
-		...limitsView(),
+		...limitsView(facts, minor),
 		...machineView(facts),
 		IndexServerAddress: "https://index.docker.io/v1/",
 		RegistryConfig: registryView(facts, minor),
@@ -98,16 +98,19 @@ const SWARM = {
 	RemoteManagers: null,
 };
 
-function limitsView() {
+function limitsView({ limits }: SystemFacts, minor: number) {
 	return {
 		MemoryLimit: true,
 		SwapLimit: true,
+		// docker leaves them out where they are not
+		...(limits.kernelMemory && minor < 42 && { KernelMemory: true }),
+		...(limits.kernelMemoryTcp && { KernelMemoryTCP: true }),
 		CpuCfsPeriod: true,
 		CpuCfsQuota: true,
 		CPUShares: true,
 		CPUSet: true,
 		PidsLimit: true,
-		OomKillDisable: false,
+		OomKillDisable: limits.oomKillDisable,
 	};
 }
 

@@ -282,6 +282,7 @@ export const FAKE_FACTS: SystemFacts = {
 	cpus: 2,
 	memory: 1024,
 	cgroupVersion: "2",
+	limits: { oomKillDisable: false, kernelMemory: false, kernelMemoryTcp: false },
 	cgroupDriver: "cgroupfs",
 	securityOptions: [],
 	runtime: { name: "crun", path: "/usr/bin/crun", version: "1.8.1" },

@@ -26,6 +26,15 @@ export interface ContainerConfig {
 	Healthcheck?: Healthcheck;
 	StopSignal?: string;
 	StopTimeout?: number;
+	/** Means something on Windows alone. */
+	ArgsEscaped?: boolean;
+	/** A network namespace of its own with nothing in it. */
+	NetworkDisabled?: boolean;
+	/** The old place of the endpoint's on NetworkMode's network. */
+	MacAddress?: string;
+	/** Of an image that is built from the container, as Shell. */
+	OnBuild?: string[] | null;
+	Shell?: string[];
 }
 
 /** Durations in nanoseconds; what is absent has docker's default. */
@@ -97,6 +106,12 @@ export interface HostConfig extends KernelLimits {
 	UsernsMode?: string;
 	UTSMode: string;
 	CgroupnsMode: string;
+	/** Taken and shown, without effect on Linux. */
+	Isolation?: string;
+	/** One of docker's names for the one runtime; absent: the default. */
+	Runtime?: string;
+	Cgroup?: string;
+	CpuCount?: number;
 }
 
 export interface MountRequest {

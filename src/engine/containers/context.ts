@@ -48,6 +48,8 @@ export interface ContainerDeps {
 	readonly runPs: (args: readonly string[]) => Promise<{ exitCode: number; stdout: string; stderr: string }>;
 	/** Profile that containers get on a host with AppArmor; it must be loaded. */
 	readonly apparmorProfile?: string;
+	/** false: the host has no AppArmor, and no process a profile */
+	readonly apparmor?: boolean;
 	/** A static init for `--init`: tests replace the search in the usual places. */
 	readonly initPath?: () => string | undefined;
 }

@@ -3,7 +3,7 @@ import type { ImageRunConfig } from "../../oci/image.ts";
 import { EngineError } from "../../shared/errors.ts";
 import { createId } from "../../shared/id.ts";
 import { nowNano } from "../../shared/time.ts";
-import type { ImageRecord } from "../images/contract.ts";
+import { parsePlatform, requirePlatform } from "../images/platform.ts";
 import { availableNames } from "./capabilities.ts";
 import type { ContainerConfig } from "./config.ts";
 import { type Context, containerDir, find, publish } from "./context.ts";
@@ -16,6 +16,7 @@ import { findInit } from "./init.ts";
 import { validateKernelLimits, WHOLE_KERNEL, withinKernel } from "./kernel-limits.ts";
 import { validateLinks } from "./links.ts";
 import { mountPoints } from "./mounts/points.ts";
+import { cleanPath } from "./mounts/target.ts";
 import { anonymousNames, holdVolumes, populateVolumes } from "./mounts/volumes.ts";
 import { checkName, generateName } from "./names.ts";
 import { networkModeFor, networksFor, sharedWith } from "./networking.ts";
@@ -26,7 +27,7 @@ import { validate, validateShared } from "./validate.ts";
 /** Contract: Containers.create. The record comes before the snapshot: a daemon that dies in between finds it and makes the snapshot. */
 export async function create(context: Context, request: CreateRequest): Promise<{ id: string; warnings: string[] }> {
 	const image = context.images.resolve(request.config.Image);
-	checkPlatform(image, request);
+	if (request.platform) requirePlatform(image, request.config.Image, parsePlatform(request.platform));
 	const id = createId();
 	validateShared(request.config, request.hostConfig);
 	const NetworkMode = networkModeFor(context, request.hostConfig.NetworkMode);
@@ -124,16 +125,9 @@ function mountsOf(context: Context, config: ContainerConfig, { hostConfig }: Cre
 	});
 }
 
-function checkPlatform(image: ImageRecord, request: CreateRequest): void {
-	if (!request.platform) return;
-	const [os, architecture, variant] = request.platform.split("/");
-	const has = image.config;
-	const same = os === has.os && (!architecture || architecture === has.architecture);
-	if (same && (!variant || !has.variant || variant === has.variant)) return;
-	throw new EngineError(
-		"not-found",
-		`image with reference ${request.config.Image} was found but its platform (${has.os}/${has.architecture}) does not match the specified platform (${request.platform})`,
-	);
+/** Clean, where it is absolute; what is not is refused elsewhere. */
+function cleanDirectory(path: string): string {
+	return path.startsWith("/") ? cleanPath(path) : path;
 }
 
 /** docker's merge: a client's Entrypoint drops the image's Cmd; maps are united, the client's entries win. */
@@ -144,6 +138,8 @@ export function mergeImage(
 	host: NamesFrom,
 ): ContainerConfig {
 	const ownEntrypoint = config.Entrypoint !== null && config.Entrypoint.length > 0;
+	// An empty list takes the image's away, but not its Cmd.
+	const inherited = config.Entrypoint ?? (image.Entrypoint ? [...image.Entrypoint] : null);
 	// [""] is how `--entrypoint ""` clears the image's.
 	const cleared = config.Entrypoint?.length === 1 && config.Entrypoint[0] === "";
 	const ownCmd = config.Cmd !== null && config.Cmd.length > 0;
@@ -157,9 +153,9 @@ export function mergeImage(
 		Domainname: config.Domainname || host.Domainname || "",
 		User: config.User || image.User || "",
 		Env: mergeEnv(image.Env ?? [], config.Env),
-		Entrypoint: cleared ? null : ownEntrypoint ? config.Entrypoint : image.Entrypoint ? [...image.Entrypoint] : null,
+		Entrypoint: cleared ? null : inherited,
 		Cmd: ownCmd || ownEntrypoint ? config.Cmd : image.Cmd ? [...image.Cmd] : null,
-		WorkingDir: config.WorkingDir || image.WorkingDir || "",
+		WorkingDir: cleanDirectory(config.WorkingDir || image.WorkingDir || ""),
 		Labels: { ...image.Labels, ...config.Labels },
 		Volumes: Object.keys(volumes).length > 0 ? volumes : null,
 		...(Object.keys(ports).length > 0 && { ExposedPorts: ports }),

@@ -48,8 +48,14 @@ function subnetFaults(address: string, inside: boolean | undefined): string[] {
 	return inside ? [] : [`no configured subnet or ip-range contain the IP address ${address}`];
 }
 
+/** `02-42-ac-11-00-99` and `0242.ac11.0099`, which Go reads too, as the kernel writes them. */
+function colons(mac: string): string {
+	if (!/^([0-9a-f]{2}-){5}[0-9a-f]{2}$|^([0-9a-f]{4}\.){2}[0-9a-f]{4}$/i.test(mac)) return mac;
+	return mac.replace(/[-.]/g, "").replace(/..(?=.)/g, "$&:");
+}
+
 export function checkMac(text: string): void {
-	if (/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/i.test(text) && (Number.parseInt(text, 16) & 1) === 0) return;
+	if (/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/i.test(colons(text)) && (Number.parseInt(text, 16) & 1) === 0) return;
 	throw new EngineError("invalid", `invalid MAC address ${text}`);
 }
 
@@ -65,7 +71,7 @@ export function endpointRequest(networkId: string, config: EndpointConfig): Endp
 		network: networkId,
 		...(ipamConfig?.IPv4Address && { address: ipamConfig.IPv4Address }),
 		...(ipamConfig?.IPv6Address && { address6: ipamConfig.IPv6Address }),
-		...(macAddress && { macAddress: macAddress.toLowerCase() }),
+		...(macAddress && { macAddress: colons(macAddress).toLowerCase() }),
 		...(gwPriority && { gwPriority }),
 		...(sysctls && { sysctls: parseSysctls(sysctls) }),
 		...(linkName && { linkName }),

@@ -39,6 +39,19 @@ test("an exec has the limits of its container's first process", async () => {
 	expect(engine.runtime.execs.at(-1)?.process).toMatchObject(limits);
 });
 
+test.each([
+	[{ WorkingDir: "tmp" }, "OCI runtime exec failed: exec failed: Cwd must be an absolute path"],
+	[{ Env: ["=x"] }, "OCI runtime exec failed: exec failed: unable to start container process: invalid environment"],
+])("an exec that the runtime would refuse ends as docker's does: %j", async (config, text) => {
+	await using engine = createTestEngine();
+	await engine.open();
+	const id = await runningContainer(engine);
+	const exec = await engine.execs.create(id, execConfig(config));
+	await expect(engine.execs.startDetached(exec.id, { tty: false })).rejects.toThrow(text);
+	expect(engine.execs.inspect(exec.id).state).toMatchObject({ status: "exited", exitCode: 128 });
+	expect(engine.runtime.started).toHaveLength(1);
+});
+
 test("the next daemon knows running execs, and those that ended before it came", async () => {
 	await using first = createTestEngine();
 	await first.open();

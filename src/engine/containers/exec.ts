@@ -10,8 +10,8 @@ import type { ExecConfig, ExecRecord, Execs } from "./contract.ts";
 import { mergeEnv, processEnv } from "./env.ts";
 import type { ContainerRecord } from "./record.ts";
 import { parseSecurityOpt } from "./security.ts";
-import { specCapabilities, specLimits, specUser } from "./spec.ts";
-import { execFailure } from "./start-failure.ts";
+import { apparmorOf, specCapabilities, specLimits, specUser } from "./spec.ts";
+import { execFailure, runtimeRefusal } from "./start-failure.ts";
 import { notRunning } from "./stop.ts";
 import { resolveUser } from "./user.ts";
 
@@ -232,15 +232,19 @@ function execProcess(
 	);
 	const [rows, columns] = size ?? [0, 0];
 	const security = parseSecurityOpt(hostConfig.SecurityOpt);
-	const apparmor =
-		exec.Privileged || hostConfig.Privileged ? undefined : (security.apparmor ?? context.apparmorProfile);
+	const apparmor = apparmorOf({ Privileged: exec.Privileged || hostConfig.Privileged }, security, context);
+	const cwd = exec.WorkingDir || config.WorkingDir || "/";
+	if (!cwd.startsWith("/")) throw runtimeRefusal("Cwd must be an absolute path");
+	if (exec.Env.some((entry) => entry.startsWith("="))) {
+		throw runtimeRefusal("unable to start container process: invalid environment variable: name cannot be empty");
+	}
 	return {
 		terminal: exec.Tty,
 		...(exec.Tty && rows > 0 && columns > 0 && { consoleSize: { height: rows, width: columns } }),
 		user: specUser(user),
 		args: exec.Cmd,
 		env: processEnv(mergeEnv(config.Env, exec.Env), { hostname: config.Hostname, home: user.home, tty: exec.Tty }),
-		cwd: exec.WorkingDir || config.WorkingDir || "/",
+		cwd,
 		capabilities: specCapabilities(capabilities, user.uid),
 		noNewPrivileges: security.noNewPrivileges,
 		...(apparmor && { apparmorProfile: apparmor }),

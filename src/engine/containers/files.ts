@@ -86,11 +86,11 @@ export function hostsFile(
 	return [LOCALHOST, ...extra, ...linked, ...own].join("");
 }
 
-/** "name:address" or "name=address"; "invalid" in docker's words. */
+/** "name:address"; "invalid" in docker's words. The CLI takes more forms, and sends this one. */
 export function parseExtraHost(entry: string): [string, string] {
-	const at = entry.search(/[:=]/);
+	const at = entry.indexOf(":");
 	const name = entry.slice(0, Math.max(at, 0));
-	const address = entry.slice(at + 1).replace(/^\[(.*)\]$/, "$1");
+	const address = entry.slice(at + 1);
 	if (at < 1) throw new EngineError("invalid", `bad format for add-host: "${entry}"`);
 	if (address !== "host-gateway" && isIP(address) === 0) {
 		throw new EngineError("invalid", `invalid IP address in add-host: "${address}"`);

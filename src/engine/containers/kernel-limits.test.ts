@@ -14,6 +14,7 @@ const BARE = {
 	swappiness: false,
 	oomKillDisable: false,
 	realtime: false,
+	kernelMemoryTcp: false,
 };
 
 test.each([

@@ -19,6 +19,10 @@ export interface KernelLimits {
 	CpuRealtimeRuntime?: number;
 	/** Percent; null and -1: the host's. */
 	MemorySwappiness?: number | null;
+	/** Bytes; cgroup v1 alone has it. */
+	KernelMemoryTCP?: number;
+	/** Means something on Windows alone: discarded with a warning. */
+	CpuPercent?: number;
 	OomKillDisable?: boolean;
 	/** `c 1:3 rwm` */
 	DeviceCgroupRules?: string[] | null;
@@ -39,6 +43,7 @@ export interface KernelFeatures {
 	readonly swappiness: boolean;
 	readonly oomKillDisable: boolean;
 	readonly realtime: boolean;
+	readonly kernelMemoryTcp: boolean;
 }
 
 export const WHOLE_KERNEL: KernelFeatures = {
@@ -47,6 +52,7 @@ export const WHOLE_KERNEL: KernelFeatures = {
 	swappiness: true,
 	oomKillDisable: true,
 	realtime: true,
+	kernelMemoryTcp: true,
 };
 
 /** "invalid" in docker's words. Source: moby, verifyPlatformContainerResources. */
@@ -81,6 +87,10 @@ export function withinKernel<Host extends KernelLimits & { Memory: number }>(
 	const lacks = (what: string, discarded: string) => {
 		warnings.push(`Your kernel does not support ${what} or the cgroup is not mounted. ${discarded} discarded.`);
 	};
+	if (host.CpuPercent) {
+		warnings.push("linux does not support CPU percent. Percent discarded.");
+		host.CpuPercent = 0;
+	}
 	if (host.MemorySwappiness === -1) host.MemorySwappiness = null;
 	if (host.MemorySwappiness !== null && host.MemorySwappiness !== undefined && !features.swappiness) {
 		lacks("memory swappiness capabilities", "Memory swappiness");
@@ -94,6 +104,10 @@ export function withinKernel<Host extends KernelLimits & { Memory: number }>(
 		warnings.push(
 			"OOM killer is disabled for the container, but no memory limit is set, this can result in the system running out of resources.",
 		);
+	}
+	if (host.KernelMemoryTCP && !features.kernelMemoryTcp) {
+		lacks("kernel memory TCP limit capabilities", "Kernel memory TCP limit");
+		host.KernelMemoryTCP = 0;
 	}
 	if (host.BlkioWeight && !features.blockWeight) {
 		lacks("Block I/O weight", "Weight");
@@ -124,6 +138,7 @@ export function kernelResources(host: KernelLimits): Pick<SpecResources, "memory
 	const memory = {
 		...(swappiness !== null && swappiness >= 0 && { swappiness }),
 		...(host.OomKillDisable && { disableOOMKiller: true }),
+		...(host.KernelMemoryTCP && { kernelTCP: host.KernelMemoryTCP }),
 	};
 	const cpu = { ...(period && { realtimePeriod: period }), ...(runtime && { realtimeRuntime: runtime }) };
 	const blockIO = blockIoOf(host);

@@ -95,7 +95,8 @@ test("what is none is refused in docker's words", () => {
 	const cases: [Type, Record<string, string>, string][] = [
 		["json-file", { foo: "1" }, "unknown log opt 'foo' for json-file log driver"],
 		["local", { labels: "1" }, "unknown log opt 'labels' for log driver local"],
-		["none", { mode: "blocking" }, "unknown log opt 'mode' for none log driver"],
+		["json-file", { "max-size": "0" }, "max-size must be a positive number"],
+		["json-file", { "max-size": "-1" }, "invalid size: '-1'"],
 		["json-file", { "max-size": "abc" }, "invalid value for max-size: abc: invalid size: 'abc'"],
 		["json-file", { "max-file": "0" }, "max-file cannot be less than 1"],
 		["json-file", { compress: "true" }, "compress cannot be true when max-file is less than 2 or max-size is not set"],
@@ -122,6 +123,7 @@ test("what is none is refused in docker's words", () => {
 		["journald", { "cache-disabled": "x" }, "invalid value for option cache-disabled: x"],
 	];
 	for (const [type, options, text] of cases) expect(refusal(type, options)).toThrow(text);
+	expect(refusal("none", { mode: "blocking", "max-size": "x" })).not.toThrow();
 	for (const type of ["json-file", "local", "syslog", "journald", "none"] as const)
 		expect(refusal(type, {})).not.toThrow();
 });

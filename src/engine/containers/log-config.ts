@@ -15,7 +15,7 @@ const invalid = (message: string) => new EngineError("invalid", message);
 const FILE = ["max-size", "max-file", "compress"];
 const ATTRIBUTES = ["labels", "labels-regex", "env", "env-regex", "tag"];
 const TLS = ["ca-cert", "cert", "key", "skip-verify"].map((word) => `syslog-tls-${word}`);
-/** Of every driver but none. */
+/** Of every driver. */
 const COMMON = [
 	"mode",
 	"max-buffer-size",
@@ -33,8 +33,10 @@ const BUFFER_BYTES = 1_000_000;
 
 /** Refuses what the driver does not know, and values that are none: "invalid" in docker's words. Whether it is there shows at the start. */
 export function validateLog({ Type, Config }: LogConfig): void {
+	// docker looks at nothing there.
+	if (Type === "none") return;
 	for (const name of Object.keys(Config)) {
-		if (OPTIONS[Type].includes(name) || (Type !== "none" && COMMON.includes(name))) continue;
+		if (OPTIONS[Type].includes(name) || COMMON.includes(name)) continue;
 		const driver = Type === "local" ? "log driver local" : `${Type} log driver`;
 		throw invalid(`unknown log opt '${name}' for ${driver}`);
 	}
@@ -52,7 +54,7 @@ export function logTarget(context: Pick<Context, "dataRoot">, record: ContainerR
 	const { config, hostConfig } = record;
 	const { Type, Config } = hostConfig.LogConfig;
 	const { path } = logFile(context, record) ?? { path: "" };
-	const buffer = bufferBytes(Config);
+	const buffer = Type === "none" ? undefined : bufferBytes(Config);
 	const common = { ...(buffer !== undefined && { bufferBytes: buffer }) };
 	const attributes = logAttributes(Config, config.Labels, config.Env);
 	const cache = cacheOf(Config, path);
@@ -89,8 +91,9 @@ export function logFile(
 }
 
 function jsonFileLimits(options: Options) {
-	const { "max-size": size = "-1", "max-file": files = "1", compress = "false" } = options;
-	const maxSize = size === "-1" ? 0 : sizeOf("max-size", size);
+	const { "max-size": size = "", "max-file": files = "1", compress = "false" } = options;
+	const maxSize = options["max-size"] === undefined ? 0 : sizeOf("max-size", size);
+	if (options["max-size"] !== undefined && maxSize <= 0) throw invalid("max-size must be a positive number");
 	const maxFiles = fileCount(files);
 	const compressed = truth("compress", compress);
 	if (compressed && (maxFiles < 2 || maxSize === 0)) {

@@ -20,14 +20,14 @@ export function isNetworked(networkMode: string): boolean {
 }
 
 /** The networks a container shall be on. */
-export function networksAsked({ networks, hostConfig }: ContainerRecord): readonly EndpointConfig[] {
-	if (!isNetworked(hostConfig.NetworkMode)) return [];
+export function networksAsked({ networks, hostConfig, config }: ContainerRecord): readonly EndpointConfig[] {
+	if (!isNetworked(hostConfig.NetworkMode) || config.NetworkDisabled) return [];
 	return networks ?? [{ networkName: hostConfig.NetworkMode }];
 }
 
 /**
- * What a create request asks for: each network once, by its name where there is one, NetworkMode's among them. A network that is not there
- * yet is only missed at the start, as docker has it. "invalid" in docker's words.
+ * What a create request asks for: each network once, by its name where there is one; NetworkMode's when none is named. A network that is not
+ * there yet is only missed at the start, as docker has it. "invalid" in docker's words.
  */
 export function networksFor(
 	context: Pick<Context, "sandboxes">,
@@ -44,9 +44,10 @@ export function networksFor(
 		if (network?.driver === "bridge") checkOnCreate(network, one);
 		found.set(networkName, { ...one, networkName });
 	}
-	if (!found.has(main)) found.set(main, { networkName: main });
+	if (found.size === 0) found.set(main, { networkName: main });
 	const list = [...found.values()];
-	return list.length === 1 && networkMode === "bridge" && Object.keys(list[0] ?? {}).length === 1 ? undefined : list;
+	const plain = list.length === 1 && list[0]?.networkName === "bridge" && Object.keys(list[0]).length === 1;
+	return plain && networkMode === "bridge" ? undefined : list;
 }
 
 function checkOnCreate(network: NetworkRecord, config: EndpointConfig): void {
@@ -89,7 +90,7 @@ export async function joinNetworks(context: Context, record: ContainerRecord): P
 			...(network?.sandboxPath && { sandboxPath: network.sandboxPath }),
 		};
 	}
-	const mode = NetworkMode === "host" || NetworkMode === "none" ? NetworkMode : "bridge";
+	const mode = modeOf(record);
 	try {
 		return await context.sandboxes.join({
 			containerId: record.id,
@@ -105,6 +106,12 @@ export async function joinNetworks(context: Context, record: ContainerRecord): P
 		const code = error instanceof EngineError ? error.code : "internal";
 		throw new EngineError(code, `failed to set up container networking: ${messageOf(error)}`, { cause: error });
 	}
+}
+
+/** With networking disabled a container has a namespace with nothing in it, as in none mode. */
+function modeOf({ hostConfig: { NetworkMode }, config }: ContainerRecord): "host" | "none" | "bridge" {
+	if (NetworkMode === "host") return "host";
+	return NetworkMode === "none" || config.NetworkDisabled ? "none" : "bridge";
 }
 
 function requestsOf(context: Context, record: ContainerRecord): EndpointRequest[] {

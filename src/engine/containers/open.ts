@@ -53,8 +53,9 @@ function adopt(context: Context, { id, pid, startedAt }: Extract<Action, { do: "
 	const record = context.store.get(id);
 	if (!record) return;
 	const status = record.state.status === "paused" ? "paused" : "running";
+	const { finishedAt } = record.state;
 	const same = isRunning(record.state) && record.state.pid === pid && record.execIds.length === 0;
-	if (!same) change(context, id, { state: { status, pid, startedAt }, execIds: [] });
+	if (!same) change(context, id, { state: { status, pid, startedAt, ...(finishedAt && { finishedAt }) }, execIds: [] });
 	context.followHealth(id);
 	context.log.info("container adopted", { id, pid });
 }

@@ -29,7 +29,7 @@ export function portsAsked(config: ContainerConfig, host: HostConfig): PortReque
 export function parsePort(spec: string): { protocol: "tcp" | "udp"; port: number } {
 	const [number = "", protocol = "tcp"] = spec.toLowerCase().split("/");
 	const port = Number(number);
-	if (!/^\d+$/.test(number) || port < 1 || port > 65535) throw invalid(`invalid port specification: "${spec}"`);
+	if (!/^\d+$/.test(number) || port < 1 || port > 65535) throw invalid(`invalid port specification: "${number}"`);
 	if (protocol !== "tcp" && protocol !== "udp")
 		throw invalid(`invalid port specification: "${spec}": protocol must be tcp or udp`);
 	return { protocol, port };

@@ -72,8 +72,14 @@ export interface MountPoint {
 }
 
 export type ContainerState =
-	| { readonly status: "created"; readonly error?: string; readonly exitCode?: number }
-	| { readonly status: "running" | "paused"; readonly pid: number; readonly startedAt: string }
+	| { readonly status: "created"; readonly error?: string; readonly exitCode?: number; readonly finishedAt?: undefined }
+	| {
+			readonly status: "running" | "paused";
+			readonly pid: number;
+			readonly startedAt: string;
+			/** Of the run before. */
+			readonly finishedAt?: string;
+	  }
 	| ({ readonly status: "restarting" } & Ended)
 	| ({ readonly status: "exited" } & Ended)
 	| ({ readonly status: "removing" | "dead" } & Partial<Ended>);

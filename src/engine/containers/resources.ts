@@ -1,4 +1,4 @@
-import { readFileSync, statSync } from "node:fs";
+import { readdirSync, readFileSync, statSync } from "node:fs";
 import { cpus } from "node:os";
 import type { SpecDevice, SpecResources } from "../../oci/runtime-spec.ts";
 import { EngineError } from "../../shared/errors.ts";
@@ -46,7 +46,8 @@ export function validateResources(host: HostConfig, cpuCount = cpus().length): v
 		["cpuset cpus", host.CpusetCpus],
 		["cpuset mems", host.CpusetMems],
 	] as const) {
-		if (list !== "" && !/^\d+(-\d+)?(,\d+(-\d+)?)*$/.test(list)) {
+		const parts = list.split(",").map((part) => /^(\d+)(?:-(\d+))?$/.exec(part));
+		if (list !== "" && parts.some((part) => !part || Number(part[2] ?? part[1]) < Number(part[1]))) {
 			refuse(`Invalid value ${list} for ${field}: invalid format: ${list}`);
 		}
 	}
@@ -92,7 +93,8 @@ export function resourcesOf(host: HostConfig): SpecResources {
 	};
 	const cpu = {
 		...(host.CpuShares > 0 && { shares: host.CpuShares }),
-		...(host.CpuQuota !== 0 && { quota: host.CpuQuota }),
+		// Below zero is no limit, which a new cgroup has.
+		...(host.CpuQuota > 0 && { quota: host.CpuQuota }),
 		...(host.CpuPeriod > 0 && { period: host.CpuPeriod }),
 		...(host.NanoCpus > 0 && { period: DEFAULT_PERIOD, quota: Math.round((host.NanoCpus / 1e9) * DEFAULT_PERIOD) }),
 		...(host.CpusetCpus && { cpus: host.CpusetCpus }),
@@ -135,13 +137,27 @@ export function devicesOf(host: HostConfig): { devices: SpecDevice[]; rules: Non
 	const devices: SpecDevice[] = [];
 	const rules: NonNullable<SpecResources["devices"]> = [];
 	for (const asked of host.Devices ?? []) {
-		const device = deviceAt(asked.PathOnHost, asked.PathInContainer || asked.PathOnHost);
-		devices.push(device);
-		const { type, major, minor } = device;
-		rules.push({ allow: true, type, major, minor, access: asked.CgroupPermissions || "rwm" });
+		for (const device of devicesAt(asked.PathOnHost, asked.PathInContainer || asked.PathOnHost)) {
+			devices.push(device);
+			const { type, major, minor } = device;
+			rules.push({ allow: true, type, major, minor, access: asked.CgroupPermissions || "rwm" });
+		}
 	}
 	rules.push(...(host.DeviceCgroupRules ?? []).map(parseDeviceRule));
 	return { devices, rules };
+}
+
+/** A device, or all that lie in and below a directory, as `--device /dev/snd` means. Source: moby, DevicesFromPath. */
+function devicesAt(onHost: string, inContainer: string): SpecDevice[] {
+	if (!statSync(onHost, { throwIfNoEntry: false })?.isDirectory()) return [deviceAt(onHost, inContainer)];
+	const nodes = readdirSync(onHost, { withFileTypes: true, recursive: true }).filter(
+		(entry) => entry.isCharacterDevice() || entry.isBlockDevice(),
+	);
+	if (nodes.length === 0) return [deviceAt(onHost, inContainer)];
+	return nodes.flatMap((entry) => {
+		const path = `${entry.parentPath}/${entry.name}`;
+		return [deviceAt(path, `${inContainer}${path.slice(onHost.length)}`)];
+	});
 }
 
 /** The node of a device of the host, to be made at `inContainer`. */

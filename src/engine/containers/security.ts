@@ -8,6 +8,8 @@ export interface SecurityOptions {
 	readonly noNewPrivileges: boolean;
 	/** systempaths=unconfined: nothing masked, nothing read-only */
 	readonly systemPaths: boolean;
+	/** /sys/fs/cgroup can be written to */
+	readonly writableCgroups: boolean;
 }
 
 /** --security-opt in both separators; "invalid" names an option that is none. Seccomp profiles come as JSON, as the CLI sends them. */
@@ -16,6 +18,7 @@ export function parseSecurityOpt(options: readonly string[] | null): SecurityOpt
 	let apparmor: string | undefined;
 	let noNewPrivileges = false;
 	let systemPaths = true;
+	let writableCgroups = false;
 	for (const option of options ?? []) {
 		const at = option.search(/[=:]/);
 		const key = at < 0 ? option : option.slice(0, at);
@@ -24,17 +27,20 @@ export function parseSecurityOpt(options: readonly string[] | null): SecurityOpt
 			noNewPrivileges = value !== "false";
 		} else if (key === "seccomp" && value) {
 			seccomp = seccompOf(value);
-		} else if (key === "apparmor" && value) {
-			apparmor = value;
+		} else if (key === "apparmor" && value !== undefined) {
+			apparmor = value || undefined;
+		} else if (key === "writable-cgroups" && (value === "true" || value === "false")) {
+			writableCgroups = value === "true";
 		} else if (key === "systempaths" && value === "unconfined") {
 			systemPaths = false;
-		} else if (!(key === "label" && value === "disable")) {
+			// Labels are SELinux's, which no container has here.
+		} else if (!(key === "label" && value !== undefined)) {
 			// moby's two places where it finds out
 			const place = at < 0 ? 1 : 2;
 			throw new EngineError("invalid", `invalid --security-opt ${place}: ${JSON.stringify(option)}`);
 		}
 	}
-	return { seccomp, apparmor, noNewPrivileges, systemPaths };
+	return { seccomp, apparmor, noNewPrivileges, systemPaths, writableCgroups };
 }
 
 function seccompOf(value: string): SeccompProfile {

@@ -8,7 +8,7 @@ import { cgroupPath } from "./kernel-limits.ts";
 import { type AskedMount, outerFirst, specMount } from "./mounts.ts";
 import type { ContainerRecord } from "./record.ts";
 import { DEFAULT_DEVICE_RULES, resourcesOf } from "./resources.ts";
-import { parseSecurityOpt } from "./security.ts";
+import { parseSecurityOpt, type SecurityOptions } from "./security.ts";
 import type { ResolvedUser } from "./user.ts";
 
 /** What a spec needs beyond the record: facts of this start. */
@@ -34,6 +34,8 @@ export interface SpecFacts {
 	/** Static init on the host, where --init asks for one that can be: in a PID namespace of another it would reap nothing. */
 	readonly initPath?: string;
 	readonly apparmorProfile?: string;
+	/** false: the host has no AppArmor */
+	readonly apparmor?: boolean;
 	/** That the engine can give. */
 	readonly capabilities: readonly string[];
 	readonly seccomp: (profile: SeccompProfile, capabilities: readonly string[]) => Record<string, string>;
@@ -112,7 +114,7 @@ function firstProcess(record: ContainerRecord, facts: SpecFacts, capabilities: s
 	const command = [record.path, ...record.args];
 	const [rows, columns] = host.ConsoleSize;
 	const security = parseSecurityOpt(host.SecurityOpt);
-	const apparmor = host.Privileged ? undefined : (security.apparmor ?? facts.apparmorProfile);
+	const apparmor = apparmorOf(host, security, facts);
 	return {
 		terminal: config.Tty,
 		...(config.Tty && rows > 0 && columns > 0 && { consoleSize: { height: rows, width: columns } }),
@@ -125,6 +127,16 @@ function firstProcess(record: ContainerRecord, facts: SpecFacts, capabilities: s
 		...(apparmor && { apparmorProfile: apparmor }),
 		...specLimits(host),
 	};
+}
+
+/** The profile a process gets: none where the host has no AppArmor, whatever was asked, as with docker. */
+export function apparmorOf(
+	{ Privileged }: Pick<HostConfig, "Privileged">,
+	{ apparmor }: Pick<SecurityOptions, "apparmor">,
+	host: Pick<SpecFacts, "apparmor" | "apparmorProfile">,
+): string | undefined {
+	if (Privileged || host.apparmor === false) return undefined;
+	return apparmor ?? host.apparmorProfile;
 }
 
 /** The user part of a process. */
@@ -195,6 +207,7 @@ function systemMounts({ hostConfig: host }: ContainerRecord, { shmPath }: SpecFa
 		source,
 		options,
 	});
+	const { writableCgroups } = parseSecurityOpt(host.SecurityOpt);
 	const hostIpc = host.IpcMode === "host";
 	const bind = (path: string) => mount(path, "bind", path, "rbind", "rprivate");
 	const size = `size=${host.ShmSize || 64 << 20}`;
@@ -207,7 +220,7 @@ function systemMounts({ hostConfig: host }: ContainerRecord, { shmPath }: SpecFa
 		mount("/dev/pts", "devpts", "devpts", "nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"),
 		// A host network namespace without its owner's user namespace still lets sysfs mount; bound it stays the host's.
 		mount("/sys", "sysfs", "sysfs", "nosuid", "noexec", "nodev", ro),
-		mount("/sys/fs/cgroup", "cgroup", "cgroup", ro, "nosuid", "noexec", "nodev"),
+		mount("/sys/fs/cgroup", "cgroup", "cgroup", writableCgroups ? "rw" : ro, "nosuid", "noexec", "nodev"),
 		// Of whichever IPC namespace it is mounted in: the host's own, too, and it need not be mounted there.
 		mount("/dev/mqueue", "mqueue", "mqueue", "nosuid", "noexec", "nodev"),
 		...(host.IpcMode === "none" ? [] : [shm]),

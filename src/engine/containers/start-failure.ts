@@ -20,6 +20,13 @@ export function startFailure(
 	return { exitCode, error: new EngineError(exitCode === 128 ? "internal" : "invalid", message, { cause: error }) };
 }
 
+const EXEC_FAILED = "OCI runtime exec failed: exec failed: ";
+
+/** What the runtime would refuse of an exec, in the words of docker's. */
+export function runtimeRefusal(reason: string): EngineError {
+	return new EngineError("invalid", `${EXEC_FAILED}${reason}`);
+}
+
 /** The same for an exec. */
 export function execFailure(error: unknown, command: string): { exitCode: number; error: EngineError } {
 	const isCommand = error instanceof EngineError && error.code === "invalid";
@@ -27,20 +34,23 @@ export function execFailure(error: unknown, command: string): { exitCode: number
 		const own = error instanceof EngineError ? error : new EngineError("internal", messageOf(error), { cause: error });
 		return { exitCode: 128, error: own };
 	}
+	if (error.message.startsWith(EXEC_FAILED)) return { exitCode: 128, error };
 	const { exitCode, text } = commandFailure(error.message, command);
-	const message = `OCI runtime exec failed: exec failed: unable to start container process: ${text}`;
+	const message = `${EXEC_FAILED}unable to start container process: ${text}`;
 	return { exitCode, error: new EngineError("invalid", message, { cause: error }) };
 }
 
 /** Texts of our own (user not found, port specification) are not the runtime's. */
 function isRuntimeText(text: string): boolean {
-	return !/^(unable to find (user|group)|error gathering device|invalid |bad format|unable to derive|cannot access path|path |error )/.test(
+	return !/^(unable to find (user|group)|uids and gids|error gathering device|invalid |bad format|unable to derive|cannot access path|path |error )/.test(
 		text,
 	);
 }
 
 /** crun and runc tell it in their own words. */
 function commandFailure(text: string, command: string): { exitCode: number; text: string } {
+	if (command === "") return { exitCode: 127, text: 'exec: "": executable file not found in $PATH' };
+	if (/\bsysctl\b/.test(text)) return { exitCode: /no such file or directory/i.test(text) ? 127 : 128, text };
 	// crun says so of absolute paths too.
 	if (/not found in \$PATH/i.test(text) && !command.includes("/")) {
 		return { exitCode: 127, text: `exec: "${command}": executable file not found in $PATH` };

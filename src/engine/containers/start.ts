@@ -100,6 +100,7 @@ async function launch(context: Context, asked: ContainerRecord): Promise<void> {
 			shmPath,
 			initPath: hostConfig.Init && hostConfig.PidMode === "" ? findInit(context) : undefined,
 			apparmorProfile: context.apparmorProfile,
+			apparmor: context.apparmor,
 			capabilities: availableNames(context.capabilities),
 			seccomp: context.seccomp,
 		},
@@ -109,7 +110,12 @@ async function launch(context: Context, asked: ContainerRecord): Promise<void> {
 	// The container has its own mounts of them now.
 	context.stage.release(id);
 	const started = change(context, id, {
-		state: { status: "running", pid, startedAt },
+		state: {
+			status: "running",
+			pid,
+			startedAt,
+			...(record.state.finishedAt && { finishedAt: record.state.finishedAt }),
+		},
 		network,
 		stoppedByUser: false,
 		restartCount: record.restartCount,

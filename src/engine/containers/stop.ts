@@ -54,8 +54,8 @@ export async function kill(context: Context, ref: string, text: string): Promise
 	await context.runtime.kill(id, signal);
 	const record = context.store.get(id);
 	if (record) publish(context, record, "kill", { signal: String(signal) });
-	// A frozen process sees nothing but SIGKILL once it is let go (v1).
-	if (signal === SIGKILL) await thaw(context, id);
+	// A frozen process sees nothing, and SIGKILL only once it is let go (v1).
+	if (stops) await thaw(context, id);
 	// docker answers once a killed container is gone.
 	if (signal === SIGKILL) await gone(context, id, KILL_PATIENCE);
 }

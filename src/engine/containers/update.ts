@@ -22,6 +22,7 @@ export type Resources = Pick<
 	| "BlkioWeight"
 	| "CpuRealtimePeriod"
 	| "CpuRealtimeRuntime"
+	| "OomKillDisable"
 >;
 
 export interface UpdateRequest {
@@ -51,7 +52,9 @@ export async function update(context: Context, ref: string, request: UpdateReque
 		const record = find(context, id);
 		const kernel = context.kernel ?? WHOLE_KERNEL;
 		validateKernelLimits(request.resources, kernel);
-		const { host: resources, warnings } = withinKernel(request.resources, kernel);
+		const { host, warnings } = withinKernel(request.resources, kernel);
+		// docker looks at it, warns, and leaves it as it is.
+		const { OomKillDisable: _, ...resources } = host;
 		// Swap alone refers to the memory limit that there is.
 		const swapAlone = resources.Memory === 0 && resources.MemorySwap > 0;
 		validateResources({ ...record.hostConfig, ...NOTHING, ...resources, ...(swapAlone && { MemorySwap: 0 }) });
@@ -100,7 +103,7 @@ function merged(host: HostConfig, { resources, restartPolicy }: UpdateRequest): 
 	const set = Object.entries(resources).filter(
 		([, value]) => value !== undefined && value !== 0 && value !== "" && value !== null,
 	);
-	const pids = resources.PidsLimit === null ? {} : { PidsLimit: resources.PidsLimit };
+	const pids = resources.PidsLimit === null ? {} : { PidsLimit: Math.max(0, resources.PidsLimit) };
 	return { ...host, ...Object.fromEntries(set), ...pids, ...(restartPolicy && { RestartPolicy: restartPolicy }) };
 }
 

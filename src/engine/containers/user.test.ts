@@ -20,6 +20,8 @@ test.each([
 test("names and numbers that are none are refused in docker's words", () => {
 	expect(() => resolveUser("no", [], read)).toThrow("unable to find user no: no matching entries in passwd file");
 	expect(() => resolveUser("0:no", [], read)).toThrow("unable to find group no: no matching entries in group file");
+	expect(() => resolveUser("-1", [], read)).toThrow("uids and gids must be in range 0-2147483647");
+	expect(() => resolveUser("0", ["-1"], read)).toThrow("uids and gids must be in range 0-2147483647");
 	expect(() => resolveUser("4294967296", [], read)).toThrow("uids and gids must be in range 0-2147483647");
 });
 

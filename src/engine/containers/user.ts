@@ -58,8 +58,9 @@ function notFound(what: string, name: string, file: string): EngineError {
 }
 
 function isId(text: string): boolean {
-	if (!/^\d+$/.test(text)) return false;
-	if (Number(text) > MAX_ID) throw new EngineError("invalid", `uids and gids must be in range 0-${MAX_ID}`);
+	if (!/^-?\d+$/.test(text)) return false;
+	if (Number(text) > MAX_ID || Number(text) < 0)
+		throw new EngineError("invalid", `uids and gids must be in range 0-${MAX_ID}`);
 	return true;
 }
 

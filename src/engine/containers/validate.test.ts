@@ -53,6 +53,9 @@ test.each<[string, Partial<HostConfig>]>([
 	["invalid IP address: x", { Dns: ["x"] }],
 	["invalid DnsSearch", { DnsSearch: ["a\nnameserver 1.1.1.1"] }],
 	['bad format for add-host: "x"', { ExtraHosts: ["x"] }],
+	['bad format for add-host: "x=1.2.3.4"', { ExtraHosts: ["x=1.2.3.4"] }],
+	['invalid --security-opt 2: "writable-cgroups=maybe"', { SecurityOpt: ["writable-cgroups=maybe"] }],
+	["Invalid value 1-0 for cpuset cpus", { CpusetCpus: "1-0" }],
 	["invalid port specification", { PortBindings: { "0/tcp": [] } }],
 	["invalid port specification", { PortBindings: { "80/tcp": [{ HostIp: "", HostPort: "9-2" }] } }],
 	["unknown log opt 'label'", { LogConfig: { Type: "json-file", Config: { label: "x" } } }],
@@ -64,11 +67,17 @@ test("create takes what is right", () => {
 	check({
 		Memory: 64 << 20,
 		MemorySwap: -1,
-		Binds: ["/tmp:/a:ro,z,rslave", "/tmp:/b"],
+		Binds: ["/tmp:/a:ro,z,rslave,cached", "/tmp:/b", "/tmp:/c:"],
 		Tmpfs: { "/t": "size=1m,mode=1777" },
-		SecurityOpt: ["label=disable", "seccomp=unconfined", "no-new-privileges:true"],
+		SecurityOpt: [
+			"label=level:s0",
+			"writable-cgroups=true",
+			"apparmor=",
+			"seccomp=unconfined",
+			"no-new-privileges:true",
+		],
 		Sysctls: { "net.ipv4.ip_forward": "1", "fs.mqueue.msg_max": "9" },
-		ExtraHosts: ["a:host-gateway", "b=[::1]"],
+		ExtraHosts: ["a:host-gateway", "b:::1"],
 		PortBindings: { "80/tcp": [{ HostIp: "127.0.0.1", HostPort: "80-90" }], "53/udp": null },
 		LogConfig: { Type: "json-file", Config: { "max-size": "10m", "max-file": "3" } },
 	});
@@ -78,7 +87,8 @@ test.each<[string, Partial<ContainerConfig>]>([
 	["the working directory 'x' is invalid, it needs to be an absolute path", { WorkingDir: "x" }],
 	["invalid environment variable: =x", { Env: ["=x"] }],
 	["invalid signal: NOPE", { StopSignal: "NOPE" }],
-	["invalid hostname format: a b", { Hostname: "a b" }],
+	["invalid hostname format: a\nb", { Hostname: "a\nb" }],
+	["invalid hostname format: aaaa", { Hostname: "a".repeat(65) }],
 ])("create refuses: %s ", (message, config) => {
 	expect(() => check({}, config)).toThrow(message);
 });

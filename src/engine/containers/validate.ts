@@ -31,6 +31,13 @@ export function validate(config: ContainerConfig, host: HostConfig, capabilities
 	validateLog(host.LogConfig);
 }
 
+/** Of sethostname(2), in bytes. */
+const MAX_HOSTNAME = 64;
+
+function hasControl(text: string): boolean {
+	return [...text].some((one) => one < " " || one === "\x7f");
+}
+
 function validateConfig(config: ContainerConfig): void {
 	if (config.WorkingDir && !config.WorkingDir.startsWith("/")) {
 		throw invalid(`the working directory '${config.WorkingDir}' is invalid, it needs to be an absolute path`);
@@ -38,7 +45,7 @@ function validateConfig(config: ContainerConfig): void {
 	for (const entry of config.Env) {
 		if (entry === "" || entry.startsWith("=")) throw invalid(`invalid environment variable: ${entry}`);
 	}
-	for (const spec of Object.keys(config.ExposedPorts ?? {})) parsePort(spec);
+	for (const spec of Object.keys(config.ExposedPorts ?? {})) parsePort(spec.replace(/\/sctp$/i, ""));
 	for (const path of Object.keys(config.Volumes ?? {})) {
 		if (!path.startsWith("/") || path === "/") {
 			throw invalid(`invalid volume specification: '${path}': destination must be an absolute path and not '/'`);
@@ -47,11 +54,9 @@ function validateConfig(config: ContainerConfig): void {
 	if (config.StopSignal && parseSignal(config.StopSignal) === undefined) {
 		throw invalid(`invalid signal: ${config.StopSignal}`);
 	}
-	if (
-		config.Hostname.length > 63 ||
-		(config.Hostname !== "" && !/^[a-zA-Z0-9]([a-zA-Z0-9_.-]*)$/.test(config.Hostname))
-	) {
-		throw invalid(`invalid hostname format: ${config.Hostname}`);
+	for (const name of [config.Hostname, config.Domainname]) {
+		// What the kernel takes, and no line of /etc/hosts of its own.
+		if (Buffer.byteLength(name) > MAX_HOSTNAME || hasControl(name)) throw invalid(`invalid hostname format: ${name}`);
 	}
 }
 

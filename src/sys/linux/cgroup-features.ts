@@ -7,13 +7,16 @@ export interface CgroupFeatures {
 	readonly swappiness: boolean;
 	readonly oomKillDisable: boolean;
 	readonly realtime: boolean;
+	/** A limit of its own for the buffers of sockets. */
+	readonly kernelMemoryTcp: boolean;
 }
 
 /** @param root of the cgroup mounts */
 export function cgroupFeatures(root = "/sys/fs/cgroup"): CgroupFeatures {
 	if (existsSync(`${root}/cgroup.controllers`)) {
 		const io = readFileSync(`${root}/cgroup.controllers`, "utf8").split(/\s+/).includes("io");
-		return { blockWeight: io, blockThrottle: io, swappiness: false, oomKillDisable: false, realtime: false };
+		const block = { blockWeight: io, blockThrottle: io };
+		return { ...block, swappiness: false, oomKillDisable: false, realtime: false, kernelMemoryTcp: false };
 	}
 	const has = (file: string) => existsSync(`${root}/${file}`);
 	return {
@@ -22,5 +25,6 @@ export function cgroupFeatures(root = "/sys/fs/cgroup"): CgroupFeatures {
 		swappiness: has("memory/memory.swappiness"),
 		oomKillDisable: has("memory/memory.oom_control"),
 		realtime: has("cpu/cpu.rt_period_us"),
+		kernelMemoryTcp: has("memory/memory.kmem.tcp.limit_in_bytes"),
 	};
 }

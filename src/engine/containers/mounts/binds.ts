@@ -10,7 +10,7 @@ const invalid = (message: string) => new EngineError("invalid", message);
 /** One entry of HostConfig.Binds: `/host:/path[:mode]`, `volume:/path[:mode]` or `/path`; "invalid" in docker's words. */
 export function parseBind(spec: string, driver: string | undefined): MountPoint {
 	const parts = spec.split(":");
-	if (parts.length > 3 || parts.includes("")) throw invalid(`invalid volume specification: '${spec}'`);
+	if (parts.length > 3 || parts.slice(0, 2).includes("")) throw invalid(`invalid volume specification: '${spec}'`);
 	const [first = "", second, mode = ""] = parts;
 	const create = driver ? { driver } : undefined;
 	if (second === undefined) {
@@ -45,9 +45,12 @@ function prefixOf(spec: string, type: string): string {
 	return `invalid volume specification: '${spec}': invalid mount config for type "${type}": `;
 }
 
+/** Of Docker Desktop's shares; they mean nothing on Linux. */
+const CONSISTENCIES = ["consistent", "cached", "delegated"];
+
 /** One word of each sort at most. */
 function checkMode(mode: string, words: readonly string[]): void {
-	const sorts = [["ro", "rw"], PROPAGATIONS, ["z", "Z"], ["nocopy"]];
+	const sorts = [["ro", "rw"], PROPAGATIONS, ["z", "Z"], ["nocopy"], CONSISTENCIES];
 	const known = words.every((word) => sorts.some((sort) => sort.includes(word)));
 	const twice = sorts.some((sort) => words.filter((word) => sort.includes(word)).length > 1);
 	if (!known || twice) throw invalid(`invalid mode: ${mode}`);

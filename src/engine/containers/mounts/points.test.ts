@@ -189,6 +189,18 @@ test.each<[string, Partial<HostConfig>]>([
 			BindOptions: { ReadOnlyNonRecursive: true, ReadOnlyForceRecursive: true },
 		}),
 	],
+	[
+		"mount options conflict: !ReadOnly && BindOptions.ReadOnlyNonRecursive",
+		mount({ Type: "bind", Source: "/s", BindOptions: { ReadOnlyNonRecursive: true } }),
+	],
+	[
+		"mount options conflict: !ReadOnly && BindOptions.ReadOnlyForceRecursive",
+		mount({ Type: "bind", Source: "/s", BindOptions: { ReadOnlyForceRecursive: true } }),
+	],
+	["must not set ReadOnly mode when using anonymous volumes", mount({ ReadOnly: true })],
+	['invalid tmpfs option "exec"', mount({ Type: "tmpfs", TmpfsOptions: { Options: [["exec", "y"]] } })],
+	["invalid mode: cached,delegated", { Binds: ["/a:/x:cached,delegated"] }],
+	['invalid name or ID supplied: ""', { VolumesFrom: [":ro"] }],
 	["volumes-from specification cannot be an empty string", { VolumesFrom: [""] }],
 	["invalid mode: rshared", { VolumesFrom: ["other:rshared"] }],
 	["invalid mode: nocopy", { VolumesFrom: ["other:nocopy"] }],

@@ -18,8 +18,9 @@ export function mountsAsked(host: Asked): MountPoint[] {
 		...(host.Mounts ?? []).map(parseMount),
 	];
 	const tmpfs = Object.entries(host.Tmpfs ?? {}).map(([target, options]) => {
+		const clean = cleanTarget(target, "");
 		tmpfsOptions(options);
-		return cleanTarget(target, "");
+		return clean;
 	});
 	const seen = new Set<string>();
 	for (const target of [...points.map((point) => point.target), ...tmpfs]) {
@@ -40,6 +41,7 @@ export function parseVolumesFrom(spec: string): { ref: string; readonly: boolean
 	if (words.some((word) => !["ro", "rw", "z", "Z"].includes(word) || PROPAGATIONS.includes(word))) {
 		throw invalid(`invalid mode: ${mode}`);
 	}
+	if (at === 0) throw invalid('invalid name or ID supplied: ""');
 	return { ref: at < 0 ? spec : spec.slice(0, at), readonly: words.includes("ro") };
 }
 

@@ -53,7 +53,10 @@ function bindOf(mount: MountRequest, target: string, readonly: boolean): MountPo
 	if (Propagation && !PROPAGATIONS.includes(Propagation)) {
 		throw wrong(mount, `invalid propagation mode: ${Propagation}`);
 	}
-	if (readonly && ReadOnlyNonRecursive && ReadOnlyForceRecursive) {
+	for (const [field, set] of Object.entries({ ReadOnlyNonRecursive, ReadOnlyForceRecursive })) {
+		if (set && !readonly) throw invalid(`mount options conflict: !ReadOnly && BindOptions.${field}`);
+	}
+	if (ReadOnlyNonRecursive && ReadOnlyForceRecursive) {
 		throw invalid("mount options conflict: ReadOnlyNonRecursive && ReadOnlyForceRecursive");
 	}
 	return {
@@ -78,6 +81,7 @@ function volumeOf(mount: MountRequest, target: string, readonly: boolean): Mount
 		checkSubpath(mount, Subpath);
 	}
 	if (name !== "") checkVolumeName(name);
+	else if (readonly) throw wrong(mount, "must not set ReadOnly mode when using anonymous volumes");
 	const create = {
 		...(DriverConfig?.Name && { driver: DriverConfig.Name }),
 		...(DriverConfig?.Options && { options: DriverConfig.Options }),

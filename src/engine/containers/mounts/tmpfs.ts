@@ -31,6 +31,9 @@ export function tmpfsMountOptions({ ReadOnly, TmpfsOptions = {} }: MountRequest)
 	const flags = Options.map((option) => {
 		const [name = ""] = option;
 		if (option.length < 1 || option.length > 2) throw wrong("invalid option array length");
+		if (option.length === 2 && REQUEST_FLAGS.includes(name)) {
+			throw invalid(`invalid tmpfs option ${JSON.stringify(name)}`);
+		}
 		if (!REQUEST_FLAGS.includes(name)) throw wrong(`invalid option: ${name}`);
 		return name;
 	});
