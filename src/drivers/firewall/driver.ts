@@ -5,7 +5,7 @@ import type { NetworkRules, PortForward, RulesetModel } from "./ruleset.ts";
 export interface Firewall {
 	/** Writes the table whole. What an earlier one has counted and learned for policies stays. */
 	apply(model: RulesetModel, policies?: PolicyModel): void;
-	/** Writes the table whole for these networks; ports stay as they are. */
+	/** Makes the table so for these networks, in one transaction that is as long as what has changed; ports stay as they are. */
 	setNetworks(networks: readonly NetworkRules[]): void;
 	/** Resolves when the kernel has the ports. */
 	publish(ports: readonly PortForward[]): Promise<void>;

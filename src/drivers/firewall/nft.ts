@@ -19,6 +19,7 @@ import {
 	renderUnpublish,
 	tableNameOf,
 } from "./ruleset.ts";
+import { renderNetworkChange } from "./ruleset-change.ts";
 
 /** How long others must have left the table alone before it is put back, ms: a reload of the host's firewall is several transactions. */
 const SETTLE_MS = 100;
@@ -54,8 +55,11 @@ export class NftFirewall implements Firewall {
 	setNetworks(networks: readonly NetworkRules[]): void {
 		if (!this.model) throw new Error("cannot change the firewall: no ruleset applied");
 		const model = { ...this.model, networks };
-		this.policies?.readCounters();
-		this.writeWhole({ ...model, ports: [...this.ports] });
+		const text = renderNetworkChange(this.model, networks);
+		if (text === undefined || !this.isChanged(text)) {
+			this.policies?.readCounters();
+			this.writeWhole({ ...model, ports: [...this.ports] });
+		}
 		this.model = model;
 	}
 
@@ -138,6 +142,16 @@ export class NftFirewall implements Firewall {
 		if (text === "") return;
 		if (this.watch) this.watch.own(() => this.nft.run(text));
 		else this.nft.run(text);
+	}
+
+	/** Whether it took effect: not in tables that are other than we left them, of which the watch has not told yet. */
+	private isChanged(text: string): boolean {
+		try {
+			this.change(text);
+			return true;
+		} catch {
+			return false;
+		}
 	}
 
 	private enqueue(add: readonly PortForward[], drop: readonly PortForward[]): Promise<void> {
