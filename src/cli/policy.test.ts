@@ -50,14 +50,21 @@ test("a file is YAML of one or several documents, or JSON; keys that stand twice
 });
 
 test("apply sends the file and tells of each policy; what cannot be enforced is said", async () => {
-	const changes = [{ name: "a", change: "created", sandboxes: ["web"], unenforced: ["mon"] }];
+	const changes = [
+		{
+			name: "a",
+			change: "created",
+			sandboxes: ["web"],
+			unenforced: [{ container: "mon", why: "on the host's network" }],
+		},
+	];
 	const directory = mkdtempSync(join(tmpdir(), "foredeck-policy-"));
 	const path = join(directory, "policy.yaml");
 	writeFileSync(path, "name: a\n");
 	try {
 		const done = await call(["apply", path], changes);
 		expect(done.asked).toEqual(['POST /foredeck/v1/policies?dryRun=0 [{"name":"a"}]']);
-		expect(done.out).toEqual(["a created: web; NOT ENFORCED, on the host's network: mon"]);
+		expect(done.out).toEqual(["a created: web; CANNOT BE ENFORCED on mon: on the host's network"]);
 		const dry = await call(["apply", path, "--dry-run"], changes);
 		expect(dry.asked[0]).toStartWith("POST /foredeck/v1/policies?dryRun=1");
 		expect(dry.out[0]).toStartWith("a would be created: web");

@@ -77,7 +77,7 @@ async function apply({ words: [file = ""], flags, host, print }: Call): Promise<
 
 function changeLine({ name, change, sandboxes, unenforced }: PolicyChangeReply[number], dryRun: boolean): string {
 	const about = sandboxes.length > 0 ? sandboxes.join(", ") : "no running container";
-	const beyond = unenforced.length > 0 ? `; NOT ENFORCED, on the host's network: ${unenforced.join(", ")}` : "";
+	const beyond = unenforced.map(({ container, why }) => `; CANNOT BE ENFORCED on ${container}: ${why}`).join("");
 	return `${name} ${dryRun && change !== "unchanged" ? `would be ${change}` : change}: ${about}${beyond}`;
 }
 
@@ -91,7 +91,7 @@ async function list({ flags, host, print }: Call): Promise<number> {
 function row(reply: PolicyReply): string[] {
 	const { name, default: defaults, rules = [] } = reply.policy;
 	const { sandboxes, unenforced } = reply;
-	const names = [...sandboxes, ...unenforced.map((one) => `${one} (not enforced)`)].join(", ") || "-";
+	const names = [...sandboxes, ...unenforced.map(({ container }) => `${container} (NOT ENFORCED)`)].join(", ") || "-";
 	return [
 		name,
 		defaults?.egress ?? "allow",
@@ -118,7 +118,7 @@ async function show({ words: [name = ""], flags, host, print }: Call): Promise<n
 	const { stringify } = await import("yaml");
 	print(stringify(reply.policy).trimEnd());
 	print(`# about: ${reply.sandboxes.join(", ") || "no running container"}`);
-	if (reply.unenforced.length > 0) print(`# NOT ENFORCED, on the host's network: ${reply.unenforced.join(", ")}`);
+	for (const { container, why } of reply.unenforced) print(`# NOT ENFORCED on ${container}: ${why}`);
 	for (const { rule, packets, bytes } of reply.counts) {
 		const what = typeof rule === "number" ? `rules[${rule}]` : `default ${rule}`;
 		print(`# ${what}: ${packets} packets, ${bytes} bytes`);
@@ -144,8 +144,8 @@ async function explain({ words: [from = "", to = ""], flags, host, print }: Call
 /** `web -> db:5432/tcp: denied`, then a line for each end and note. */
 export function explanationLines({ from, to, port, protocol, allowed, decisions, notes }: ExplanationReply): string[] {
 	const service = `${port === undefined ? "" : `:${port}`}${protocol === undefined ? "" : `/${protocol}`}`;
-	const lines = decisions.map(({ direction, action, policy, rule, partly }) => {
-		const end = direction === "egress" ? `out of ${from}` : `into ${to}`;
+	const lines = decisions.map(({ direction, action, policy, rule, partly, over }) => {
+		const end = `${direction === "egress" ? `out of ${from}` : `into ${to}`}${over ? ` (${over})` : ""}`;
 		const except = partly.map((one) => `${one.action} by ${one.policy} rules[${one.rule}]`).join(", ");
 		return `  ${end}: ${action} by ${deciderOf(policy, rule)}${except ? `; for some ports or protocols: ${except}` : ""}`;
 	});

@@ -1,7 +1,8 @@
-import { contains, parseCidr } from "../shared/cidr.ts";
+import { contains, contains6, parseCidr, parseCidr6 } from "../shared/cidr.ts";
 import { messageOf } from "../shared/errors.ts";
+import type { IpAddress } from "../shared/ip.ts";
 import type { Logger } from "../shared/log.ts";
-import { listAddresses } from "../sys/linux/address.ts";
+import { listAddresses, listAddresses6 } from "../sys/linux/address.ts";
 import { forgetMasqueraded } from "../sys/linux/conntrack-masquerade.ts";
 import { listLinks } from "../sys/linux/link.ts";
 import { RouteSocket } from "../sys/linux/netlink.ts";
@@ -14,7 +15,7 @@ const SETTLE_MS = 200;
 /** A bridge whose sandboxes leave behind the host's address. */
 export interface MasqueradedNetwork {
 	readonly bridge: string;
-	/** 172.17.0.0/16 */
+	/** 172.17.0.0/16, fd00:1::/64 */
 	readonly subnet: string;
 }
 
@@ -53,21 +54,29 @@ export function watchWayOut(
 export function forgetStale(networks: readonly MasqueradedNetwork[]): number {
 	using socket = new RouteSocket();
 	const links = new Map(listLinks(socket).map(({ name, index }) => [name, index]));
-	const addresses = listAddresses(socket);
+	const addresses = [...listAddresses(socket), ...listAddresses6(socket)];
 	const known = networks.flatMap(({ bridge, subnet }) => {
-		const [cidr, index] = [parseCidr(subnet), links.get(bridge)];
-		return cidr && index !== undefined ? [{ cidr, index }] : [];
+		const index = links.get(bridge);
+		return index === undefined ? [] : [{ holds: holderOf(subnet), index }];
 	});
 	const ways = new Map<string, number | undefined>();
-	const way = (destination: number, source: number, iif: number) => {
+	const way = (destination: IpAddress, source: IpAddress, iif: number) => {
 		const key = `${destination} ${source}`;
 		if (!ways.has(key)) ways.set(key, wayOf(socket, destination, source, iif));
 		return ways.get(key);
 	};
 	return forgetMasqueraded(({ source, destination, behind }) => {
-		const network = known.find(({ cidr }) => contains(cidr, source));
+		const network = known.find(({ holds }) => holds(source));
 		if (!network) return false;
 		const out = way(destination, source, network.index);
 		return out !== undefined && !addresses.some(({ index, address }) => index === out && address === behind);
 	});
+}
+
+function holderOf(subnet: string): (address: IpAddress) => boolean {
+	const [four, six] = [parseCidr(subnet), parseCidr6(subnet)];
+	return (address) =>
+		typeof address === "bigint"
+			? six !== undefined && contains6(six, address)
+			: four !== undefined && contains(four, address);
 }

@@ -23,6 +23,7 @@ import { createSandboxes } from "../engine/sandboxes/service.ts";
 import type { NetworkInsight } from "../engine/topology/contract.ts";
 import type { PolicyVerdict } from "../engine/topology/judge.ts";
 import { createInsight } from "../engine/topology/service.ts";
+import { isUp, ownerOf } from "../engine/topology/view.ts";
 import { messageOf } from "../shared/errors.ts";
 import { parseIpv4 } from "../shared/ip.ts";
 import type { Logger } from "../shared/log.ts";
@@ -78,11 +79,11 @@ export function buildNetwork(
 		firewall,
 		members: () => sandboxes.members(),
 		containerOf: (id) => factsOf(containers.get(id)),
-		onHost: () =>
+		guests: () =>
 			containers
 				.list()
-				.filter(({ state, hostConfig }) => state.status === "running" && hostConfig.NetworkMode === "host")
-				.map(({ id, name, config }) => ({ id, name, labels: config.Labels })),
+				.filter(isUp)
+				.flatMap((one) => guestOf(one, containers.list())),
 		log,
 	});
 	void followRenames(events, policies, log);
@@ -150,6 +151,15 @@ export function buildNetwork(
 	};
 }
 
+/** A container that has no network of its own: it is on the host's, or shares another's. */
+function guestOf(record: ContainerRecord, all: readonly ContainerRecord[]) {
+	const { id, name, config, hostConfig } = record;
+	const guest = { id, name, labels: config.Labels };
+	if (hostConfig.NetworkMode === "host") return [guest];
+	const owner = ownerOf(record, all);
+	return owner === record ? [] : [{ ...guest, owner: owner.id }];
+}
+
 function factsOf(record: ContainerRecord | undefined) {
 	return record && { name: record.name, labels: record.config.Labels };
 }
@@ -176,7 +186,12 @@ function policyVerdict(policies: Pick<Policies, "explain">, from: string, to: st
 }
 
 function masqueraded(live: LiveNetworks): MasqueradedNetwork[] {
-	return live.rules().flatMap(({ bridge, subnet, masquerade }) => (subnet && masquerade ? [{ bridge, subnet }] : []));
+	return live
+		.rules()
+		.flatMap(({ bridge, subnet, masquerade, ipv6 }) => [
+			...(subnet && masquerade ? [{ bridge, subnet }] : []),
+			...(ipv6?.masquerade ? [{ bridge, subnet: ipv6.subnet }] : []),
+		]);
 }
 
 /** What containers must not reach of the engine itself: its API over TCP and the host's resolver; both are meant for the host. */

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { encode } from "dns-packet";
+import { encode, type StringAnswer } from "dns-packet";
 import { silentLogger } from "../shared/log.ts";
 import type { Handler } from "./handlers.ts";
 import { addressesIn, policyHandler, policyObserver } from "./policy.ts";
@@ -7,7 +7,7 @@ import { createResponder } from "./responder.ts";
 
 const a = (name: string, data: string, ttl = 60) => ({ type: "A" as const, name, data, ttl });
 const cname = (name: string, data: string) => ({ type: "CNAME" as const, name, data, ttl: 60 });
-const reply = (...answers: (ReturnType<typeof a> | ReturnType<typeof cname>)[]) =>
+const reply = (...answers: StringAnswer[]) =>
 	new Uint8Array(encode({ type: "response", id: 1, questions: [{ type: "A", name: "api.example.org" }], answers }));
 
 test("addresses of the name asked for, by way of aliases in any order; others' records and broken messages count for nothing", () => {
@@ -18,6 +18,10 @@ test("addresses of the name asked for, by way of aliases in any order; others' r
 	);
 	expect(addressesIn(long, "api.example.org")).toEqual([{ address: "192.0.2.1", ttl: 5 }]);
 	expect(addressesIn(reply(a("stray.example.net", "192.0.2.2")), "api.example.org")).toEqual([]);
+	const six = { type: "AAAA" as const, name: "cdn.example.net", data: "2001:DB8:0:0::1", ttl: 7 };
+	expect(addressesIn(reply(cname("api.example.org", "cdn.example.net"), six), "api.example.org")).toEqual([
+		{ address: "2001:db8::1", ttl: 7 },
+	]);
 	const loop = reply(cname("api.example.org", "b.example.org"), cname("b.example.org", "api.example.org"));
 	expect(addressesIn(loop, "api.example.org")).toEqual([]);
 	expect(addressesIn(long.subarray(0, 40), "api.example.org")).toEqual([]);

@@ -1,6 +1,7 @@
 import { decode } from "dns-packet";
 import type { NamePolicies } from "../engine/policy/contract.ts";
 import type { AnsweredAddress } from "../engine/policy/resolver-view.ts";
+import { formatIp, parseIp } from "../shared/ip.ts";
 import type { Handler } from "./handlers.ts";
 import { type Query, RCODE } from "./message.ts";
 
@@ -40,9 +41,11 @@ export function addressesIn(reply: Uint8Array, name: string): AnsweredAddress[] 
 			found = true;
 		}
 	}
-	return records.flatMap((record) =>
-		record.type === "A" && names.has(plain(record.name)) ? [{ address: record.data, ttl: record.ttl ?? 0 }] : [],
-	);
+	return records.flatMap((record) => {
+		if ((record.type !== "A" && record.type !== "AAAA") || !names.has(plain(record.name))) return [];
+		const address = parseIp(record.data);
+		return address === undefined ? [] : [{ address: formatIp(address), ttl: record.ttl ?? 0 }];
+	});
 }
 
 /** None in what cannot be read: then the sandbox is told of an address that it cannot reach. */

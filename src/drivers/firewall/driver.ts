@@ -1,4 +1,4 @@
-import type { DeniedPacket, LearnedName, PolicyModel, RuleCount } from "./policy-model.ts";
+import type { DeniedPacket, FlowEnds, LearnedName, PolicyModel, RuleCount } from "./policy-model.ts";
 import type { NetworkRules, PortForward, RulesetModel } from "./ruleset.ts";
 
 /** Keeps one instance's table, also against others: what they change in it is put back soon after. Changes asked for in one tick of the event loop are one transaction. */
@@ -22,6 +22,8 @@ export interface Firewall {
 	learned(): readonly LearnedName[];
 	/** What rules and defaults have decided so far. */
 	policyCounts(): readonly RuleCount[];
+	/** Ends the running flows from or to these addresses that `isDenied` picks: their next packet is judged as a first one. Returns how many. */
+	endFlows(addresses: ReadonlySet<string>, isDenied: (flow: FlowEnds) => boolean): number;
 	/** Tells of denied packets until it is disposed of. Throws where the kernel has no packet log, or another program hears it. */
 	watchDenied(instance: string, onPacket: (packet: DeniedPacket) => void): Disposable;
 }

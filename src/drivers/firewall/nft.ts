@@ -6,7 +6,8 @@ import { TableWatch } from "../../sys/linux/nftables-watch.ts";
 import { BridgeFilter } from "./bridge-filter.ts";
 import { openDeniedLog } from "./denied-log.ts";
 import type { Firewall } from "./driver.ts";
-import { type LearnedName, NO_POLICIES, type PolicyModel, type RuleCount } from "./policy-model.ts";
+import { endFlows } from "./end-flows.ts";
+import { type FlowEnds, type LearnedName, NO_POLICIES, type PolicyModel, type RuleCount } from "./policy-model.ts";
 import { PolicyTables } from "./policy-tables.ts";
 import {
 	isAnyAddress,
@@ -101,6 +102,10 @@ export class NftFirewall implements Firewall {
 	}
 
 	watchDenied = openDeniedLog;
+
+	endFlows(addresses: ReadonlySet<string>, isDenied: (flow: FlowEnds) => boolean): number {
+		return endFlows(this.flows, addresses, isDenied);
+	}
 
 	publish(ports: readonly PortForward[]): Promise<void> {
 		return this.enqueue(ports, []);

@@ -14,10 +14,10 @@ export function parseListing(text: string): Carried {
 	const names: LearnedName[] = [];
 	for (const [, set = "", body = ""] of text.matchAll(/set (name\.\S+) \{([\s\S]*?)\n\t\}/g)) {
 		for (const [, local = "", remote = "", left = ""] of body.matchAll(
-			/([\d.]+) \. ([\d.]+)(?: timeout \w+)?(?: expires (\w+))?/g,
+			/([\da-f.:]+) \. ([\da-f.:]+)(?: timeout \w+)?(?: expires (\w+))?/g,
 		)) {
 			const seconds = secondsOf(left);
-			if (seconds > 0) names.push({ set, local, remote, seconds });
+			if (seconds > 0) names.push({ set: set.replace(/\.6$/, ""), local, remote, seconds });
 		}
 	}
 	return { counters, names };

@@ -9,7 +9,7 @@ export interface PolicyModel {
 	readonly groups: readonly PolicyGroup[];
 	/** All sandboxes on bridges, those without policies too: nobody may send with another's address. Empty when there are no policies. */
 	readonly sandboxes: readonly PolicedSandbox[];
-	/** Addresses of the sandboxes that rules name, by the set's name. */
+	/** Addresses of the sandboxes that rules name, of both families, by the set's name. */
 	readonly peers: ReadonlyMap<string, readonly string[]>;
 	/** Bridges that sandboxes with policies are on: what passes inside them must come to the rules. */
 	readonly bridges: readonly string[];
@@ -58,6 +58,7 @@ export interface PolicyGroup {
 }
 
 export interface PolicedSandbox {
+	/** Of both families. */
 	readonly addresses: readonly string[];
 	/** The host's ends of its cables. */
 	readonly links: readonly string[];
@@ -91,6 +92,19 @@ export interface DeniedPacket {
 	readonly destination: string;
 	/** `tcp`, `udp`, `icmp`, or its number */
 	readonly protocol: string;
+	readonly port?: number;
+}
+
+/** A running flow by its real ends: who began it, and who answers, whatever addresses are translated between. */
+export interface FlowEnds {
+	readonly client: string;
+	readonly server: string;
+	/** The end is an address of the machine itself. */
+	readonly clientIsHost: boolean;
+	readonly serverIsHost: boolean;
+	/** `tcp`, `udp`, `icmp`, or its number */
+	readonly protocol: string;
+	/** The server's own. */
 	readonly port?: number;
 }
 

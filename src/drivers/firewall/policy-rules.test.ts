@@ -1,7 +1,8 @@
 import { expect, test } from "bun:test";
+import { logGroupOf } from "./policy-matches.ts";
 import type { PolicyModel } from "./policy-model.ts";
 import { NO_POLICIES } from "./policy-model.ts";
-import { logGroupOf, renderForgotten, renderLearned, renderPolicies, renderPolicyChange } from "./policy-rules.ts";
+import { renderForgotten, renderLearned, renderPolicies, renderPolicyChange } from "./policy-rules.ts";
 
 const nothing = { counters: new Map(), names: [] };
 
@@ -18,6 +19,7 @@ const model: PolicyModel = {
 					peers: [
 						{ kind: "name", set: "name.abc", ports: ["443"] },
 						{ kind: "ranges", ranges: ["10.0.0.0-10.0.255.255", "10.2.0.0-10.255.255.255"] },
+						{ kind: "ranges", ranges: ["2001:db8::/32"] },
 						{ kind: "sandboxes", set: "peer.lock.0.2" },
 					],
 					protocols: ["tcp", "udp"],
@@ -33,10 +35,10 @@ const model: PolicyModel = {
 		{ name: "group.1.ingress", direction: "ingress", policies: ["lock"] },
 	],
 	sandboxes: [
-		{ addresses: ["172.18.0.2"], links: ["veth1"], egress: "group.1.egress", ingress: "group.1.ingress" },
+		{ addresses: ["172.18.0.2", "fd00:18::2"], links: ["veth1"], egress: "group.1.egress", ingress: "group.1.ingress" },
 		{ addresses: ["172.18.0.3", "172.19.0.3"], links: ["veth2", "veth3"] },
 	],
-	peers: new Map([["peer.lock.0.2", ["172.18.0.3"]]]),
+	peers: new Map([["peer.lock.0.2", ["172.18.0.3", "fd00:18::3"]]]),
 	bridges: ["br-1"],
 };
 
@@ -48,7 +50,10 @@ test("without policies there is nothing", () => {
 test("the whole part: counters, sets, chains of a policy, the group that a sandbox is sent to, and the table of bridges", () => {
 	const carried = {
 		counters: new Map([["rule.lock.0", { packets: 7, bytes: 420 }]]),
-		names: [{ set: "name.abc", local: "172.18.0.2", remote: "192.0.2.1", seconds: 41.2 }],
+		names: [
+			{ set: "name.abc", local: "172.18.0.2", remote: "192.0.2.1", seconds: 41.2 },
+			{ set: "name.abc", local: "fd00:18::2", remote: "2001:db8::1", seconds: 41.2 },
+		],
 	};
 	expect(renderPolicies("t", model, carried)).toBe(`table inet foredeck-t {
 	counter rule.lock.0 {
@@ -76,34 +81,89 @@ test("the whole part: counters, sets, chains of a policy, the group that a sandb
 		type ipv4_addr : verdict
 		elements = { 172.18.0.2 : goto group.1.egress }
 	}
+	map resumed_egress {
+		type ipv4_addr : verdict
+		elements = { 172.18.0.2 : jump back.group.1.egress }
+	}
 	map policed_ingress {
 		type ipv4_addr : verdict
 		elements = { 172.18.0.2 : goto group.1.ingress }
 	}
+	map resumed_ingress {
+		type ipv4_addr : verdict
+		elements = { 172.18.0.2 : jump back.group.1.ingress }
+	}
+	set peer.lock.0.2.6 {
+		type ipv6_addr
+		elements = { fd00:18::3 }
+	}
+	set name.abc.6 {
+		type ipv6_addr . ipv6_addr
+		flags timeout
+		elements = { fd00:18::2 . 2001:db8::1 timeout 42s }
+	}
+	map policed_egress.6 {
+		type ipv6_addr : verdict
+		elements = { fd00:18::2 : goto group.1.egress }
+	}
+	map resumed_egress.6 {
+		type ipv6_addr : verdict
+		elements = { fd00:18::2 : jump back.group.1.egress }
+	}
+	map policed_ingress.6 {
+		type ipv6_addr : verdict
+		elements = { fd00:18::2 : goto group.1.ingress }
+	}
+	map resumed_ingress.6 {
+		type ipv6_addr : verdict
+		elements = { fd00:18::2 : jump back.group.1.ingress }
+	}
 	chain drop.lock.1 {
-		limit rate 20/second burst 40 packets log prefix "lock 1 egress" group 16500 snaplen 64
-		counter name "rule.lock.1" drop
+		limit rate 20/second burst 40 packets log prefix "lock 1 egress" group 16500 snaplen 128
+		counter name "rule.lock.1"
+		tcp flags & (syn | rst) == 0 reject with tcp reset
+		drop
 	}
 	chain drop.lock.egress {
-		limit rate 20/second burst 40 packets log prefix "lock egress egress" group 16500 snaplen 64
-		counter name "default.lock.egress" drop
+		limit rate 20/second burst 40 packets log prefix "lock egress egress" group 16500 snaplen 128
+		counter name "default.lock.egress"
+		tcp flags & (syn | rst) == 0 reject with tcp reset
+		drop
 	}
 	chain deny.lock.egress {
 		fib daddr type local goto drop.lock.1
 	}
 	chain allow.lock.egress {
 		ip saddr . ip daddr @name.abc meta l4proto { tcp, udp } th dport 443 counter name "rule.lock.0" accept
+		ip6 saddr . ip6 daddr @name.abc.6 meta l4proto { tcp, udp } th dport 443 counter name "rule.lock.0" accept
 		ip daddr { 10.0.0.0-10.0.255.255, 10.2.0.0-10.255.255.255 } meta l4proto { tcp, udp } th dport { 53, 8000-8010 } counter name "rule.lock.0" accept
+		ip6 daddr { 2001:db8::/32 } meta l4proto { tcp, udp } th dport { 53, 8000-8010 } counter name "rule.lock.0" accept
 		oifname @bridges ip daddr @peer.lock.0.2 meta l4proto { tcp, udp } th dport { 53, 8000-8010 } counter name "rule.lock.0" accept
+		oifname @bridges ip6 daddr @peer.lock.0.2.6 meta l4proto { tcp, udp } th dport { 53, 8000-8010 } counter name "rule.lock.0" accept
+	}
+	chain back.deny.lock.egress {
+		fib saddr type local goto drop.lock.1
 	}
 	chain deny.lock.ingress {
 	}
 	chain allow.lock.ingress {
-		meta l4proto icmp counter name "rule.lock.2" accept
+		meta l4proto { icmp, ipv6-icmp } counter name "rule.lock.2" accept
+	}
+	chain back.deny.lock.ingress {
 	}
 	chain group.1.egress {
 		jump deny.lock.egress
 		jump allow.lock.egress
+		goto drop.lock.egress
+	}
+	chain back.group.1.egress {
+		jump back.deny.lock.egress
+		ip daddr . ip saddr @name.abc meta l4proto { tcp, udp } th sport 443 return
+		ip6 daddr . ip6 saddr @name.abc.6 meta l4proto { tcp, udp } th sport 443 return
+		ip saddr { 10.0.0.0-10.0.255.255, 10.2.0.0-10.255.255.255 } meta l4proto { tcp, udp } th sport { 53, 8000-8010 } return
+		ip6 saddr { 2001:db8::/32 } meta l4proto { tcp, udp } th sport { 53, 8000-8010 } return
+		iifname @bridges ip saddr @peer.lock.0.2 meta l4proto { tcp, udp } th sport { 53, 8000-8010 } return
+		iifname @bridges ip6 saddr @peer.lock.0.2.6 meta l4proto { tcp, udp } th sport { 53, 8000-8010 } return
 		goto drop.lock.egress
 	}
 	chain group.1.ingress {
@@ -111,26 +171,46 @@ test("the whole part: counters, sets, chains of a policy, the group that a sandb
 		jump allow.lock.ingress
 		accept
 	}
+	chain back.group.1.ingress {
+		jump back.deny.lock.ingress
+	}
+	chain resumed {
+		ip daddr vmap @resumed_egress
+		ip6 daddr vmap @resumed_egress.6
+		ip saddr vmap @resumed_ingress
+		ip6 saddr vmap @resumed_ingress.6
+	}
 	chain policy_egress {
 		type filter hook forward priority filter - 20; policy accept;
 		ct state established,related accept
+		icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } ip6 hoplimit 255 accept
+		tcp flags & (fin | syn | rst | ack) != syn jump resumed
 		ip saddr vmap @policed_egress
+		ip6 saddr vmap @policed_egress.6
 	}
 	chain policy_ingress {
 		type filter hook forward priority filter - 10; policy accept;
 		ct state established,related accept
+		icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } ip6 hoplimit 255 accept
 		ip daddr vmap @policed_ingress
+		ip6 daddr vmap @policed_ingress.6
 	}
 	chain policy_egress_host {
 		type filter hook input priority filter - 10; policy accept;
 		iifname != @bridges accept
 		ct state established,related accept
+		icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } ip6 hoplimit 255 accept
+		tcp flags & (fin | syn | rst | ack) != syn jump resumed
 		ip saddr vmap @policed_egress
+		ip6 saddr vmap @policed_egress.6
 	}
 	chain policy_ingress_host {
 		type filter hook output priority filter - 10; policy accept;
 		ct state established,related accept
+		icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } ip6 hoplimit 255 accept
+		tcp flags & (fin | syn | rst | ack) != syn jump resumed
 		ip daddr vmap @policed_ingress
+		ip6 daddr vmap @policed_ingress.6
 	}
 }
 table bridge foredeck-t {
@@ -142,18 +222,43 @@ table bridge foredeck-t {
 		type ifname
 		elements = { "veth1" }
 	}
+	set shut {
+		type ifname
+		elements = { "veth1" }
+	}
 	set addresses {
 		type ipv4_addr
 		elements = { 172.18.0.2, 172.18.0.3, 172.19.0.3 }
+	}
+	set addresses.6 {
+		type ipv6_addr
+		elements = { fd00:18::2 }
 	}
 	set own {
 		type ifname . ipv4_addr
 		elements = { "veth1" . 172.18.0.2, "veth2" . 172.18.0.3, "veth2" . 172.19.0.3, "veth3" . 172.18.0.3, "veth3" . 172.19.0.3 }
 	}
+	set own.6 {
+		type ifname . ipv6_addr
+		elements = { "veth1" . fd00:18::2 }
+	}
+	set claimed {
+		typeof @th,64,128
+		elements = { 0xfd000018000000000000000000000002 }
+	}
+	set claims {
+		typeof iifname . @th,64,128
+		elements = { "veth1" . 0xfd000018000000000000000000000002 }
+	}
 	chain own {
 		ether type ip iifname . ip saddr @own accept
 		ether type arp iifname . arp saddr ip @own accept
 		ether type arp arp saddr ip 0.0.0.0 accept
+		icmpv6 type nd-neighbor-advert iifname . @th,64,128 @claims accept
+		icmpv6 type nd-neighbor-advert @th,64,16 & 0xffc0 == 0xfe80 accept
+		icmpv6 type nd-neighbor-advert drop
+		icmpv6 type { nd-neighbor-solicit, mld-listener-report, mld-listener-done, mld2-listener-report } ip6 saddr { ::, fe80::/10 } accept
+		ether type ip6 iifname . ip6 saddr @own.6 accept
 		drop
 	}
 	chain forged {
@@ -161,6 +266,17 @@ table bridge foredeck-t {
 		iifname @policed goto own
 		iifname @links ip saddr @addresses iifname . ip saddr != @own drop
 		iifname @links arp saddr ip @addresses iifname . arp saddr ip != @own drop
+		iifname @links ip6 saddr @addresses.6 iifname . ip6 saddr != @own.6 drop
+		iifname @links icmpv6 type nd-neighbor-advert @th,64,128 @claimed iifname . @th,64,128 != @claims drop
+	}
+	chain strays {
+		type filter hook postrouting priority -300; policy accept;
+		oifname != @shut accept
+		ether type ip oifname . ip daddr @own accept
+		ether type ip6 oifname . ip6 daddr @own.6 accept
+		ether type arp accept
+		icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, mld-listener-query } accept
+		drop
 	}
 }
 `);
@@ -177,29 +293,68 @@ test("a sandbox that comes or goes is a few elements, a combination of policies 
 		jump allow.lock.egress
 		goto drop.lock.egress
 	}
+	chain back.group.1.egress {
+		jump back.deny.lock.egress
+		ip daddr . ip saddr @name.abc meta l4proto { tcp, udp } th sport 443 return
+		ip6 daddr . ip6 saddr @name.abc.6 meta l4proto { tcp, udp } th sport 443 return
+		ip saddr { 10.0.0.0-10.0.255.255, 10.2.0.0-10.255.255.255 } meta l4proto { tcp, udp } th sport { 53, 8000-8010 } return
+		ip6 saddr { 2001:db8::/32 } meta l4proto { tcp, udp } th sport { 53, 8000-8010 } return
+		iifname @bridges ip saddr @peer.lock.0.2 meta l4proto { tcp, udp } th sport { 53, 8000-8010 } return
+		iifname @bridges ip6 saddr @peer.lock.0.2.6 meta l4proto { tcp, udp } th sport { 53, 8000-8010 } return
+		goto drop.lock.egress
+	}
 	chain group.1.ingress {
 		jump deny.lock.ingress
 		jump allow.lock.ingress
 		accept
 	}
+	chain back.group.1.ingress {
+		jump back.deny.lock.ingress
+	}
 }
 add element inet foredeck-t peer.lock.0.2 { 172.18.0.3 }
 add element inet foredeck-t policed_egress { 172.18.0.2 : goto group.1.egress }
+add element inet foredeck-t resumed_egress { 172.18.0.2 : jump back.group.1.egress }
 add element inet foredeck-t policed_ingress { 172.18.0.2 : goto group.1.ingress }
+add element inet foredeck-t resumed_ingress { 172.18.0.2 : jump back.group.1.ingress }
+add element inet foredeck-t peer.lock.0.2.6 { fd00:18::3 }
+add element inet foredeck-t policed_egress.6 { fd00:18::2 : goto group.1.egress }
+add element inet foredeck-t resumed_egress.6 { fd00:18::2 : jump back.group.1.egress }
+add element inet foredeck-t policed_ingress.6 { fd00:18::2 : goto group.1.ingress }
+add element inet foredeck-t resumed_ingress.6 { fd00:18::2 : jump back.group.1.ingress }
 add element bridge foredeck-t links { "veth1" }
 add element bridge foredeck-t policed { "veth1" }
+add element bridge foredeck-t shut { "veth1" }
 add element bridge foredeck-t addresses { 172.18.0.2 }
+add element bridge foredeck-t addresses.6 { fd00:18::2 }
 add element bridge foredeck-t own { "veth1" . 172.18.0.2 }
+add element bridge foredeck-t own.6 { "veth1" . fd00:18::2 }
+add element bridge foredeck-t claimed { 0xfd000018000000000000000000000002 }
+add element bridge foredeck-t claims { "veth1" . 0xfd000018000000000000000000000002 }
 `);
 	expect(renderPolicyChange("t", model, before)).toBe(`delete element inet foredeck-t peer.lock.0.2 { 172.18.0.3 }
 delete element inet foredeck-t policed_egress { 172.18.0.2 : goto group.1.egress }
+delete element inet foredeck-t resumed_egress { 172.18.0.2 : jump back.group.1.egress }
 delete element inet foredeck-t policed_ingress { 172.18.0.2 : goto group.1.ingress }
+delete element inet foredeck-t resumed_ingress { 172.18.0.2 : jump back.group.1.ingress }
+delete element inet foredeck-t peer.lock.0.2.6 { fd00:18::3 }
+delete element inet foredeck-t policed_egress.6 { fd00:18::2 : goto group.1.egress }
+delete element inet foredeck-t resumed_egress.6 { fd00:18::2 : jump back.group.1.egress }
+delete element inet foredeck-t policed_ingress.6 { fd00:18::2 : goto group.1.ingress }
+delete element inet foredeck-t resumed_ingress.6 { fd00:18::2 : jump back.group.1.ingress }
 delete element bridge foredeck-t links { "veth1" }
 delete element bridge foredeck-t policed { "veth1" }
+delete element bridge foredeck-t shut { "veth1" }
 delete element bridge foredeck-t addresses { 172.18.0.2 }
+delete element bridge foredeck-t addresses.6 { fd00:18::2 }
 delete element bridge foredeck-t own { "veth1" . 172.18.0.2 }
+delete element bridge foredeck-t own.6 { "veth1" . fd00:18::2 }
+delete element bridge foredeck-t claimed { 0xfd000018000000000000000000000002 }
+delete element bridge foredeck-t claims { "veth1" . 0xfd000018000000000000000000000002 }
 delete chain inet foredeck-t group.1.egress
+delete chain inet foredeck-t back.group.1.egress
 delete chain inet foredeck-t group.1.ingress
+delete chain inet foredeck-t back.group.1.ingress
 `);
 });
 

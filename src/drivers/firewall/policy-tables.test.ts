@@ -10,7 +10,7 @@ const model: PolicyModel = {
 		{ name: "a", denies: ["egress"], rules: [{ index: 0, ...rules, peers: [{ kind: "name", set: "name.x" }] }] },
 	],
 	groups: [],
-	sandboxes: [{ addresses: ["10.0.0.2"], links: ["v"] }],
+	sandboxes: [{ addresses: ["10.0.0.2", "fd00::2"], links: ["v"] }],
 	peers: new Map(),
 	bridges: [],
 };
@@ -30,6 +30,12 @@ const LISTING = `table inet foredeck-t {
 		elements = { 10.0.0.2 . 192.0.2.1 timeout 1m expires 41s500ms,
 			     10.0.0.2 . 192.0.2.2 timeout 1m expires 2m1s }
 	}
+
+	set name.x.6 {
+		type ipv6_addr . ipv6_addr
+		flags timeout
+		elements = { fd00::2 . 2001:db8::1 timeout 1m expires 59s }
+	}
 }
 `;
 
@@ -42,6 +48,7 @@ test("a listing of nft is read for counters and for what was learned, with the t
 	expect(names).toEqual([
 		{ set: "name.x", local: "10.0.0.2", remote: "192.0.2.1", seconds: 41.5 },
 		{ set: "name.x", local: "10.0.0.2", remote: "192.0.2.2", seconds: 121 },
+		{ set: "name.x", local: "fd00::2", remote: "2001:db8::1", seconds: 59 },
 	]);
 });
 
@@ -95,6 +102,7 @@ test("an earlier daemon's counters and names are taken over, those of a policy t
 	const text = tables.whole(model);
 	expect(text).toContain("packets 3 bytes 180");
 	expect(text).toContain("10.0.0.2 . 192.0.2.1 timeout 42s");
+	expect(text).toContain("fd00::2 . 2001:db8::1 timeout 59s");
 	tables.stands(model);
 	const changed = { ...model, policies: model.policies.map((one) => ({ ...one, denies: [] })) };
 	expect(tables.change(changed)).toBeUndefined();
@@ -120,4 +128,28 @@ test("a logged packet is read with its rule and its ends; fragments and others' 
 	expect(deniedPacketOf({ prefix: "lock egress egress", payload: fragment })?.port).toBeUndefined();
 	expect(deniedPacketOf({ prefix: "somebody's", payload })).toBeUndefined();
 	expect(deniedPacketOf({ prefix: "lock 2 egress", payload: payload.subarray(0, 10) })).toBeUndefined();
+});
+
+test("a logged packet of IPv6 is read behind its extensions; a fragment that is not the first has no port", () => {
+	const payload = new Uint8Array(128);
+	payload.set([0x60, 0, 0, 0, 0, 60, 58, 64]);
+	payload.set([0xfd, 0], 8);
+	payload[23] = 2;
+	payload.set([0x20, 0x01, 0x0d, 0xb8], 24);
+	payload[39] = 1;
+	const ends = { policy: "lock", rule: 2, direction: "egress", source: "fd00::2", destination: "2001:db8::1" } as const;
+	const heard = () => deniedPacketOf({ prefix: "lock 2 egress", payload });
+	expect(heard()).toEqual({ ...ends, protocol: "icmp" });
+	payload[6] = 6;
+	payload.set([0x80, 0, 0x01, 0xbb], 40);
+	expect(heard()).toEqual({ ...ends, protocol: "tcp", port: 443 });
+	// Hop-by-hop options of 16 bytes, a fragment header, then UDP.
+	payload[6] = 0;
+	payload.set([44, 1], 40);
+	payload.set([17, 0, 0, 1], 56);
+	payload.set([0x80, 0, 0, 53], 64);
+	expect(heard()).toEqual({ ...ends, protocol: "udp", port: 53 });
+	payload[59] = 9;
+	expect(heard()).toEqual({ ...ends, protocol: "udp" });
+	expect(deniedPacketOf({ prefix: "lock 2 egress", payload: payload.subarray(0, 39) })).toBeUndefined();
 });

@@ -1,13 +1,7 @@
+import { renderBridgeRemoval } from "./policy-bridge.ts";
 import { countsOf, parseListing } from "./policy-listing.ts";
 import { type LearnedName, NO_POLICIES, type PolicyModel, type RuleCount } from "./policy-model.ts";
-import {
-	type Carried,
-	renderBridgeRemoval,
-	renderForgotten,
-	renderLearned,
-	renderPolicies,
-	renderPolicyChange,
-} from "./policy-rules.ts";
+import { type Carried, renderForgotten, renderLearned, renderPolicies, renderPolicyChange } from "./policy-rules.ts";
 import { tableNameOf, tableOf } from "./ruleset.ts";
 
 /** Addresses that one sandbox may have learned for one rule's names; beyond this the one that ends first is forgotten. */

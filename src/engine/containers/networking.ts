@@ -82,7 +82,8 @@ export function networkModeFor(context: Pick<Context, "store">, networkMode: str
 export async function joinNetworks(context: Context, record: ContainerRecord): Promise<NetworkSettings> {
 	const { NetworkMode } = record.hostConfig;
 	if (sharedWith(NetworkMode) !== undefined) {
-		const { network } = sharedTarget(context, record);
+		const { id, network } = sharedTarget(context, record);
+		context.sandboxes.checkShared(record.id, id);
 		return {
 			sandboxId: "",
 			endpoints: [],

@@ -24,9 +24,10 @@ export function compile(policies: readonly Policy[], subjects: readonly Subject[
 	if (policies.length === 0) return NO_POLICIES;
 	const groups = new Map<string, PolicyGroup>();
 	const bridges = new Set<string>();
-	const sandboxes = subjects.map((subject): PolicedSandbox => {
+	const onBridges = subjects.filter(({ endpoints }) => endpoints.length > 0);
+	const sandboxes = onBridges.map((subject): PolicedSandbox => {
 		const own = policiesOf(policies, subject);
-		const addresses = subject.endpoints.map(({ address }) => address);
+		const addresses = subject.endpoints.flatMap((one) => one.addresses);
 		const links = subject.endpoints.map(({ link }) => link);
 		const named: { egress?: string; ingress?: string } = {};
 		for (const direction of DIRECTIONS) {
@@ -100,7 +101,7 @@ function peerSets(policies: readonly Policy[], subjects: readonly Subject[]): Re
 		for (const [index, rule] of policy.rules.entries()) {
 			for (const [at, peer] of rule.peers.entries()) {
 				if (peer.kind !== "sandboxes") continue;
-				const addresses = subjects.flatMap((subject) => addressesOf(peer.select, subject));
+				const addresses = subjects.flatMap((subject) => addressesOf(peer.select, subject, rule.action));
 				sets.set(peerSet(policy, index, at), addresses);
 			}
 		}

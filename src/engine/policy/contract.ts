@@ -1,7 +1,7 @@
 import type { PolicyModel } from "../../drivers/firewall/policy-model.ts";
 import type { Decision } from "./decide.ts";
 import type { DeniedFlow } from "./denied.ts";
-import type { Direction, Policy, Protocol } from "./policy.ts";
+import type { Direction, Elsewhere, Policy, Protocol, SubjectEndpoint } from "./policy.ts";
 import type { AnsweredAddress } from "./resolver-view.ts";
 
 /** The policies noun: what api asks. */
@@ -24,8 +24,8 @@ export interface PolicyStatus {
 	readonly policy: Policy;
 	/** Names of running containers that it is about. */
 	readonly sandboxes: readonly string[];
-	/** Names of those it is about and cannot be enforced on: they are on the host's network. */
-	readonly unenforced: readonly string[];
+	/** Those it is about and cannot be enforced on. */
+	readonly unenforced: readonly Unenforced[];
 	readonly counts: readonly { readonly rule: number | Direction; readonly packets: number; readonly bytes: number }[];
 }
 
@@ -33,7 +33,14 @@ export interface PolicyChange {
 	readonly name: string;
 	readonly change: "created" | "updated" | "unchanged";
 	readonly sandboxes: readonly string[];
-	readonly unenforced: readonly string[];
+	readonly unenforced: readonly Unenforced[];
+}
+
+/** Found by a dry run, and where a container was there or renamed before; otherwise neither is the policy applied nor the container started. */
+export interface Unenforced {
+	readonly container: string;
+	/** `on the host's network`, for people */
+	readonly why: string;
 }
 
 export interface Explanation {
@@ -42,8 +49,8 @@ export interface Explanation {
 	readonly protocol?: Protocol;
 	readonly port?: number;
 	readonly allowed: boolean;
-	/** One for each end that is a sandbox. */
-	readonly decisions: readonly Decision[];
+	/** One for each end that is a sandbox; where the ways there (networks, families) differ, one for each way too, with `over` for which. */
+	readonly decisions: readonly (Decision & { readonly over?: string })[];
 	/** What else there is to know: networks in common, names not resolved. */
 	readonly notes: readonly string[];
 }
@@ -54,8 +61,17 @@ export interface SandboxPolicies {
 	model(): PolicyModel;
 	/** A sandbox came, went, or is on other networks: the firewall follows before this returns. */
 	changed(): void;
-	/** "invalid" for a container that names a policy that is not there. */
-	check(containerId: string): void;
+	/** Before a container starts or is connected: "invalid" when it names a policy that is not there, "conflict" when one is about it that cannot be enforced where it is going. */
+	check(containerId: string, place: SandboxPlace): void;
+}
+
+/** Where a container is going to be. */
+export interface SandboxPlace {
+	/** On bridges; of their networks only the names are known before it is there. */
+	readonly endpoints?: readonly SubjectEndpoint[];
+	readonly elsewhere?: readonly Elsewhere[];
+	/** Id of the container whose network it shares. */
+	readonly owner?: string;
 }
 
 /** What the resolver of sandboxes tells policies, and what it asks. */

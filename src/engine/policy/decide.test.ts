@@ -13,7 +13,7 @@ const subject = (name: string, address: string, more: Partial<Subject> = {}): Su
 	id: name.repeat(8),
 	name,
 	labels: {},
-	endpoints: [{ network: "front", bridge: "br-front", address, link: `veth-${name}` }],
+	endpoints: [{ network: "front", bridge: "br-front", addresses: [address], link: `veth-${name}` }],
 	...more,
 });
 const web = subject("web", "10.9.0.2");
@@ -95,7 +95,7 @@ test("the model in the kernel: groups by what they are made of, addresses of pee
 
 test("of several networks a peer is meant on those that are named", () => {
 	const both = subject("both", "10.9.0.9", {
-		endpoints: [...web.endpoints, { network: "back", bridge: "br-back", address: "10.8.0.2", link: "v" }],
+		endpoints: [...web.endpoints, { network: "back", bridge: "br-back", addresses: ["10.8.0.2"], link: "v" }],
 	});
 	const model = compile(
 		parsePolicies({
@@ -114,6 +114,80 @@ test("a network without parts of it is ranges", () => {
 	expect(rangesOf("10.0.0.0/24", ["10.0.0.0/32", "10.0.0.128/25", "192.0.2.0/24"])).toEqual(["10.0.0.1-10.0.0.127"]);
 	expect(rangesOf("10.0.0.0/30", ["10.0.0.1/32"])).toEqual(["10.0.0.0", "10.0.0.2-10.0.0.3"]);
 	expect(rangesOf("10.0.0.0/24", ["10.0.0.0/16"])).toEqual([]);
+	expect(rangesOf("2001:db8::/32", [])).toEqual(["2001:db8::/32"]);
+	expect(rangesOf("2001:db8::/126", ["2001:db8::1/128", "10.0.0.0/8"])).toEqual([
+		"2001:db8::",
+		"2001:db8::2-2001:db8::3",
+	]);
+});
+
+const dual = (name: string, end: number, more: Partial<Subject> = {}): Subject => ({
+	...subject(name, `10.9.0.${end}`, more),
+	endpoints: [
+		{
+			...{ network: "front", bridge: "br-front", link: `veth-${name}` },
+			addresses: [`10.9.0.${end}`, `fd00:9::${end}`],
+			gateways: ["10.9.0.1", "fd00:9::1"],
+		},
+	],
+});
+
+test("of two families, a peer is meant in both, a name in that of the answer; macvlan's addresses can be denied alone", () => {
+	const [a, b] = [dual("a", 2), dual("b", 3)];
+	const wire = subject("wire", "", {
+		endpoints: [],
+		elsewhere: [{ network: "lan", driver: "macvlan", addresses: ["192.0.2.9", "2001:db8::9"] }],
+	});
+	const peers = [{ sandboxes: { names: ["b", "wire"] } }];
+	const policies = parsePolicies({
+		name: "p",
+		select: { names: ["a"] },
+		default: { egress: "deny" },
+		rules: [
+			{ action: "allow", to: [...peers, "x.example.org"] },
+			{ action: "deny", to: peers, ports: 23 },
+		],
+	});
+	const model = compile(policies, [a, b, wire]);
+	expect(model.sandboxes.map(({ addresses }) => addresses)).toEqual([
+		["10.9.0.2", "fd00:9::2"],
+		["10.9.0.3", "fd00:9::3"],
+	]);
+	expect(model.peers.get("peer.p.0.0")).toEqual(["10.9.0.3", "fd00:9::3"]);
+	expect(model.peers.get("peer.p.1.0")).toEqual(["10.9.0.3", "fd00:9::3", "192.0.2.9", "2001:db8::9"]);
+	const answers = ["192.0.2.1", "2001:db8::1"].map((address) => ({ address, ttl: 60 }));
+	const learned = nameViewOf(policies, a)?.learnedOf("x.example.org", answers, { min: 30, max: 60 });
+	expect(learned?.map(({ local, remote }) => `${local} ${remote}`)).toEqual([
+		"10.9.0.2 192.0.2.1",
+		"fd00:9::2 2001:db8::1",
+	]);
+});
+
+test("explain tells each family's decision where they differ", () => {
+	const policies = parsePolicies([
+		{
+			name: "out",
+			select: { names: ["a"] },
+			default: { egress: "deny" },
+			rules: [{ action: "allow", to: ["10.9.0.0/24"] }],
+		},
+	]);
+	const told = (to: string) =>
+		explain({ policies, subjects: [dual("a", 2), dual("b", 3)], learned: [], answeredFor: () => [] }, "a", to);
+	expect(told("b:80").allowed).toBe(false);
+	expect(told("b:80").decisions).toMatchObject([
+		{ action: "allow", policy: "out", rule: 0, over: "IPv4 on front" },
+		{ action: "deny", policy: "out", over: "IPv6 on front" },
+		{ action: "allow", direction: "ingress" },
+	]);
+	expect(told("host:80").decisions.map(({ action, over }) => `${action} ${over}`)).toEqual([
+		"allow IPv4 on front",
+		"deny IPv6 on front",
+	]);
+	expect(told("10.9.0.3").allowed).toBe(true);
+	expect(told("[fd00:9::3]:80")).toMatchObject({ to: "fd00:9::3 (b)", port: 80, protocol: "tcp", allowed: false });
+	expect(told("fd00:9::3/icmp").allowed).toBe(false);
+	expect(told("2001:db8::1").decisions).toMatchObject([{ action: "deny", policy: "out" }]);
 });
 
 test("names: a wildcard is every name below, not the name itself, and no other that ends alike", () => {

@@ -1,7 +1,7 @@
-import { parseIpv4 } from "../../shared/ip.ts";
+import { parseIp } from "../../shared/ip.ts";
 import { isNamed } from "./names.ts";
 import { hasPort } from "./parse-values.ts";
-import type { Action, Direction, Peer, Policy, Protocol, Rule, Subject } from "./policy.ts";
+import type { Action, Direction, Peer, Policy, Rule, Subject } from "./policy.ts";
 import { isWithin } from "./ranges.ts";
 import { addressesOf, policiesOf } from "./select.ts";
 
@@ -10,7 +10,7 @@ export interface Party {
 	/** One of our sandboxes. */
 	readonly subject?: Subject;
 	readonly host?: boolean;
-	/** What it is reached at; a sandbox's own. */
+	/** What it is reached at; a sandbox's own. Of both families where it does not matter which. */
 	readonly addresses: readonly string[];
 	/** Names it was asked for by: the one given, or those that our resolver answered with its address. */
 	readonly names: readonly string[];
@@ -18,7 +18,8 @@ export interface Party {
 
 /** protocol undefined: whatever; port undefined: whatever, so that rules with ports do not decide. */
 export interface Service {
-	readonly protocol?: Protocol;
+	/** One that no rule can name (`sctp`, `47`) too. */
+	readonly protocol?: string;
 	readonly port?: number;
 }
 
@@ -77,7 +78,7 @@ function overrules(action: Action, decided: Action): boolean {
 function fitOf(rule: Rule, party: Party, service: Service): "yes" | "partly" | "no" {
 	if (rule.peers.length === 0) return serviceFit(rule, rule.ports, service);
 	const fits = rule.peers
-		.filter((peer) => isPeer(peer, party))
+		.filter((peer) => isPeer(peer, rule.action, party))
 		.map((peer) => serviceFit(rule, peer.ports ?? rule.ports, service));
 	if (fits.includes("yes")) return "yes";
 	return fits.includes("partly") ? "partly" : "no";
@@ -94,17 +95,17 @@ function serviceFit(rule: Rule, ports: readonly string[], { protocol, port }: Se
 	return hasPort(ports, port) ? "yes" : "no";
 }
 
-function isPeer(peer: Peer, { subject, host, addresses, names }: Party): boolean {
+function isPeer(peer: Peer, action: Action, { subject, host, addresses, names }: Party): boolean {
 	switch (peer.kind) {
 		case "host":
 			return host === true;
 		case "sandboxes":
-			return subject !== undefined && addressesOf(peer.select, subject).length > 0;
+			return subject !== undefined && addressesOf(peer.select, subject, action).some((one) => addresses.includes(one));
 		case "name":
 			return names.some((name) => isNamed(name, peer.name));
 		case "cidr":
 			return addresses.some((text) => {
-				const address = parseIpv4(text);
+				const address = parseIp(text);
 				return address !== undefined && isWithin(address, peer.cidr, peer.except);
 			});
 	}

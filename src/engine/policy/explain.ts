@@ -1,11 +1,12 @@
 import type { LearnedName } from "../../drivers/firewall/policy-model.ts";
 import { EngineError } from "../../shared/errors.ts";
-import { parseIpv4 } from "../../shared/ip.ts";
+import { formatIp, parseIp } from "../../shared/ip.ts";
 import type { Explanation } from "./contract.ts";
-import { decide, type Party, type Service } from "./decide.ts";
+import { type Decision, decide, type Party, type Service } from "./decide.ts";
 import { isNamed, nameSet } from "./names.ts";
-import { parsePort, patternOf } from "./parse-values.ts";
+import { parsePort, patternOf, splitPort } from "./parse-values.ts";
 import type { Policy, Protocol, Subject } from "./policy.ts";
+import { addressesOn, type Way, waysBetween } from "./ways.ts";
 
 /** What an explanation is drawn from. */
 export interface Known {
@@ -16,7 +17,8 @@ export interface Known {
 	answeredFor(containerId: string, name: string): readonly string[];
 }
 
-interface End extends Party {
+/** One end as it was asked for. */
+export interface End extends Party {
 	readonly label: string;
 	/** A host name, whose address is as yet unknown. */
 	readonly name?: string;
@@ -27,10 +29,7 @@ export function explain(known: Known, fromText: string, toText: string): Explana
 	const { target, ...service } = parseTarget(toText);
 	const from = endOf(known, fromText);
 	const to = endOf(known, target);
-	const decisions = [];
-	if (from.subject)
-		decisions.push(decide(known.policies, from.subject, "egress", seenBy(known, from.subject, to), service));
-	if (to.subject) decisions.push(decide(known.policies, to.subject, "ingress", from, service));
+	const decisions = decisionsOf(known, from, to, service);
 	return {
 		from: from.label,
 		to: to.label,
@@ -41,9 +40,32 @@ export function explain(known: Known, fromText: string, toText: string): Explana
 	};
 }
 
+/** Each way that a flow can take is judged by itself, as the kernel does; an end that decides alike for all is told once. */
+function decisionsOf(known: Known, from: End, to: End, service: Service): Explanation["decisions"] {
+	const judged = waysBetween(known, from, to).map((way) => {
+		const source: Party = { ...from, addresses: way.from };
+		const goal: Party = { ...to, addresses: way.to };
+		const decisions: Decision[] = [];
+		if (from.subject && isHeld(from.subject)) {
+			const seen = seenBy(known, from.subject, to, way);
+			decisions.push(decide(known.policies, from.subject, "egress", { ...goal, names: seen }, service));
+		}
+		if (to.subject && isHeld(to.subject))
+			decisions.push(decide(known.policies, to.subject, "ingress", source, service));
+		return { over: way.over, decisions };
+	});
+	const [first] = judged;
+	return (first?.decisions ?? []).flatMap((decision, end) => {
+		const all = judged.flatMap(({ over, decisions }) => decisions.slice(end, end + 1).map((one) => ({ ...one, over })));
+		const isSame = all.every(({ over: _, ...one }) => Bun.deepEquals(one, decision));
+		return isSame ? [decision] : all;
+	});
+}
+
 /** `db:5432`, `api.example.org:53/udp`, `10.0.0.1/icmp`; tcp where there is a port alone. */
-export function parseTarget(text: string): { target: string } & Service {
-	const [, target = "", port, protocol] = /^(.*?)(?::([^:/]*))?(?:\/(\w+))?$/.exec(text.trim()) ?? [];
+export function parseTarget(text: string): { target: string; protocol?: Protocol; port?: number } {
+	const [, place = "", protocol] = /^(.*?)(?:\/(\w+))?$/.exec(text.trim()) ?? [];
+	const { target, port } = splitPort(place);
 	if (target === "")
 		throw new EngineError("invalid", `cannot explain ${JSON.stringify(text)}: allowed is TO[:PORT][/tcp|udp|icmp]`);
 	if (protocol !== undefined && !isProtocol(protocol)) {
@@ -62,17 +84,15 @@ function isProtocol(text: string): text is Protocol {
 /** A container by name or the beginning of its id, the host, an address, or a host name. */
 function endOf({ subjects }: Known, text: string): End {
 	const subject = subjects.find(({ name, id }) => name === text || id === text) ?? byPrefix(subjects, text);
-	if (subject)
-		return { label: subject.name, subject, addresses: subject.endpoints.map(({ address }) => address), names: [] };
+	if (subject) return { label: subject.name, subject, addresses: allAddresses(subject), names: [] };
 	if (text === "host") return { label: text, host: true, addresses: [], names: [] };
-	if (parseIpv4(text) !== undefined) {
-		const owner = subjects.find(({ endpoints }) => endpoints.some(({ address }) => address === text));
-		return {
-			label: owner ? `${text} (${owner.name})` : text,
-			addresses: [text],
-			names: [],
-			...(owner && { subject: owner }),
-		};
+	const address = parseIp(text);
+	if (address !== undefined) {
+		const own = formatIp(address);
+		const owner = subjects.find((one) => allAddresses(one).includes(own));
+		const label = owner ? `${text} (${owner.name})` : text;
+		const host = subjects.some(({ endpoints }) => endpoints.some(({ gateways }) => gateways?.includes(own)));
+		return { label, addresses: [own], names: [], ...(owner && { subject: owner }), ...(host && { host }) };
 	}
 	if (!text.includes(".")) {
 		const names = subjects.map(({ name }) => name).join(", ") || "none";
@@ -85,26 +105,30 @@ function endOf({ subjects }: Known, text: string): End {
 	return { label: name, addresses: [], names: [name], name };
 }
 
+function allAddresses(subject: Subject): string[] {
+	return [...addressesOn(subject), ...(subject.elsewhere ?? []).flatMap(({ addresses }) => addresses)];
+}
+
 function byPrefix(subjects: readonly Subject[], text: string): Subject | undefined {
 	const found = /^[0-9a-f]{4,}$/.test(text) ? subjects.filter(({ id }) => id.startsWith(text)) : [];
 	return found.length === 1 ? found[0] : undefined;
 }
 
-/** With what the sandbox's resolver has answered: addresses of a name, and the names that an address stands for. */
-function seenBy(known: Known, subject: Subject, end: End): Party {
-	if (end.name !== undefined) return { ...end, addresses: known.answeredFor(subject.id, end.name) };
-	const own = new Set(subject.endpoints.map(({ address }) => address));
+/** The names by which the sandbox knows the other end: what it was asked for by, or what our resolver has answered with its address. */
+function seenBy(known: Known, subject: Subject, end: End, way: Way): readonly string[] {
+	if (end.name !== undefined) return end.names;
+	const own = new Set(addressesOn(subject));
 	const sets = new Set(
-		known.learned.filter(({ local, remote }) => own.has(local) && end.addresses.includes(remote)).map(({ set }) => set),
+		known.learned.filter(({ local, remote }) => own.has(local) && way.to.includes(remote)).map(({ set }) => set),
 	);
 	const patterns = known.policies.flatMap(({ rules }) =>
 		rules.flatMap(({ peers }) => peers.flatMap((peer) => (peer.kind === "name" ? [peer.name] : []))),
 	);
-	return { ...end, names: [...new Set(patterns)].filter((pattern) => sets.has(nameSet(pattern))) };
+	return [...new Set(patterns)].filter((pattern) => sets.has(nameSet(pattern)));
 }
 
 function notesOf(known: Known, from: End, to: End, { port }: Service): string[] {
-	const notes: string[] = [];
+	const notes = [from, to].flatMap(({ subject }) => (subject ? beyondNotes(subject) : []));
 	if (from.subject && to.subject && !sharesNetwork(from.subject, to.subject)) {
 		notes.push("they have no network in common: only published ports are reached, whatever policies say");
 	}
@@ -124,6 +148,17 @@ function notesOf(known: Known, from: End, to: End, { port }: Service): string[] 
 		notes.push("from outside, published ports alone are reached: the port is the container's own");
 	}
 	return notes;
+}
+
+function beyondNotes({ name, elsewhere = [] }: Subject): string[] {
+	return elsewhere.map(
+		({ network, driver }) => `no policy is enforced on ${name} on network ${network} (driver ${driver})`,
+	);
+}
+
+/** Whether policies are enforced on it. */
+function isHeld({ endpoints }: Subject): boolean {
+	return endpoints.length > 0;
 }
 
 function sharesNetwork(a: Subject, b: Subject): boolean {

@@ -42,6 +42,15 @@ export function parsePort(value: unknown, path: string): string {
 	throw wrong(path, value, "a port from 1 to 65535, or a range such as 8000-8010");
 }
 
+/** The parts of `api.example.org:443`, `10.0.0.0/8:443`, `[2001:db8::1]:443` and `2001:db8::1`. */
+export function splitPort(text: string): { readonly target: string; readonly port?: string } {
+	const [, bracketed, behind] = /^\[([^\]]*)\](?::(.*))?$/.exec(text) ?? [];
+	if (bracketed !== undefined) return { target: bracketed, ...(behind !== undefined && { port: behind }) };
+	if (/^[\da-f:.]*:[\da-f:.]*:[\da-f:.]*(\/\d+)?$/i.test(text)) return { target: text };
+	const [, target = "", port] = /^(.*?)(?::([^:]*))?$/.exec(text) ?? [];
+	return { target, ...(port !== undefined && { port }) };
+}
+
 /** Whether a port is in one of these. */
 export function hasPort(ports: readonly string[], port: number): boolean {
 	return ports.some((text) => {

@@ -91,7 +91,16 @@ test("what is wrong is named by its place, with what stands there and what may",
 			'rules[0].direction is "ingress": allowed: egress, as the rule says to',
 		],
 		[rule({ to: [] }), "rules[0].to is []: allowed: at least one entry, or no list at all"],
-		[rule({ to: ["10.0.0.0/33"] }), 'rules[0].to[0] is "10.0.0.0/33": allowed: an IPv4 network'],
+		[
+			rule({ to: ["10.0.0.0/33"] }),
+			'rules[0].to[0] is "10.0.0.0/33": allowed: a network such as 10.0.0.0/8 or 2001:db8::/32',
+		],
+		[rule({ to: ["2001:db8::/129"] }), 'rules[0].to[0] is "2001:db8::/129": allowed: a network'],
+		[rule({ to: ["::ffff:10.0.0.0/104"] }), "allowed: a network such as 10.0.0.0/8"],
+		[
+			rule({ to: [{ cidr: "2001:db8::/32", except: ["10.0.0.1"] }] }),
+			'rules[0].to[0].except[0] is "10.0.0.1": allowed: a part of 2001:db8::/32',
+		],
 		[rule({ to: ["a..b"] }), 'rules[0].to[0] is "a..b": allowed: a host name such as api.example.org'],
 		[rule({ to: ["a*.example.org"] }), "allowed: a host name such as api.example.org, or *.example.org"],
 		[rule({ to: [{ cidr: "10.0.0.0/8", name: "x" }] }), "one of cidr, sandboxes, name, host"],
@@ -107,6 +116,32 @@ test("what is wrong is named by its place, with what stands there and what may",
 		[[], "policies is 0: allowed: 1 to 256 policies"],
 	];
 	for (const [document, text] of cases) expect(refused(document)).toContain(text);
+});
+
+test("networks of IPv6 stand alone, or in brackets before a port", () => {
+	const short = [
+		"2001:DB8::1",
+		"[2001:db8::1]:443",
+		"2001:db8:0:0::/64",
+		"[2001:db8::/32]:8000-8010",
+		"fe80::/10",
+		"::/0",
+	];
+	const [policy] = parsePolicies(rule({ to: short }));
+	const cidr = (text: string, ...ports: string[]) => ({
+		kind: "cidr",
+		cidr: text,
+		except: [],
+		...(ports.length > 0 && { ports }),
+	});
+	expect(policy?.rules[0]?.peers).toEqual([
+		cidr("2001:db8::1/128"),
+		cidr("2001:db8::1/128", "443"),
+		cidr("2001:db8::/64"),
+		cidr("2001:db8::/32", "8000-8010"),
+		cidr("fe80::/10"),
+		cidr("::/0"),
+	] as never);
 });
 
 test("the published schema knows the fields that are taken, and no others", () => {

@@ -1,9 +1,8 @@
-import { parseCidr } from "../../shared/cidr.ts";
 import { EngineError } from "../../shared/errors.ts";
-import { parseIpv4 } from "../../shared/ip.ts";
 import { wrong } from "./invalid.ts";
-import { nameOf, parsePort, parsePorts, patternOf } from "./parse-values.ts";
+import { nameOf, parsePort, parsePorts, patternOf, splitPort } from "./parse-values.ts";
 import type { Action, Direction, Peer, Policy, Protocol, Rule, Selector } from "./policy.ts";
+import { networkOf } from "./ranges.ts";
 
 const ACTIONS: readonly Action[] = ["allow", "deny"];
 const DIRECTIONS: readonly Direction[] = ["egress", "ingress"];
@@ -107,21 +106,26 @@ function parsePeer(value: unknown, path: string): Peer {
 		if (peer.host !== true) throw wrong(join(path, "host"), peer.host, "true");
 		return { kind: "host", ...ports };
 	}
-	const except = listOf(peer.except ?? [], join(path, "except"), 256);
-	return {
-		kind: "cidr",
-		cidr: cidrOf(peer.cidr, join(path, "cidr")),
-		except: except.map((one, at) => cidrOf(one, join(path, `except[${at}]`))),
-		...ports,
-	};
+	return { ...parseNetwork(peer.cidr, peer.except ?? [], path), ...ports };
 }
 
-/** `10.0.0.0/8`, `192.0.2.1`, `api.example.org`, `host`; with `:443` or `:8000-8010` behind. */
+function parseNetwork(value: unknown, holes: unknown, path: string): Extract<Peer, { kind: "cidr" }> {
+	const cidr = cidrOf(value, join(path, "cidr"));
+	const except = listOf(holes, join(path, "except"), 256).map((one, at) => {
+		const hole = cidrOf(one, join(path, `except[${at}]`));
+		if (hole.includes(":") === cidr.includes(":")) return hole;
+		throw wrong(join(path, `except[${at}]`), one, `a part of ${cidr}`);
+	});
+	return { kind: "cidr", cidr, except };
+}
+
+/** `10.0.0.0/8`, `192.0.2.1`, `2001:db8::1`, `api.example.org`, `host`; with `:443` or `:8000-8010` behind, then IPv6 in brackets: `[2001:db8::/32]:443`. */
 function parseShort(text: string, path: string): Peer {
-	const [, target = "", port] = /^(.*?)(?::([\d-]+))?$/.exec(text.trim()) ?? [];
+	const { target, port } = splitPort(text.trim());
 	const ports = port === undefined ? {} : { ports: [parsePort(port, path)] };
 	if (target === "host") return { kind: "host", ...ports };
-	if (/^[\d./]+$/.test(target)) return { kind: "cidr", cidr: cidrOf(target, path), except: [], ...ports };
+	if (/^[\d./]+$/.test(target) || target.includes(":"))
+		return { kind: "cidr", cidr: cidrOf(target, path), except: [], ...ports };
 	return { kind: "name", name: patternOf(target, path), ...ports };
 }
 
@@ -151,12 +155,14 @@ function labelsOf(value: unknown, path: string): Record<string, string> {
 	return Object.fromEntries(Object.entries(value).map(([key, text]) => [key, textOf(text, join(path, key))]));
 }
 
-/** An address alone is a network of one. */
+/** An address alone is a network of one. No packet bears an address of IPv4 within IPv6 (`::ffff:10.0.0.0/104`): a rule with one would hold for nothing. */
 function cidrOf(value: unknown, path: string): string {
 	const text = textOf(value, path);
-	if (parseIpv4(text) !== undefined) return `${text}/32`;
-	if (!parseCidr(text)) throw wrong(path, text, "an IPv4 network such as 10.0.0.0/8, or an address");
-	return text;
+	const network = networkOf(text);
+	if (network === undefined || network.startsWith("::ffff:")) {
+		throw wrong(path, text, "a network such as 10.0.0.0/8 or 2001:db8::/32, or an address");
+	}
+	return network;
 }
 
 function fields<K extends string>(

@@ -49,15 +49,28 @@ export interface Subject {
 	readonly id: string;
 	readonly name: string;
 	readonly labels: Readonly<Record<string, string>>;
+	/** On bridges: where policies hold. */
 	readonly endpoints: readonly SubjectEndpoint[];
+	/** On networks whose packets the host's rules do not see. */
+	readonly elsewhere?: readonly Elsewhere[];
 }
 
 export interface SubjectEndpoint {
 	readonly network: string;
 	readonly bridge: string;
-	readonly address: string;
+	/** Of each family one at most. */
+	readonly addresses: readonly string[];
+	/** The host's own on this network. */
+	readonly gateways?: readonly string[];
 	/** The host's end of its cable. */
 	readonly link: string;
+}
+
+/** `host` for the host's own network, `macvlan`. */
+export interface Elsewhere {
+	readonly network: string;
+	readonly driver: string;
+	readonly addresses: readonly string[];
 }
 
 /** Containers name policies here, with commas between. */

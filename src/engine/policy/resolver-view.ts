@@ -21,6 +21,8 @@ export interface NameView {
 	readonly patterns: readonly string[];
 	/** By what a name may not be asked of others; undefined: it may. */
 	refusal(name: string): NameRefusal | undefined;
+	/** Whether a rule has this name. */
+	has(name: string): boolean;
 	learnedOf(name: string, answered: readonly AnsweredAddress[], bounds: LifetimeBounds): LearnedName[];
 }
 
@@ -44,12 +46,13 @@ export function nameViewOf(policies: readonly Policy[], subject: Subject): NameV
 			if (closedBy === undefined || allowsAddresses) return undefined;
 			return allowed.some((pattern) => isNamed(name, pattern)) ? undefined : { policy: closedBy, rule: "egress" };
 		},
+		has: (name) => patterns.some((pattern) => isNamed(name, pattern)),
 		learnedOf(name, answered, bounds) {
 			return patterns
 				.filter((pattern) => isNamed(name, pattern))
 				.flatMap((pattern) =>
 					answered.flatMap(({ address, ttl }) =>
-						subject.endpoints.map(({ address: local }) => ({
+						localsOf(subject, address).map((local) => ({
 							set: nameSet(pattern),
 							local,
 							remote: address,
@@ -59,6 +62,12 @@ export function nameViewOf(policies: readonly Policy[], subject: Subject): NameV
 				);
 		},
 	};
+}
+
+/** The sandbox's addresses that can speak to this one: those of its family. */
+function localsOf({ endpoints }: Subject, address: string): string[] {
+	const own = endpoints.flatMap(({ addresses }) => addresses);
+	return own.filter((one) => one.includes(":") === address.includes(":"));
 }
 
 /** Names that a rule denies whatever they are asked for. */

@@ -1,7 +1,11 @@
 const action = { enum: ["allow", "deny"] };
 const text = { type: "string", minLength: 1, maxLength: 255 };
 const texts = { type: "array", minItems: 1, maxItems: 256, items: text };
-const cidr = { type: "string", pattern: "^[0-9.]+(/[0-9]{1,2})?$" };
+const cidr = {
+	type: "string",
+	description: "Of IPv4 or IPv6; an address alone is a network of one.",
+	pattern: "^[0-9a-fA-F:.]+(/[0-9]{1,3})?$",
+};
 const port = {
 	anyOf: [
 		{ type: "integer", minimum: 1, maximum: 65_535 },
@@ -28,7 +32,8 @@ const peer = {
 	anyOf: [
 		{
 			type: "string",
-			description: "A network, an address, a host name, *.NAME or host; with :PORT or :FROM-TO behind.",
+			description:
+				"A network, an address, a host name, *.NAME or host; with :PORT or :FROM-TO behind, IPv6 then in brackets: [2001:db8::1]:443.",
 		},
 		{
 			type: "object",

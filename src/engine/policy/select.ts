@@ -1,4 +1,4 @@
-import { POLICY_LABEL, type Policy, PROJECT_LABEL, type Selector, type Subject } from "./policy.ts";
+import { type Action, POLICY_LABEL, type Policy, PROJECT_LABEL, type Selector, type Subject } from "./policy.ts";
 
 type Labels = Pick<Subject, "labels">;
 
@@ -28,18 +28,23 @@ export function selects(selector: Selector, subject: Subject): boolean {
 		matchesAny(names, [subject.name]) &&
 		matchesAny(
 			networks,
-			subject.endpoints.map(({ network }) => network),
+			[...subject.endpoints, ...(subject.elsewhere ?? [])].map(({ network }) => network),
 		) &&
 		matchesAny(projects, [subject.labels[PROJECT_LABEL]]) &&
 		wanted.every(([key, pattern]) => matchesAny([pattern], [subject.labels[key]]))
 	);
 }
 
-/** Of a peer: the addresses that rules mean, those on the networks named alone where networks are named. */
-export function addressesOf(selector: Selector, subject: Subject): string[] {
+/**
+ * Of a peer: the addresses that rules mean, those on the networks named alone where networks are named. What is not on our bridges can be denied, not
+ * allowed: anybody out there may have the address.
+ */
+export function addressesOf(selector: Selector, subject: Subject, action: Action): string[] {
 	if (!selects(selector, subject)) return [];
-	const { networks } = selector;
-	return subject.endpoints.filter(({ network }) => matchesAny(networks, [network])).map(({ address }) => address);
+	const { endpoints, elsewhere = [] } = subject;
+	return [...endpoints, ...(action === "deny" ? elsewhere : [])]
+		.filter(({ network }) => matchesAny(selector.networks, [network]))
+		.flatMap(({ addresses }) => addresses);
 }
 
 function matchesAny(patterns: readonly string[] | undefined, texts: readonly (string | undefined)[]): boolean {

@@ -4,23 +4,26 @@ import { EngineError, messageOf } from "../../shared/errors.ts";
 import type { Logger } from "../../shared/log.ts";
 import type { PolicyStore } from "../../store/policies.ts";
 import { compile } from "./compile.ts";
-import type { NamePolicies, Policies, PolicyChange, PolicyStatus, SandboxPolicies } from "./contract.ts";
+import type { NamePolicies, Policies, PolicyChange, PolicyStatus, SandboxPlace, SandboxPolicies } from "./contract.ts";
 import { DeniedFlows, endsOf } from "./denied.ts";
+import { denierOf } from "./ended.ts";
 import { explain } from "./explain.ts";
+import { type Candidate, type Hole, holesOf, refuseHoles } from "./held.ts";
 import { LIFETIME, type LifetimeBounds } from "./names.ts";
-import { POLICY_LABEL, type Policy, type Subject, type SubjectEndpoint } from "./policy.ts";
+import { POLICY_LABEL, type Policy, type Subject } from "./policy.ts";
 import { type AnsweredAddress, type NameView, nameViewOf } from "./resolver-view.ts";
-import { isSubject, labelled } from "./select.ts";
+import { isSubject, labelled, policiesOf } from "./select.ts";
+import { addressesOn } from "./ways.ts";
 
 export interface PoliciesOptions {
 	readonly instance: string;
 	readonly store: PolicyStore<Policy>;
-	readonly firewall: Pick<Firewall, "setPolicies" | "learn" | "learned" | "policyCounts" | "watchDenied">;
-	/** Sandboxes on bridge networks. */
-	readonly members: () => readonly { readonly containerId: string; readonly endpoints: readonly SubjectEndpoint[] }[];
+	readonly firewall: Pick<Firewall, "setPolicies" | "learn" | "learned" | "policyCounts" | "watchDenied" | "endFlows">;
+	/** Sandboxes that have networks. */
+	readonly members: () => readonly SandboxMember[];
 	readonly containerOf: (id: string) => ContainerFacts | undefined;
-	/** Running containers on the host's network. */
-	readonly onHost: () => readonly (ContainerFacts & { readonly id: string })[];
+	/** Running containers without a network of their own: `owner`: the container whose network it shares; undefined: it is on the host's. */
+	readonly guests: () => readonly (ContainerFacts & { readonly id: string; readonly owner?: string })[];
 	readonly log: Logger;
 	readonly lifetime?: LifetimeBounds;
 }
@@ -30,8 +33,12 @@ export interface ContainerFacts {
 	readonly labels: Readonly<Record<string, string>>;
 }
 
+type SandboxMember = { readonly containerId: string } & Pick<Subject, "endpoints" | "elsewhere">;
+
 /** Answers kept for explanations. */
 const MAX_ANSWERED = 1024;
+/** Addresses once answered, that flows may have been begun by. */
+const MAX_REMEMBERED = 16_384;
 
 /** Contracts: Policies, SandboxPolicies, NamePolicies. */
 export class PolicyService implements Policies, SandboxPolicies, NamePolicies {
@@ -40,14 +47,22 @@ export class PolicyService implements Policies, SandboxPolicies, NamePolicies {
 	/** By container id, as of the last change. */
 	private views = new Map<string, NameView | undefined>();
 	private watching: Disposable | undefined;
+	/** By container id, as of the last look at running flows. */
+	private rulings: ReadonlyMap<string, string> | undefined;
+	/** Holes that the log knows. */
+	private told = new Set<string>();
+	/** `SET LOCAL REMOTE`, oldest first. */
+	private readonly remembered = new Map<string, true>();
 
 	constructor(private readonly options: PoliciesOptions) {}
 
 	list(): readonly PolicyStatus[] {
-		const [counts, subjects, onHost] = [this.options.firewall.policyCounts(), this.subjects(), this.onHost()];
-		return this.options.store.list().map((policy) => ({
+		const [counts, subjects] = [this.options.firewall.policyCounts(), this.subjects()];
+		const policies = this.options.store.list();
+		const holes = this.holes(policies);
+		return policies.map((policy) => ({
 			policy,
-			...reachOf(policy, subjects, onHost),
+			...reachOf(policy, subjects, holes),
 			counts: counts
 				.filter((count) => count.policy === policy.name)
 				.map(({ rule, packets, bytes }) => ({ rule, packets, bytes })),
@@ -62,17 +77,19 @@ export class PolicyService implements Policies, SandboxPolicies, NamePolicies {
 
 	apply(policies: readonly Policy[], { dryRun }: { dryRun: boolean }): readonly PolicyChange[] {
 		const known = new Map(this.options.store.list().map((policy) => [policy.name, policy]));
-		const [subjects, onHost] = [this.subjects(), this.onHost()];
+		const [subjects, holes] = [this.subjects(), this.holes(policies)];
 		const changes = policies.map((policy): PolicyChange => {
 			const before = known.get(policy.name);
 			const same = before && JSON.stringify(before) === JSON.stringify(policy);
 			const change = same ? "unchanged" : before ? "updated" : "created";
-			return { name: policy.name, change, ...reachOf(policy, subjects, onHost) };
+			return { name: policy.name, change, ...reachOf(policy, subjects, holes) };
 		});
 		if (dryRun) return changes;
+		refuseHoles("cannot apply", holes);
 		const before = policies.flatMap(({ name }) => known.get(name) ?? []);
 		const fresh = policies.map(({ name }) => name).filter((name) => !known.has(name));
-		this.change(policies, [], () => this.options.store.change(before, fresh));
+		const names = policies.map(({ name }) => name);
+		this.change(policies, [], () => this.options.store.change(before, fresh), names);
 		for (const { name, change, sandboxes } of changes) {
 			if (change !== "unchanged")
 				this.options.log.info("policy applied", { policy: name, change, sandboxes: sandboxes.length });
@@ -87,7 +104,7 @@ export class PolicyService implements Policies, SandboxPolicies, NamePolicies {
 			const names = users.map((one) => one.name).join(", ");
 			throw new EngineError("conflict", `cannot remove policy ${name}: named by the label ${POLICY_LABEL} of ${names}`);
 		}
-		this.change([], [name], () => this.options.store.change([policy]));
+		this.change([], [name], () => this.options.store.change([policy]), []);
 		this.options.log.info("policy removed", { policy: name });
 	}
 
@@ -112,18 +129,31 @@ export class PolicyService implements Policies, SandboxPolicies, NamePolicies {
 	model() {
 		this.views = new Map();
 		this.watch();
+		// An earlier daemon has seen to the flows there are.
+		this.rulings ??= rulingsOf(this.options.store.list(), this.subjects());
 		return compile(this.options.store.list(), this.isActive() ? this.subjects() : []);
 	}
 
 	changed(): void {
 		if (!this.isActive()) return;
 		this.options.firewall.setPolicies(this.model());
+		this.endDenied([]);
+		this.tellHoles();
 	}
 
-	check(containerId: string): void {
+	check(containerId: string, place: SandboxPlace): void {
 		const container = this.options.containerOf(containerId);
+		if (!container) return;
+		this.checkLabel(container);
+		const owner = place.owner === undefined ? undefined : this.candidate(place.owner);
+		const { elsewhere = [], endpoints = [] } = place;
+		const candidate: Candidate = { id: containerId, ...container, endpoints, elsewhere, ...(owner && { owner }) };
+		refuseHoles(`cannot start ${container.name} there`, holesOf(this.options.store.list(), candidate));
+	}
+
+	private checkLabel(container: ContainerFacts): void {
 		const known = this.options.store.list().map(({ name }) => name);
-		const missing = container && labelled(container).find((name) => !known.includes(name));
+		const missing = labelled(container).find((name) => !known.includes(name));
 		if (missing === undefined) return;
 		const there = known.length > 0 ? `there are ${known.join(", ")}` : "there are none";
 		throw new EngineError(
@@ -142,8 +172,7 @@ export class PolicyService implements Policies, SandboxPolicies, NamePolicies {
 	}
 
 	wants(containerId: string, name: string): boolean {
-		const view = this.viewOf(containerId);
-		return view !== undefined && view.learnedOf(name, [ANY], LIFETIME).length > 0;
+		return this.viewOf(containerId)?.has(name) ?? false;
 	}
 
 	answered(containerId: string, name: string, addresses: readonly AnsweredAddress[]): void {
@@ -151,16 +180,14 @@ export class PolicyService implements Policies, SandboxPolicies, NamePolicies {
 		if (!view || addresses.length === 0) return;
 		const learned = view.learnedOf(name, addresses, this.options.lifetime ?? LIFETIME);
 		this.options.firewall.learn(learned);
+		for (const { set, local, remote } of learned) this.remember(`${set} ${local} ${remote}`);
 		const key = `${containerId} ${name}`;
 		this.answers.delete(key);
 		this.answers.set(
 			key,
 			addresses.map(({ address }) => address),
 		);
-		for (const oldest of this.answers.keys()) {
-			if (this.answers.size <= MAX_ANSWERED) break;
-			this.answers.delete(oldest);
-		}
+		shorten(this.answers, MAX_ANSWERED);
 	}
 
 	close(): void {
@@ -169,7 +196,7 @@ export class PolicyService implements Policies, SandboxPolicies, NamePolicies {
 	}
 
 	/** Kept before it is done, so that a crash in between leaves it to the next start; taken back when it cannot be done. */
-	private change(put: readonly Policy[], remove: readonly string[], undo: () => void): void {
+	private change(put: readonly Policy[], remove: readonly string[], undo: () => void, named: readonly string[]): void {
 		this.options.store.change(put, remove);
 		try {
 			this.options.firewall.setPolicies(this.model());
@@ -178,6 +205,50 @@ export class PolicyService implements Policies, SandboxPolicies, NamePolicies {
 			this.views = new Map();
 			throw error;
 		}
+		this.endDenied(named);
+	}
+
+	/**
+	 * Running flows end where they would be refused now: those of sandboxes whose rules or addresses have changed, or which these policies are about.
+	 * Others go on, also those that were begun by a name whose address is not allowed any more, for its time is over.
+	 */
+	private endDenied(named: readonly string[]): void {
+		const [policies, subjects] = [this.options.store.list(), this.subjects().filter(isOnBridge)];
+		const [before, now] = [this.rulings, rulingsOf(policies, subjects)];
+		this.rulings = now;
+		const changed = subjects.filter((one) => {
+			const ruling = now.get(one.id);
+			if (ruling === undefined) return false;
+			if (ruling !== before?.get(one.id)) return true;
+			return policiesOf(policies, one).some(({ name }) => named.includes(name));
+		});
+		if (changed.length === 0) return;
+		const learned = this.options.firewall.learned();
+		const known = new Set(learned.map(({ set, local, remote }) => `${set} ${local} ${remote}`));
+		const wasLearned = (...parts: [set: string, local: string, remote: string]) => {
+			const key = parts.join(" ");
+			return known.has(key) || this.remembered.has(key);
+		};
+		const isDenied = denierOf({ policies, subjects, changed, wasLearned });
+		const ended = this.options.firewall.endFlows(new Set(changed.flatMap(addressesOn)), isDenied);
+		if (ended > 0) this.options.log.info("running flows ended by policies", { flows: ended });
+	}
+
+	/** Those that came by a rename. */
+	private tellHoles(): void {
+		const holes = this.holes(this.options.store.list());
+		for (const { policy, container, why } of holes) {
+			if (!this.told.has(`${policy} ${container}`)) {
+				this.options.log.warn("policy not enforced", { policy, container, why });
+			}
+		}
+		this.told = new Set(holes.map(({ policy, container }) => `${policy} ${container}`));
+	}
+
+	private remember(key: string): void {
+		this.remembered.delete(key);
+		this.remembered.set(key, true);
+		shorten(this.remembered, MAX_REMEMBERED);
 	}
 
 	private isActive(): boolean {
@@ -185,14 +256,32 @@ export class PolicyService implements Policies, SandboxPolicies, NamePolicies {
 	}
 
 	private subjects(): Subject[] {
-		return this.options.members().flatMap(({ containerId: id, endpoints }) => {
+		return this.options.members().flatMap(({ containerId: id, endpoints, elsewhere = [] }) => {
 			const container = this.options.containerOf(id);
-			return container ? [{ id, name: container.name, labels: container.labels, endpoints }] : [];
+			const { name, labels } = container ?? {};
+			return name !== undefined && labels ? [{ id, name, labels, endpoints, elsewhere }] : [];
 		});
 	}
 
-	private onHost(): Subject[] {
-		return this.options.onHost().map((one) => ({ ...one, endpoints: [] }));
+	/** Running containers, and where they are. */
+	private candidates(): Candidate[] {
+		const subjects: Candidate[] = this.subjects();
+		const guests = this.options.guests();
+		const onHost = guests.filter(({ owner }) => owner === undefined).map(asOnHost);
+		const hosts = [...subjects, ...onHost];
+		const sharing = guests.flatMap(({ owner: id, ...one }) => {
+			const owner = hosts.find((other) => other.id === id);
+			return id !== undefined && owner ? [{ ...one, endpoints: [], owner }] : [];
+		});
+		return [...hosts, ...sharing];
+	}
+
+	private candidate(id: string): Candidate | undefined {
+		return this.candidates().find((one) => one.id === id);
+	}
+
+	private holes(policies: readonly Policy[]): Hole[] {
+		return policies.length === 0 ? [] : this.candidates().flatMap((one) => holesOf(policies, one));
 	}
 
 	private viewOf(containerId: string): NameView | undefined {
@@ -221,16 +310,43 @@ export class PolicyService implements Policies, SandboxPolicies, NamePolicies {
 		const { policy, rule, direction, protocol, port } = packet;
 		const { local, remote } = endsOf(packet);
 		const subjects = this.subjects();
-		const nameOf = (address: string) =>
-			subjects.find(({ endpoints }) => endpoints.some((one) => one.address === address))?.name ?? address;
+		const nameOf = (address: string) => subjects.find((one) => addressesOn(one).includes(address))?.name ?? address;
 		const flow = { policy, rule, direction, protocol, sandbox: nameOf(local), peer: nameOf(remote) };
 		this.flows.add({ ...flow, ...(port !== undefined && { port }) });
 	}
 }
 
-const ANY: AnsweredAddress = { address: "", ttl: 0 };
+function reachOf(policy: Policy, subjects: readonly Subject[], holes: readonly Hole[]) {
+	const own = holes.filter((hole) => hole.policy === policy.name).map(({ container, why }) => ({ container, why }));
+	const about = subjects.filter((one) => isSubject(policy, one)).map(({ name }) => name);
+	return { sandboxes: about.filter((name) => !own.some(({ container }) => container === name)), unenforced: own };
+}
 
-function reachOf(policy: Policy, subjects: readonly Subject[], onHost: readonly Subject[]) {
-	const names = (list: readonly Subject[]) => list.filter((one) => isSubject(policy, one)).map(({ name }) => name);
-	return { sandboxes: names(subjects), unenforced: names(onHost) };
+function isOnBridge({ endpoints }: Subject): boolean {
+	return endpoints.length > 0;
+}
+
+function asOnHost(guest: ContainerFacts & { readonly id: string }): Candidate {
+	return { ...guest, endpoints: [], elsewhere: [{ network: "host", driver: "host", addresses: [] }] };
+}
+
+/** All that decides a sandbox's flows but the time, by its id; of those that policies are about. */
+function rulingsOf(policies: readonly Policy[], subjects: readonly Subject[]): ReadonlyMap<string, string> {
+	const peers = [...compile(policies, subjects).peers];
+	return new Map(
+		subjects.flatMap((one): [string, string][] => {
+			const own = policiesOf(policies, one);
+			if (own.length === 0) return [];
+			const meant = peers.filter(([set]) => own.some(({ name }) => set.startsWith(`peer.${name}.`)));
+			return [[one.id, JSON.stringify([own, addressesOn(one), meant])]];
+		}),
+	);
+}
+
+/** Forgets the oldest beyond a number. */
+function shorten(map: Map<string, unknown>, most: number): void {
+	for (const oldest of map.keys()) {
+		if (map.size <= most) return;
+		map.delete(oldest);
+	}
 }

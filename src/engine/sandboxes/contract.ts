@@ -1,6 +1,6 @@
 import type { NetworkConfig, NetworkRow } from "../../store/networks.ts";
 import type { NetworkSettings, PublishedPort } from "../containers/record.ts";
-import type { SubjectEndpoint } from "../policy/policy.ts";
+import type { Elsewhere, SubjectEndpoint } from "../policy/policy.ts";
 
 /** A sandbox is one network namespace with its interfaces, addresses, published ports and resolver. */
 export interface Sandboxes {
@@ -18,7 +18,9 @@ export interface Sandboxes {
 	networksOf(
 		containerId: string,
 	): readonly { readonly id: string; readonly name: string; readonly internal: boolean; readonly alone: boolean }[];
-	/** What each running container has on bridge networks. */
+	/** "conflict" when a policy is about this container and not about the one whose sandbox it is to share. */
+	checkShared(containerId: string, ownerId: string): void;
+	/** What each running container has of networks. */
 	members(): readonly SandboxMember[];
 	/** All networks, for `docker network ls/inspect` and info. */
 	networks(): readonly NetworkRecord[];
@@ -32,6 +34,8 @@ export interface Sandboxes {
 export interface SandboxMember {
 	readonly containerId: string;
 	readonly endpoints: readonly SubjectEndpoint[];
+	/** Where policies do not hold. */
+	readonly elsewhere: readonly Elsewhere[];
 }
 
 export interface JoinRequest {

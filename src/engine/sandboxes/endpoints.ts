@@ -6,7 +6,7 @@ import { formatIp, formatIpv4, formatIpv6, type IpAddress, parseIp } from "../..
 import { macOfIpv4 } from "../../shared/mac.ts";
 import type { EndpointSettings } from "../containers/record.ts";
 import type { BridgeNetwork } from "../networks/live.ts";
-import type { SubjectEndpoint } from "../policy/policy.ts";
+import type { Elsewhere, SubjectEndpoint } from "../policy/policy.ts";
 import type { EndpointRequest } from "./contract.ts";
 import { hostLinkName } from "./prepared.ts";
 
@@ -195,9 +195,25 @@ function freeName(prefix: string, used: readonly string[]): string {
 	}
 }
 
-/** An endpoint as policies know it: they are of IPv4. */
-export function memberOf({ network, address, settings }: Endpoint): SubjectEndpoint[] {
-	if (address === undefined || network.macvlan) return [];
-	const { hostLink: link = "" } = settings;
-	return [{ network: network.name, bridge: network.bridge, address: formatIpv4(address), link }];
+/** A sandbox's endpoints as policies know them: on our bridges they hold, on a macvlan's wire they do not. */
+export function memberOf(endpoints: readonly Endpoint[]): {
+	readonly endpoints: SubjectEndpoint[];
+	readonly elsewhere: Elsewhere[];
+} {
+	const onBridges = endpoints.filter(({ network }) => !network.macvlan);
+	const others = endpoints.filter(({ network }) => network.macvlan);
+	return {
+		endpoints: onBridges.map((one) => ({
+			network: one.network.name,
+			bridge: one.network.bridge,
+			addresses: addressTexts(one),
+			gateways: [one.network.gateway, one.network.gateway6].flatMap((text) => text ?? []),
+			link: one.settings.hostLink ?? "",
+		})),
+		elsewhere: others.map((one) => ({
+			network: one.network.name,
+			driver: one.network.row.driver,
+			addresses: addressTexts(one),
+		})),
+	};
 }

@@ -2,6 +2,7 @@ import { formatCidr, formatCidr6 } from "../../shared/cidr.ts";
 import { formatIpv4 } from "../../shared/ip.ts";
 import type { EndpointSettings, NetworkSettings } from "../containers/record.ts";
 import type { BridgeNetwork } from "../networks/live.ts";
+import type { SandboxPlace } from "../policy/contract.ts";
 import type { JoinRequest, NetworkRecord } from "./contract.ts";
 import type { Endpoint } from "./endpoints.ts";
 import type { Sandbox } from "./prepared.ts";
@@ -30,6 +31,18 @@ export function settingsOf({ sandboxId, path, bare, endpoints, published }: Join
 		ports: published.ports,
 	};
 }
+
+/** Where policies find a container that is going to be on these networks. */
+export function placeOf(networks: readonly BridgeNetwork[]): SandboxPlace {
+	const named = ({ name: network, bridge }: BridgeNetwork) => ({ network, bridge, addresses: [], link: "" });
+	const beyond = ({ name: network, row }: BridgeNetwork) => ({ network, driver: row.driver, addresses: [] });
+	return {
+		endpoints: networks.filter(({ macvlan }) => !macvlan).map(named),
+		elsewhere: networks.filter(({ macvlan }) => macvlan).map(beyond),
+	};
+}
+
+export const ON_HOST: SandboxPlace = { elsewhere: [{ network: "host", driver: "host", addresses: [] }] };
 
 /** As inspect of the network shows its subnets. */
 export function subnetsOf({ leases, leases6 }: BridgeNetwork): Pick<NetworkRecord, "subnet" | "gateway" | "subnet6"> {

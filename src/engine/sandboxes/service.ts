@@ -29,7 +29,7 @@ import {
 	releaseAddresses,
 	waysOut,
 } from "./endpoints.ts";
-import { endpointOn, type Joined, settingsOf, subnetsOf } from "./joined.ts";
+import { endpointOn, type Joined, ON_HOST, placeOf, settingsOf, subnetsOf } from "./joined.ts";
 import { destroySandbox, SandboxMaker, setRoutes } from "./maker.ts";
 import { PortAllocator } from "./ports.ts";
 import { hostLinkName, type SandboxFactory, sandboxPath, serveSandbox } from "./prepared.ts";
@@ -97,6 +97,7 @@ class SandboxService implements Sandboxes {
 		this.mustBeOpen();
 		const bare = request.mode === "none" ? this.live.row("none") : bareNetwork(this.live, request);
 		if (request.mode === "bridge" && !bare) return this.joinBridges(request);
+		if (!bare) this.options.policies?.check(request.containerId, ON_HOST);
 		const joined = bare ? this.joinBare(request, bare) : this.joinHost(request);
 		this.joined.set(request.containerId, joined);
 		return settingsOf(joined);
@@ -118,6 +119,7 @@ class SandboxService implements Sandboxes {
 		const { path } = joined.sandbox;
 		await using undo = new AsyncDisposableStack();
 		const network = this.live.find(request.network);
+		this.options.policies?.check(containerId, placeOf([...joined.endpoints.map((one) => one.network), network]));
 		const endpoint = connectEndpoint(
 			this.options.network,
 			path,
@@ -159,7 +161,11 @@ class SandboxService implements Sandboxes {
 
 	members(): readonly SandboxMember[] {
 		const all = [...this.joined].filter(([, { endpoints }]) => endpoints.length > 0);
-		return all.map(([containerId, { endpoints }]) => ({ containerId, endpoints: endpoints.flatMap(memberOf) }));
+		return all.map(([containerId, { endpoints }]) => ({ containerId, ...memberOf(endpoints) }));
+	}
+
+	checkShared(containerId: string, owner: string): void {
+		this.options.policies?.check(containerId, { owner });
 	}
 
 	networks(): readonly NetworkRecord[] {
@@ -202,9 +208,10 @@ class SandboxService implements Sandboxes {
 
 	private async joinBridges(request: JoinRequest): Promise<NetworkSettings> {
 		const { containerId, containerName } = request;
-		this.options.policies?.check(containerId);
+		const asked = request.endpoints ?? [{ network: "bridge" }];
+		this.options.policies?.check(containerId, placeOf(asked.map(({ network }) => this.live.find(network))));
 		await using undo = new AsyncDisposableStack();
-		const { sandbox, endpoints } = this.maker.take(request.endpoints ?? [{ network: "bridge" }]);
+		const { sandbox, endpoints } = this.maker.take(asked);
 		undo.defer(() => destroySandbox({ sandbox, endpoints }));
 		const ways = waysOut(endpoints);
 		if (ways.four?.network.settings.outbound) refusePorts(ways.four.network.name, request.ports);

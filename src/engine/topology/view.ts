@@ -71,7 +71,8 @@ function byChoice(a: EndpointSettings, b: EndpointSettings): number {
 	return byPriority({ settings: a }, { settings: b });
 }
 
-function ownerOf(record: ContainerRecord, all: readonly ContainerRecord[]): ContainerRecord {
+/** The container whose network it has: itself, or the one that it shares with. */
+export function ownerOf(record: ContainerRecord, all: readonly ContainerRecord[]): ContainerRecord {
 	let owner = record;
 	for (let depth = 0; depth < 10; depth++) {
 		const [, id] = /^container:(.*)$/.exec(owner.hostConfig.NetworkMode) ?? [];

@@ -1,4 +1,4 @@
-import { formatIpv4, formatIpv6, ipv4Bytes, ipv6Bytes } from "../../shared/ip.ts";
+import { formatIpv4, formatIpv6, ipv4Bytes, ipv6Bytes, ipv6OfBytes } from "../../shared/ip.ts";
 import {
 	attribute,
 	attributesOf,
@@ -65,7 +65,20 @@ export function listAddresses(socket: RouteSocket): { index: number; address: nu
 	});
 }
 
+/** The same of IPv6. */
+export function listAddresses6(socket: RouteSocket): { index: number; address: bigint; prefixLength: number }[] {
+	// ip -6 addr show
+	const body = addressHeader(0, 0, AF_INET6);
+	return socket.dump({ type: RTM_GETADDR, body, twin: "ip -6 addr show" }).flatMap(({ body: found }) => {
+		const attributes = attributesOf(found, 8);
+		const value = attributes.get(IFA_LOCAL) ?? attributes.get(IFA_ADDRESS);
+		if (found[0] !== AF_INET6 || value?.length !== 16) return [];
+		const index = view(found).getUint32(4, true);
+		return [{ index, address: ipv6OfBytes(value), prefixLength: found[1] ?? 128 }];
+	});
+}
+
 /** struct ifaddrmsg */
-function addressHeader(prefixLength: number, index: number): Uint8Array {
-	return joinBytes([Uint8Array.of(AF_INET, prefixLength, 0, 0), new Uint8Array(Uint32Array.of(index).buffer)]);
+function addressHeader(prefixLength: number, index: number, family = AF_INET): Uint8Array {
+	return joinBytes([Uint8Array.of(family, prefixLength, 0, 0), new Uint8Array(Uint32Array.of(index).buffer)]);
 }

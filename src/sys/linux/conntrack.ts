@@ -26,13 +26,16 @@ const CTA_PROTO_DST_PORT = 3;
 /** CTA_FILTER_F_CTA_PROTO_NUM | CTA_FILTER_F_CTA_PROTO_DST_PORT */
 const BY_DESTINATION_PORT = (1 << 3) | (1 << 5);
 
-/** A connection as the kernel tracks it: what the client sent to, and who answers. They differ where an address is translated. */
+/** A connection as the kernel tracks it: what the client sent to, and who answers. They differ where an address is translated. Ports are -1 where the protocol has none. */
 export interface Flow {
+	/** IPPROTO_* */
+	readonly protocol: number;
 	readonly source: IpAddress;
 	readonly destination: IpAddress;
 	readonly destinationPort: number;
 	readonly replySource: IpAddress;
 	readonly replySourcePort: number;
+	/** Where the server sees the client. */
 	readonly replyDestination: IpAddress;
 }
 
@@ -58,8 +61,21 @@ export class ConntrackSocket extends NetlinkSocket {
 		let forgotten = 0;
 		for (const message of this.dump({ type: CT_GET, body, twin: `conntrack -L -p udp --orig-port-dst ${port}` })) {
 			const attributes = attributesOf(message.body, 4);
-			const flow = udpFlowOf(attributes);
-			if (flow?.destinationPort === port && stale(flow) && this.forget(attributes, family)) forgotten++;
+			const flow = flowOf(attributes);
+			if (flow?.protocol !== IPPROTO_UDP || flow.destinationPort !== port) continue;
+			if (stale(flow) && this.forget(attributes, family)) forgotten++;
+		}
+		return forgotten;
+	}
+
+	/** Forgets the flows of a family that `stale` picks, whatever their protocol. Returns how many. */
+	forgetFlows(family: 4 | 6, stale: (flow: Flow) => boolean): number {
+		let forgotten = 0;
+		// conntrack -L -f ipv4
+		for (const { body } of this.dump({ type: CT_GET, body: header(family), twin: "conntrack -L" })) {
+			const attributes = attributesOf(body, 4);
+			const flow = flowOf(attributes);
+			if (flow && stale(flow) && this.forget(attributes, family)) forgotten++;
 		}
 		return forgotten;
 	}
@@ -73,7 +89,7 @@ export class ConntrackSocket extends NetlinkSocket {
 			...(zone ? [attribute(CTA_ZONE, zone)] : []),
 		];
 		try {
-			this.request({ type: CT_DELETE, body: joinBytes(parts), twin: "conntrack -D -p udp" });
+			this.request({ type: CT_DELETE, body: joinBytes(parts), twin: "conntrack -D" });
 			return true;
 		} catch (error) {
 			// It has ended by itself.
@@ -83,11 +99,12 @@ export class ConntrackSocket extends NetlinkSocket {
 	}
 }
 
-function udpFlowOf(attributes: ReadonlyMap<number, Uint8Array>): Flow | undefined {
+function flowOf(attributes: ReadonlyMap<number, Uint8Array>): Flow | undefined {
 	const asked = tupleOf(attributes.get(CTA_TUPLE_ORIG));
 	const reply = tupleOf(attributes.get(CTA_TUPLE_REPLY));
 	if (!asked || !reply) return undefined;
 	return {
+		protocol: asked.protocol,
 		source: asked.source,
 		destination: asked.destination,
 		destinationPort: asked.destinationPort,
@@ -108,9 +125,10 @@ function tupleOf(bytes: Uint8Array | undefined) {
 		const value = proto.get(type);
 		return value?.length === 2 ? view(value).getUint16(0) : -1;
 	};
-	if (proto.get(CTA_PROTO_NUM)?.[0] !== IPPROTO_UDP || source === undefined || destination === undefined)
-		return undefined;
-	return { source, destination, sourcePort: port(CTA_PROTO_SRC_PORT), destinationPort: port(CTA_PROTO_DST_PORT) };
+	const protocol = proto.get(CTA_PROTO_NUM)?.[0];
+	if (protocol === undefined || source === undefined || destination === undefined) return undefined;
+	const [sourcePort, destinationPort] = [port(CTA_PROTO_SRC_PORT), port(CTA_PROTO_DST_PORT)];
+	return { protocol, source, destination, sourcePort, destinationPort };
 }
 
 function ipv6Of(attributes: ReadonlyMap<number, Uint8Array>, type: number): bigint | undefined {

@@ -30,6 +30,7 @@ const IFLA_INFO_DATA = 2;
 const IFLA_INFO_SLAVE_KIND = 4;
 const IFLA_INFO_SLAVE_DATA = 5;
 const IFLA_BR_NF_CALL_IPTABLES = 36;
+const IFLA_BR_NF_CALL_IP6TABLES = 37;
 const IFLA_BRPORT_MODE = 4;
 const IFLA_BRPORT_ISOLATED = 33;
 const VETH_INFO_PEER = 1;
@@ -262,13 +263,17 @@ function linkOf(body: Uint8Array): Link {
 }
 
 /**
- * `ip link set dev INDEX type bridge nf_call_iptables 1`: what passes inside this bridge comes to the inet hooks, whatever the host's
+ * `ip link set dev INDEX type bridge nf_call_iptables 1 nf_call_ip6tables 1`: what passes inside this bridge comes to the inet hooks, whatever the host's
  * sysctl says; needs the module br_netfilter.
  */
 export function setBridgeFilter(index: number, on: boolean): NetlinkRequest {
+	const flag = Uint8Array.of(on ? 1 : 0);
 	const info = joinBytes([
 		attribute(IFLA_INFO_KIND, "bridge"),
-		attribute(IFLA_INFO_DATA | NESTED, attribute(IFLA_BR_NF_CALL_IPTABLES, Uint8Array.of(on ? 1 : 0))),
+		attribute(
+			IFLA_INFO_DATA | NESTED,
+			joinBytes([attribute(IFLA_BR_NF_CALL_IPTABLES, flag), attribute(IFLA_BR_NF_CALL_IP6TABLES, flag)]),
+		),
 	]);
 	const body = joinBytes([linkHeader(index, 0), attribute(IFLA_LINKINFO | NESTED, info)]);
 	return { type: RTM_NEWLINK, body, twin: `ip link set dev ${index} type bridge nf_call_iptables ${on ? 1 : 0}` };

@@ -19,13 +19,13 @@ const NFULNL_CFG_CMD_BIND = 1;
 const NFULNL_COPY_PACKET = 2;
 const NFULA_PAYLOAD = 9;
 const NFULA_PREFIX = 10;
-/** Enough for an IPv6 header and the ports behind it. */
-const COPIED_BYTES = 64;
+/** Enough for an IPv6 header with a few extensions, and the ports behind it. */
+const COPIED_BYTES = 128;
 
 /** A packet that a `log group` statement told of. */
 export interface LoggedPacket {
 	readonly prefix: string;
-	/** From the IP header on, its first 64 bytes. */
+	/** From the IP header on, its first 128 bytes. */
 	readonly payload: Uint8Array;
 }
 

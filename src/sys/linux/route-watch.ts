@@ -6,16 +6,17 @@ const AF_NETLINK = 16;
 const SOCK_RAW = 3;
 const SOCK_NONBLOCK = 0o4000;
 const SOCK_CLOEXEC = 0o2000000;
-/** RTNLGRP_IPV4_ROUTE (7) and RTNLGRP_IPV4_RULE (8) as bits */
-const GROUPS = (1 << 6) | (1 << 7);
+const AF_INET6 = 10;
+/** RTNLGRP_IPV4_ROUTE (7), RTNLGRP_IPV4_RULE (8), RTNLGRP_IPV6_ROUTE (11), RTNLGRP_IPV6_RULE (19) as bits */
+const GROUPS = (1 << 6) | (1 << 7) | (1 << 10) | (1 << 18);
 const RTM_NEWROUTE = 24;
 const RTM_DELROUTE = 25;
 const RTM_NEWRULE = 32;
 const RTM_DELRULE = 33;
 
 /**
- * Tells when the host's way out changes: `ip -4 monitor route rule`, of which only default routes in any table (OpenVPN's halves, 0.0.0.0/1 and
- * 128.0.0.0/1, included) and rules count. It watches the network namespace it is constructed in; nothing is polled.
+ * Tells when the host's way out changes: `ip monitor route rule`, of which only default routes in any table (OpenVPN's halves, 0.0.0.0/1 and
+ * 128.0.0.0/1, and its 2000::/3 included) and rules count. It watches the network namespace it is constructed in; nothing is polled.
  */
 export class RouteWatch implements Disposable {
 	private fd = -1;
@@ -37,7 +38,7 @@ export class RouteWatch implements Disposable {
 		// struct sockaddr_nl: family, padding, port (the kernel's choice), groups
 		const name = new Uint8Array(new Uint32Array([AF_NETLINK, 0, GROUPS]).buffer);
 		try {
-			check(libc.bind(fd, ptr(name), name.length), "bind RTNLGRP_IPV4_ROUTE");
+			check(libc.bind(fd, ptr(name), name.length), "bind RTNLGRP_IPV4_ROUTE and others");
 		} catch (error) {
 			libc.close(fd);
 			throw error;
@@ -79,7 +80,8 @@ export class RouteWatch implements Disposable {
 export function changesWayOut(datagram: Uint8Array): boolean {
 	return messagesOf(datagram).some(({ type, body }) => {
 		if (type === RTM_NEWRULE || type === RTM_DELRULE) return true;
-		// struct rtmsg: the second byte is the length of the destination's prefix
-		return (type === RTM_NEWROUTE || type === RTM_DELROUTE) && (body[1] ?? 32) <= 1;
+		// struct rtmsg: the family, then the length of the destination's prefix
+		const [family, prefixLength = 128] = body;
+		return (type === RTM_NEWROUTE || type === RTM_DELROUTE) && prefixLength <= (family === AF_INET6 ? 3 : 1);
 	});
 }

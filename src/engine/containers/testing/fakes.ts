@@ -274,6 +274,8 @@ export class FakeSandboxes implements Sandboxes {
 		this.kept = keep;
 	}
 
+	checkShared(): void {}
+
 	members() {
 		return [];
 	}
