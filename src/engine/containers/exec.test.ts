@@ -52,7 +52,7 @@ test.each([
 	expect(engine.runtime.started).toHaveLength(1);
 });
 
-test("the next daemon knows running execs, and those that ended before it came", async () => {
+test("the next daemon knows execs that run, wait to be started, or ended before it came", async () => {
 	await using first = createTestEngine();
 	await first.open();
 	const id = await runningContainer(first);
@@ -69,12 +69,17 @@ test("the next daemon knows running execs, and those that ended before it came",
 	await second.open();
 	expect(second.execs.inspect(running.id)).toMatchObject({ containerId: id, config, state: { status: "running" } });
 	expect(second.execs.inspect(quick.id).state).toMatchObject({ status: "exited", exitCode: 7 });
-	// One that was never started is nobody's.
-	expect(() => second.execs.inspect(created.id)).toThrow("No such exec instance");
-	expect(second.containers.inspect(id).execIds).toEqual([running.id]);
+	expect(second.execs.inspect(created.id)).toMatchObject({ containerId: id, config, state: { status: "created" } });
+	expect(second.containers.inspect(id).execIds).toEqual([running.id, created.id]);
+	await second.execs.startDetached(created.id, { tty: false });
+	second.runtime.exit(created.id, 0);
 	expect(second.runtime.released).toContain(quick.id);
 	second.runtime.exit(running.id, 3);
 	expect(second.execs.inspect(running.id).state).toMatchObject({ status: "exited", exitCode: 3 });
 	expect(second.containers.inspect(id).execIds).toEqual([]);
+	const third = createTestEngine({ keep: second });
+	await third.open();
+	expect(third.containers.inspect(id).execIds).toEqual([]);
+	await third.close();
 	await second.close();
 });

@@ -8,6 +8,7 @@ import { availableNames, capabilitiesOf } from "./capabilities.ts";
 import { type Context, find, publish } from "./context.ts";
 import type { ExecConfig, ExecRecord, Execs } from "./contract.ts";
 import { mergeEnv, processEnv } from "./env.ts";
+import { createExecNotes, type ExecNotes } from "./exec-notes.ts";
 import type { ContainerRecord } from "./record.ts";
 import { parseSecurityOpt } from "./security.ts";
 import { apparmorOf, specCapabilities, specLimits, specUser } from "./spec.ts";
@@ -32,9 +33,17 @@ export interface ExecService extends Execs {
 
 type StartOptions = Parameters<Execs["start"]>[1];
 
-/** Execs live in memory: they end with their container. Of those that run, the runtime driver keeps what the next daemon needs. */
+/**
+ * Execs live in memory: they end with their container. What the next daemon needs of those that run, the runtime driver keeps, and of those that
+ * are not started yet, their notes.
+ */
 export function createExecs(context: () => Context): ExecService {
 	const records = new Map<string, ExecRecord>();
+	let notesMade: ExecNotes | undefined;
+	const notes = () => {
+		notesMade ??= createExecNotes(`${context().runRoot}/execs`);
+		return notesMade;
+	};
 	const timers = new Set<ReturnType<typeof setTimeout>>();
 	/** Of execs that somebody is attached to. */
 	const endings = new Map<string, PromiseWithResolvers<void>>();
@@ -52,6 +61,7 @@ export function createExecs(context: () => Context): ExecService {
 
 	const ended = (record: ExecRecord, exitCode: number) => {
 		if (record.state.status === "exited") return;
+		if (record.state.status === "created") notes().drop(record.id);
 		const pid = record.state.status === "running" ? record.state.pid : 0;
 		records.set(record.id, { ...record, state: { status: "exited", exitCode, pid } });
 		setIds(record.containerId, (ids) => ids.filter((id) => id !== record.id));
@@ -76,7 +86,9 @@ export function createExecs(context: () => Context): ExecService {
 		const io = { tty, stdin: config.AttachStdin, stdinOnce: true };
 		const { pid } = await context().runtime.exec({ containerId: container.id, execId: id, process, io, note: config });
 		// A quick one may have been reported already.
-		if (get(id).state.status === "created") records.set(id, { ...record, state: { status: "running", pid } });
+		if (get(id).state.status !== "created") return;
+		records.set(id, { ...record, state: { status: "running", pid } });
+		notes().drop(id);
 	};
 
 	/** One start each, and docker's exit code when it cannot be. */
@@ -108,6 +120,7 @@ export function createExecs(context: () => Context): ExecService {
 			if (config.Cmd.length === 0) throw new EngineError("invalid", "No exec command specified");
 			userOf(context(), container, config);
 			const id = createId();
+			notes().put({ id, containerId: container.id, config });
 			records.set(id, { id, containerId: container.id, config, state: { status: "created" } });
 			setIds(container.id, (ids) => [...ids, id]);
 			publish(context(), container, `exec_create: ${commandOf(config)}`, { execID: id });
@@ -170,6 +183,15 @@ export function createExecs(context: () => Context): ExecService {
 				records.set(id, record);
 				if (exit) ended(record, exit.exitCode);
 				else setIds(containerId, (ids) => [...ids, id]);
+			}
+			const living = new Set(processes.map(({ containerId }) => containerId));
+			for (const { id, containerId, config } of notes().list()) {
+				if (records.has(id) || !living.has(containerId)) {
+					notes().drop(id);
+					continue;
+				}
+				records.set(id, { id, containerId, config, state: { status: "created" } });
+				setIds(containerId, (ids) => [...ids, id]);
 			}
 		},
 		containerEnded: (containerId) => {

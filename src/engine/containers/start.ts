@@ -55,7 +55,8 @@ export async function startLocked(context: Context, record: ContainerRecord): Pr
 		} catch (cause) {
 			context.log.error("state not written", { id: record.id, error: messageOf(cause) });
 		}
-		context.waits.notify(record.id, "exit", ended);
+		// As with docker, who waits for the next exit goes on waiting: the run that it would end has not begun.
+		if (before.status === "restarting") context.waits.notify(record.id, "exit", ended);
 		if (record.hostConfig.AutoRemove) await removeLocked(context, record.id);
 		throw failure.error;
 	}

@@ -109,7 +109,9 @@ function merged(host: HostConfig, { resources, restartPolicy }: UpdateRequest): 
 
 /** What the runtime is told: only what was asked for. */
 export function liveResources(asked: Resources): Omit<SpecResources, "devices"> {
-	const { memory: _, ...others } = resourcesOf({ ...(NOTHING as HostConfig), ...asked });
+	const { memory: _, cpu, ...others } = resourcesOf({ ...(NOTHING as HostConfig), ...asked });
+	// Takes a limit away that there is; a new cgroup has none.
+	const processor = { ...cpu, ...(asked.CpuQuota < 0 && { quota: -1 }) };
 	const memory = {
 		...(asked.Memory > 0 && { limit: asked.Memory }),
 		...(asked.MemorySwap !== 0 && { swap: asked.MemorySwap }),
@@ -118,6 +120,7 @@ export function liveResources(asked: Resources): Omit<SpecResources, "devices"> 
 	const unlimited = asked.PidsLimit !== null && asked.PidsLimit <= 0;
 	return {
 		...others,
+		...(Object.keys(processor).length > 0 && { cpu: processor }),
 		...(Object.keys(memory).length > 0 && { memory }),
 		...(unlimited && { pids: { limit: -1 } }),
 	};
