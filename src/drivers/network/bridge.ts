@@ -5,7 +5,7 @@ import { EngineError, messageOf } from "../../shared/errors.ts";
 import type { IpAddress } from "../../shared/ip.ts";
 import type { Logger } from "../../shared/log.ts";
 import { macOfIpv4 } from "../../shared/mac.ts";
-import { addAddress, addAddress6, listAddresses } from "../../sys/linux/address.ts";
+import { addAddress, addAddress6, deleteAddress, listAddresses } from "../../sys/linux/address.ts";
 import { SyscallError } from "../../sys/linux/libc.ts";
 import {
 	createBridge,
@@ -15,7 +15,6 @@ import {
 	type Link,
 	listLinks,
 	setAlias,
-	setDown,
 	setDownAs,
 	setHairpin,
 	setIsolated,
@@ -30,10 +29,15 @@ import type { BridgeSpec, EndpointAddress, EndpointSpec, NetworkDriver, ParentSp
 import { hasIpv6, prepareBridge6, routeIpv6 } from "./ipv6.ts";
 import { createEndpoint, openParent, removeEndpoint } from "./macvlan.ts";
 
+interface Bridge extends Link {
+	/** The host's own addresses on it. */
+	readonly gateways?: readonly EndpointAddress[];
+}
+
 /** Bridges with a veth for each endpoint. Its socket lives in the namespace it was constructed in, which is the host for it. */
 export class BridgeDriver implements NetworkDriver {
 	private readonly socket = new RouteSocket();
-	private readonly bridges = new Map<string, Link>();
+	private readonly bridges = new Map<string, Bridge>();
 	/** Interfaces of the host's that macvlan endpoints hang on. */
 	private readonly parents = new Map<string, Link>();
 	/** Bridges that the kernel is taking apart. */
@@ -55,7 +59,7 @@ export class BridgeDriver implements NetworkDriver {
 		writeSysctl(`net/ipv4/conf/${spec.name}/route_localnet`, "1");
 		this.ensureSysctl("net/ipv4/ip_forward", "1");
 		if (spec.ipv6?.forward) routeIpv6(spec.name, this.log);
-		this.bridges.set(spec.name, { ...link, mtu: spec.mtu ?? link.mtu });
+		this.bridges.set(spec.name, { ...link, mtu: spec.mtu ?? link.mtu, gateways: gatewaysOf(spec) });
 	}
 
 	openParent(spec: ParentSpec): void {
@@ -162,7 +166,11 @@ export class BridgeDriver implements NetworkDriver {
 		const link = this.bridges.get(name);
 		this.bridges.delete(name);
 		if (!link) return Promise.resolve();
-		tolerate("ENODEV", () => this.socket.request(setDown(link.index)));
+		// Another bridge may have its subnet at once. To set it down would do as well, and have the caller wait for all CPUs.
+		for (const { address, prefixLength } of link.gateways ?? []) {
+			const gone = deleteAddress(link.index, address, prefixLength);
+			tolerate("ENODEV", () => tolerate("EADDRNOTAVAIL", () => this.socket.request(gone)));
+		}
 		const done = this.takeApart(name).finally(() => this.going.delete(name));
 		this.going.set(name, done);
 		return done;

@@ -229,7 +229,8 @@ test("a removed network's bridge goes, its subnet is free and its name too", asy
 	await create("blue");
 	const { bridge = "", subnet = "" } = networks.inspect("blue");
 	await networks.remove("blue");
-	expect(linkList().find(({ name }) => name === bridge)?.up ?? false).toBe(false);
+	const remnant = linkList().find(({ name }) => name === bridge)?.index;
+	expect(addressList().filter(({ index }) => index === remnant)).toEqual([]);
 	for (let i = 0; i < 100 && linkList().some(({ name }) => name === bridge); i++) await Bun.sleep(20);
 	expect(linkList().some(({ name }) => name === bridge)).toBe(false);
 	await create("blue");
@@ -309,6 +310,11 @@ function idOf(name: string): string {
 function linkList() {
 	using socket = new RouteSocket();
 	return listLinks(socket);
+}
+
+function addressList() {
+	using socket = new RouteSocket();
+	return listAddresses(socket);
 }
 
 function links(path: string): string[] {

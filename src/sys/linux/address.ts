@@ -1,4 +1,12 @@
-import { formatIpv4, formatIpv6, ipv4Bytes, ipv6Bytes, ipv6OfBytes } from "../../shared/ip.ts";
+import {
+	formatIp,
+	formatIpv4,
+	formatIpv6,
+	type IpAddress,
+	ipv4Bytes,
+	ipv6Bytes,
+	ipv6OfBytes,
+} from "../../shared/ip.ts";
 import {
 	attribute,
 	attributesOf,
@@ -16,6 +24,7 @@ const AF_INET6 = 10;
 /** No duplicate address detection: usable at once. */
 const IFA_F_NODAD = 2;
 const RTM_NEWADDR = 20;
+const RTM_DELADDR = 21;
 const RTM_GETADDR = 22;
 const IFA_ADDRESS = 1;
 const IFA_LOCAL = 2;
@@ -51,6 +60,20 @@ export function addAddress6(index: number, address: bigint, prefixLength: number
 			attribute(IFA_ADDRESS, ipv6Bytes(address)),
 		]),
 		twin: `ip addr replace ${formatIpv6(address)}/${prefixLength} dev ${index} nodad`,
+	};
+}
+
+/** `ip addr del ADDRESS/PREFIX dev INDEX`, of either family; the routes that it brought go too. */
+export function deleteAddress(index: number, address: IpAddress, prefixLength: number): NetlinkRequest {
+	const isV6 = typeof address === "bigint";
+	return {
+		type: RTM_DELADDR,
+		body: joinBytes([
+			Uint8Array.of(isV6 ? AF_INET6 : AF_INET, prefixLength, 0, 0),
+			new Uint8Array(Uint32Array.of(index).buffer),
+			attribute(IFA_LOCAL, isV6 ? ipv6Bytes(address) : ipv4Bytes(address)),
+		]),
+		twin: `ip addr del ${formatIp(address)}/${prefixLength} dev ${index}`,
 	};
 }
 
