@@ -10,6 +10,7 @@ import { createNamespaceDriver } from "../../drivers/network/namespace.ts";
 import { formatIpv4, parseIpv4 } from "../../shared/ip.ts";
 import { silentLogger } from "../../shared/log.ts";
 import { familiesSchema, NetworkStore, networksSchema, userNetworksSchema } from "../../store/networks.ts";
+import { listAddresses } from "../../sys/linux/address.ts";
 import { check, libc } from "../../sys/linux/libc.ts";
 import { deleteLink, findLink, listLinks } from "../../sys/linux/link.ts";
 import { RouteSocket } from "../../sys/linux/netlink.ts";
