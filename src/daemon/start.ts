@@ -6,6 +6,7 @@ import { insightRoutes } from "../api/foredeck/insight.ts";
 import { policyRoutes } from "../api/foredeck/policies/routes.ts";
 import { imageRoutes } from "../api/images/routes.ts";
 import { download } from "../drivers/content/download.ts";
+import { cloneGit } from "../drivers/content/git-clone.ts";
 import { openUrl } from "../drivers/content/open-url.ts";
 import { createContent } from "../drivers/content/spool.ts";
 import { createLogReader } from "../drivers/log/files/reader.ts";
@@ -180,6 +181,7 @@ async function buildEngine(options: DaemonOptions, log: Logger) {
 		snapshotter,
 		files: buildFiles,
 		openUrl,
+		cloneGit,
 		directory: join(dataRoot, "builds"),
 		log,
 	});

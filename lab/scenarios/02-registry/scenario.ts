@@ -73,6 +73,17 @@ async function pullUntilOneLayer(engine: Engine, name: string, tag: string): Pro
 	throw new Error(`the pull ended before a layer was complete: ${reply.status} ${text}`);
 }
 
+async function buildFrom({ env }: Docker, base: string) {
+	const child = Bun.spawn(["docker", "build", "-t", "derived", "-"], {
+		env: { ...env, DOCKER_BUILDKIT: "0" },
+		stdin: Buffer.from(`FROM ${base}\nRUN echo derived > /f\n`),
+		stdout: "pipe",
+		stderr: "pipe",
+	});
+	const [stdout, stderr] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text()]);
+	return { code: await child.exited, stdout, stderr };
+}
+
 export const scenario: Scenario = {
 	title: "two engines share images through a private registry; one is killed in the middle of a pull",
 	flags: (directory) => ["--registry-certs", certificates(directory)],
@@ -109,7 +120,18 @@ export const scenario: Scenario = {
 			const denied = await docker.run(["pull", imageName("team/app:1")]);
 			equal(denied.code, 1, "exit code without login");
 			includes(denied.stderr, "no basic auth credentials", "docker pull without login");
+		}),
+		step("docker build needs the login too, for FROM, and hands it over with the build", async () => {
+			const { docker } = second();
+			const denied = await buildFrom(docker, imageName("team/app:2"));
+			equal(denied.code, 1, "exit code without login");
+			includes(denied.stderr, "no basic auth credentials", "docker build without login");
 			equal((await login(docker, LOGIN.password)).code, 0, "docker login");
+			const { code, stdout, stderr } = await buildFrom(docker, imageName("team/app:2"));
+			equal(code, 0, `docker build: ${stderr}`);
+			includes(stdout, "Status: Downloaded newer image", "docker build");
+			equal(await docker("run", "--rm", "derived", "cat", "/f"), "derived", "what it made");
+			await docker("rmi", "derived", imageName("team/app:2"));
 		}),
 		step("it pulls by tag and by digest, and runs what it pulled", async (lab) => {
 			const { docker } = second();

@@ -43,6 +43,34 @@ async function build(lab: Lab, argv: readonly string[], stdin?: Uint8Array) {
 	return { code: await child.exited, stdout, stderr };
 }
 
+/** Clients that leave the fetching to the engine: docker-py, Compose v1. The CLI fetches by itself. */
+async function buildRemote({ engine }: Lab, remote: string): Promise<string> {
+	const query = new URLSearchParams({ remote, t: "remote" });
+	const reply = await fetch(`http://localhost/v1.51/build?${query}`, {
+		method: "POST",
+		unix: engine.host.replace("unix://", ""),
+	});
+	return await reply.text();
+}
+
+/** A web server with the directory as a git repository (tag v1), as an archive, and a Dockerfile alone. */
+function serveRepository(lab: Lab, root: string) {
+	const pages = `${lab.directory}/pages`;
+	const script = `mkdir -p ${pages} && cd ${root} && tar -czf ${pages}/context.tar.gz . &&
+		git init -q && git add . && git -c user.name=lab -c user.email=lab@lab commit -qm all && git tag v1 && git update-server-info &&
+		mv .git ${pages}/repo.git && printf 'FROM busybox\nENV alone=1\n' >${pages}/alone`;
+	const { exitCode, stderr } = Bun.spawnSync(["sh", "-ec", script]);
+	equal(exitCode, 0, `git: ${stderr}`);
+	return Bun.serve({
+		hostname: "127.0.0.1",
+		port: 0,
+		fetch: async ({ url }) => {
+			const file = Bun.file(pages + new URL(url).pathname);
+			return (await file.exists()) ? new Response(file) : new Response("", { status: 404 });
+		},
+	});
+}
+
 async function built(lab: Lab, ...argv: string[]): Promise<string> {
 	const { code, stdout, stderr } = await build(lab, argv);
 	equal(code, 0, `docker build ${argv.join(" ")}: ${stdout}${stderr}`);
@@ -132,10 +160,33 @@ export const scenario: Scenario = {
 			equal(await lab.docker("inspect", "-f", '{{index .Config.Labels "a"}}', "target"), "b c", "label");
 			await built(lab, "-f", `${root}/other/File`, root);
 			equal((await build(lab, ["-q", "-"], Buffer.from("FROM busybox\nENV stdin=1\n"))).code, 0, "Dockerfile");
+			const beside = await build(lab, ["-f", "-", root], Buffer.from("FROM busybox\nCOPY other/File /f\n"));
+			equal(beside.code, 0, `Dockerfile beside a context: ${beside.stderr}`);
 			for (const flag of ["", "z", "j", "J"]) {
 				const tar = Bun.spawnSync(["tar", `-c${flag}f`, "-", "-C", root, "other"]).stdout;
 				equal((await build(lab, ["-q", "-f", "other/File", "-"], tar)).code, 0, `context -c${flag}`);
 			}
+		}),
+		step("contexts behind URLs: a git repository, its tags and directories; an archive; a Dockerfile", async (lab) => {
+			const file = "FROM busybox\nCOPY . /c\nRUN cat /c/f > /out\n";
+			const root = context(lab, "remote", { Dockerfile: file, f: "top\n", "sub/Dockerfile": file, "sub/f": "sub\n" });
+			await using server = serveRepository(lab, root);
+			const url = (rest: string) => `http://127.0.0.1:${server.port}/${rest}`;
+			for (const [remote, output] of [
+				["repo.git", "top"],
+				["repo.git#v1:sub", "sub"],
+				["context.tar.gz", "top"],
+			] as const) {
+				includes(await buildRemote(lab, url(remote)), "Successfully tagged remote:latest", remote);
+				equal(await lab.docker("run", "--rm", "remote", "cat", "/out"), output, remote);
+			}
+			includes(await buildRemote(lab, url("alone")), "Successfully tagged", "a Dockerfile alone");
+			includes(
+				await buildRemote(lab, url("repo.git#none")),
+				"couldn't find remote ref none",
+				"a ref that is not there",
+			);
+			includes(await buildRemote(lab, `file://${root}/.git`), "could not be recognized as URL", "the host's files");
 		}),
 		step("a command that fails ends the build with its exit code", async (lab) => {
 			const root = context(lab, "fails", { Dockerfile: "FROM busybox\nRUN echo said; exit 7\n" });

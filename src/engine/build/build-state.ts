@@ -7,6 +7,7 @@ import type { BuildArgs } from "./build-args.ts";
 import type { BuildContext } from "./context.ts";
 import type { BuildRequest } from "./contract.ts";
 import type { BuildFiles } from "./files.ts";
+import type { GitContext } from "./git-context.ts";
 import type { Output } from "./output.ts";
 import type { RunConfig } from "./run-config.ts";
 
@@ -24,6 +25,8 @@ export interface BuildParts {
 	readonly snapshotter: Snapshotter;
 	readonly files: BuildFiles;
 	readonly openUrl: (url: string, signal: AbortSignal) => Promise<RemoteFile>;
+	/** Fetches a commit into the directory; returns where in it the context lies. */
+	readonly cloneGit: (source: GitContext, directory: string, signal: AbortSignal) => Promise<string>;
 	/** For contexts; emptied at start. */
 	readonly directory: string;
 	readonly log: Logger;

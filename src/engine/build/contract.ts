@@ -5,7 +5,7 @@ import type { HostConfig } from "../containers/config.ts";
 export type BuildLine = Record<string, unknown>;
 
 export interface BuildRequest {
-	/** A tar in any compression; or a URL of one, or of a Dockerfile. */
+	/** A tar in any compression; or a URL of one, of a Dockerfile, or of a git repository. */
 	readonly context: { readonly body: AsyncIterable<Uint8Array> } | { readonly url: string };
 	/** Path of the Dockerfile in the context. */
 	readonly dockerfile: string;

@@ -4,6 +4,7 @@ import { createId } from "../../shared/id.ts";
 import type { BuildParts } from "./build-state.ts";
 import { type BuildContext, contextOf, type KnownContext, type KnownContexts, readSmall } from "./context.ts";
 import type { BuildRequest } from "./contract.ts";
+import { isGit, parseGitUrl } from "./git-context.ts";
 import { isIgnored } from "./ignore.ts";
 
 const DOCKERFILE = "Dockerfile";
@@ -22,9 +23,9 @@ export async function openContext(
 	contexts: KnownContexts,
 ): Promise<{ readonly dockerfile: string; readonly context: BuildContext }> {
 	if ("url" in request.context) {
-		const name = await fetchContext(parts, request, signal, directory);
-		const dockerfile = readDockerfile(parts, directory, name || DOCKERFILE);
-		return { dockerfile, context: contextOf(parts.files, directory, async () => {}, { sources: new Map() }) };
+		const { root, name } = await fetchContext(parts, request.context.url, request, signal, directory);
+		const dockerfile = readDockerfile(parts, root, name || DOCKERFILE);
+		return { dockerfile, context: contextOf(parts.files, root, async () => {}, { sources: new Map() }) };
 	}
 	const name = request.dockerfile || DOCKERFILE;
 	const { body, digest } = await readSmall(request.context.body);
@@ -47,22 +48,22 @@ async function unpack({ files }: BuildParts, directory: string, body: AsyncItera
 	}
 }
 
-/** A URL's tar is the context; a text there is the Dockerfile, and nothing else is in the context. */
+/**
+ * A repository or a URL's tar is the context; a text there is the Dockerfile, and nothing else is in the context.
+ * Returns the directory of the files and the Dockerfile's name in it.
+ */
 async function fetchContext(
 	parts: BuildParts,
+	url: string,
 	request: BuildRequest,
 	signal: AbortSignal,
 	directory: string,
-): Promise<string> {
-	const { url } = request.context as { readonly url: string };
+): Promise<{ readonly root: string; readonly name: string }> {
 	if (isGit(url)) {
-		throw new EngineError(
-			"unsupported",
-			`cannot build from ${url}: git repositories are not fetched; clone it and send the directory, or give the URL of an archive`,
-		);
+		return { root: await parts.cloneGit(parseGitUrl(url), directory, signal), name: request.dockerfile };
 	}
 	if (!/^https?:\/\//.test(url)) {
-		throw new EngineError("invalid", `unable to prepare context: ${url}: allowed are http:// and https:// URLs`);
+		throw new EngineError("invalid", `remoteURL (${url}) could not be recognized as URL`);
 	}
 	const { body, contentType } = await parts.openUrl(url, signal);
 	const { head, whole } = await peek(body);
@@ -72,14 +73,10 @@ async function fetchContext(
 		}
 		const name = `dockerfile.${createId()}`;
 		await parts.files.write(directory, name, limited(whole, url));
-		return name;
+		return { root: directory, name };
 	}
 	await unpack(parts, directory, whole);
-	return request.dockerfile;
-}
-
-function isGit(url: string): boolean {
-	return /^(git@|git:\/\/|ssh:\/\/|github\.com\/)/.test(url) || /^https?:\/\/.*\.git(#.*)?$/.test(url);
+	return { root: directory, name: request.dockerfile };
 }
 
 /** A tar, or something that is compressed. */

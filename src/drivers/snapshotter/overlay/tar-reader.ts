@@ -86,9 +86,12 @@ export class TarReader {
 		return this.zeroBlocks === 2;
 	}
 
-	/** Call after the last chunk. Throws when the tar is cut. */
+	/** Call after the last chunk. Throws when the tar is cut. The last file's padding may be missing, as in contexts the docker CLI adds a Dockerfile to. */
 	end(): void {
-		const between = this.state === "trailer" || (this.state === "header" && this.filled === 0 && !this.extension);
+		const between =
+			this.state === "trailer" ||
+			(this.state === "padding" && !this.extension) ||
+			(this.state === "header" && this.filled === 0 && !this.extension);
 		if (!between) throw new Error("unexpected end of the tar");
 	}
 

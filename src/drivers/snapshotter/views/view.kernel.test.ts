@@ -92,6 +92,18 @@ test("keepKinds refuses to replace a directory by a file and the other way round
 	);
 });
 
+test("an archive may lack the padding of its last file, and no more", async () => {
+	using view = viewOfMounts(root, []);
+	const content = "x".repeat(600);
+	const tar = await tarOf([{ name: "unpadded" }, content]);
+	await view.unpack("/data", once(tar.subarray(0, 512 + 600)), { keepKinds: false });
+	expect(fs.readFileSync(`${root}/data/unpadded`, "utf8")).toBe(content);
+	for (const length of [511, 512 + 599])
+		await expect(view.unpack("/data", once(tar.subarray(0, length)), { keepKinds: false })).rejects.toThrow(
+			"unexpected EOF",
+		);
+});
+
 test("a large archive goes through the worker whole; a cut one is refused", async () => {
 	using view = viewOfMounts(root, []);
 	const content = "0123456789abcdef".repeat(100_000);
