@@ -41,6 +41,7 @@ import { VolumeStore, volumesSchema } from "../store/volumes.ts";
 import { availableCapabilities } from "../sys/linux/capability-set.ts";
 import { cgroupFeatures } from "../sys/linux/cgroup-features.ts";
 import { removeEmptyCgroup } from "../sys/linux/cgroup-parent.ts";
+import { linkInRoot } from "../sys/linux/link-in-root.ts";
 import { runPs } from "../sys/linux/ps.ts";
 import { readInRoot } from "../sys/linux/read-in-root.ts";
 import { trimWhenQuiet } from "../sys/linux/resident.ts";
@@ -172,6 +173,7 @@ async function buildEngine(options: DaemonOptions, log: Logger) {
 		capabilities: availableCapabilities(),
 		seccomp: seccompOf,
 		readInRoot,
+		linkInRoot,
 		files: { ofProcess: viewOfProcess, ofMounts: viewOfMounts },
 		runPs,
 	});

@@ -25,6 +25,8 @@ const FILTERS = [
 	"volume",
 ];
 const STATUSES = ["created", "running", "paused", "restarting", "removing", "exited", "dead"];
+/** Minor API version. */
+const ANNOTATIONS_SINCE = 46;
 const HEALTHS = ["none", "starting", "healthy", "unhealthy"];
 
 /** `GET /containers/json`, drawn once per query, change and second: nothing in it moves faster. */
@@ -36,26 +38,31 @@ export class ContainerList {
 		private readonly images: Images,
 	) {}
 
-	/** @param query the raw query text without its question mark */
-	async draw(query: string): Promise<Buffer> {
+	/**
+	 * @param query the raw query text without its question mark
+	 * @param minor of the client's API version
+	 */
+	async draw(query: string, minor = 51): Promise<Buffer> {
 		const now = Date.now();
 		const key = `${this.containers.revision}.${this.images.revision}.${Math.floor(now / 1000)}`;
-		const known = this.drawn.get(query);
+		const name = `${minor >= ANNOTATIONS_SINCE} ${query}`;
+		const known = this.drawn.get(name);
 		if (known?.key === key) return known.body;
-		const body = Buffer.from(`${JSON.stringify(await this.rows(new URLSearchParams(query), now))}\n`);
+		const body = Buffer.from(`${JSON.stringify(await this.rows(new URLSearchParams(query), now, minor))}\n`);
 		// few clients ask different questions at once; a flood of them must not fill the memory
 		if (this.drawn.size >= 16) this.drawn.clear();
-		this.drawn.set(query, { key, body });
+		this.drawn.set(name, { key, body });
 		return body;
 	}
 
-	private async rows(query: URLSearchParams, now: number) {
+	private async rows(query: URLSearchParams, now: number, minor: number) {
 		const filters = filtersOf(query, FILTERS);
 		const limit = intOf(query, "limit") ?? 0;
 		const all = boolOf(query, "all") || limit > 0 || filters.has("status");
 		const chosen = this.select(filters, all);
 		const cut = limit > 0 ? chosen.slice(0, limit) : chosen;
-		const rows = cut.map((record) => summaryView(record, now, this.imageName(record)));
+		const annotated = minor >= ANNOTATIONS_SINCE;
+		const rows = cut.map((record) => summaryView(record, now, this.imageName(record), annotated));
 		if (!boolOf(query, "size")) return rows;
 		return Promise.all(
 			rows.map(async (row) => {

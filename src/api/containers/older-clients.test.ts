@@ -25,6 +25,54 @@ test("they are refused since, and those of other interfaces always", () => {
 	expect(asOfVersion(host, 51)).toEqual({ request: host, warnings: [] });
 });
 
+const LATER = {
+	Annotations: { a: "b" },
+	KernelMemoryTCP: 5,
+	ConsoleSize: [1, 2],
+	Mounts: [
+		{
+			Type: "bind",
+			Source: "/a",
+			Target: "/b",
+			ReadOnly: true,
+			BindOptions: { NonRecursive: true, CreateMountpoint: true },
+		},
+	],
+};
+
+test("what came later than the client's version is left out", () => {
+	const whole = asked(LATER, { Healthcheck: { Test: ["CMD", "x"], StartInterval: 5 } });
+	expect(asOfVersion(whole, 51).request).toEqual(whole);
+	const { config, hostConfig } = asOfVersion(whole, 39).request;
+	expect(config.Healthcheck).toEqual({ Test: ["CMD", "x"] });
+	expect(["Annotations", "KernelMemoryTCP"].filter((name) => name in hostConfig)).toEqual([]);
+	expect(hostConfig).toMatchObject({ ConsoleSize: [0, 0], IpcMode: "shareable" });
+	expect(hostConfig.Mounts?.[0]?.BindOptions).toEqual({ ReadOnlyNonRecursive: true });
+	expect(asOfVersion(whole, 42).request.hostConfig.Mounts?.[0]?.BindOptions).toEqual({
+		NonRecursive: true,
+		CreateMountpoint: true,
+		ReadOnlyNonRecursive: true,
+	});
+	const endpoints = { NetworkingConfig: { EndpointsConfig: { a: { GwPriority: 3 } } } };
+	expect(asOfVersion(asked({}, endpoints), 47).request.networks).toEqual([{ networkName: "a" }]);
+});
+
+const mounted = (mount: object) => asked({ Mounts: [{ Source: "a", Target: "/b", ...mount }] });
+
+test.each([
+	[
+		44,
+		mounted({ Type: "bind", ReadOnly: true, BindOptions: { ReadOnlyForceRecursive: true } }),
+		"BindOptions.ReadOnlyForceRecursive needs API v1.44",
+	],
+	[45, mounted({ Type: "volume", VolumeOptions: { Subpath: "x" } }), "VolumeOptions.Subpath needs API v1.45 or newer"],
+	[48, mounted({ Type: "image" }), 'Mount type "Image" needs API v1.48 or newer'],
+	[44, asked({}, { NetworkingConfig: { EndpointsConfig: { a: {}, b: {} } } }), "multiple network endpoints: a, b"],
+])("what a container would be without it is refused before 1.%d", (minor, request, text) => {
+	expect(() => asOfVersion(request, minor - 1)).toThrow(text);
+	expect(asOfVersion(request, minor).warnings).toEqual([]);
+});
+
 test("the old place of the MAC address is warned of since 1.44", () => {
 	const old = asked({}, { MacAddress: "02:42:00:00:00:01" });
 	expect(asOfVersion(old, 43).warnings).toEqual([]);

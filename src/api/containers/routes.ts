@@ -35,7 +35,7 @@ export function containerRoutes(
 		.get("/containers/:id/export", ({ params }) => exportReply(containers, params.id))
 		.get("/containers/:id/changes", ({ params }) => changesReply(containers, params.id))
 		.get("/containers/json", async ({ request }) => {
-			const body = await list.draw(queryOf(request).toString());
+			const body = await list.draw(queryOf(request).toString(), versionOf(request));
 			return new Response(new Uint8Array(body), { headers: { "content-type": "application/json" } });
 		})
 		.post(

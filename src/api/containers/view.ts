@@ -12,7 +12,8 @@ import { ZERO_TIME } from "../../shared/time.ts";
 import { statusText } from "./status.ts";
 
 /** One row of `GET /containers/json`. `now` in milliseconds. */
-export function summaryView(record: ContainerRecord, now: number, imageName: string) {
+export function summaryView(record: ContainerRecord, now: number, imageName: string, annotated = true) {
+	const { NetworkMode, Annotations } = record.hostConfig;
 	return {
 		Id: record.id,
 		Names: [`/${record.name}`],
@@ -24,7 +25,7 @@ export function summaryView(record: ContainerRecord, now: number, imageName: str
 		Labels: record.config.Labels,
 		State: record.state.status,
 		Status: statusText(record.state, now, record.health),
-		HostConfig: { NetworkMode: record.hostConfig.NetworkMode },
+		HostConfig: { NetworkMode, ...(annotated && Annotations && { Annotations }) },
 		NetworkSettings: { Networks: networksView(record) },
 		// docker does not tell in lists where anonymous volumes lie
 		Mounts: mountsView(record).map((mount) => (isAnonymous(mount, record) ? { ...mount, Source: "" } : mount)),

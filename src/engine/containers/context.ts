@@ -43,6 +43,8 @@ export interface ContainerDeps {
 	readonly seccomp: (profile: SeccompProfile, capabilities: readonly string[]) => Record<string, string>;
 	/** Text of a file in a mounted root, no symlink leading out of it. */
 	readonly readInRoot: (root: string, path: string) => string | undefined;
+	/** Makes a symlink in a mounted root; what is there stays. */
+	readonly linkInRoot: (root: string, path: string, target: string) => void;
 	/** For `docker cp`. */
 	readonly files: FileViews;
 	readonly runPs: (args: readonly string[]) => Promise<{ exitCode: number; stdout: string; stderr: string }>;

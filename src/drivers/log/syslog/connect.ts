@@ -1,6 +1,6 @@
 import { createSocket } from "node:dgram";
 import { readFileSync } from "node:fs";
-import { connect as connectStream, isIPv6, type Socket } from "node:net";
+import { connect as connectStream, isIP, isIPv6, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import type { SyslogTarget } from "../../../shared/log-target.ts";
 import { openDatagram } from "../../../sys/linux/datagram.ts";
@@ -130,7 +130,8 @@ function tlsOptions({ address, tls }: SyslogTarget) {
 	return {
 		host,
 		port,
-		...(isIPv6(host) ? {} : { servername: host }),
+		// An address is no server name: the certificate is checked against what was connected to.
+		...(isIP(host) ? {} : { servername: host }),
 		ca: file(tls?.ca),
 		cert: file(tls?.cert),
 		key: file(tls?.key),

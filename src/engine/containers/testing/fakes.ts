@@ -384,6 +384,7 @@ export function createTestEngine(options: { image?: ImageRunConfig; keep?: Kept 
 		instance: "test",
 		cgroupVersion: 1,
 		seccomp: (profile) => ({ seccomp: JSON.stringify(profile) }),
+		linkInRoot: () => {},
 		readInRoot: (_root, path) =>
 			path === "/etc/passwd" ? "root:x:0:0::/root:/bin/sh\nweb:x:7:8::/web:/bin/sh\n" : undefined,
 		runPs: async () => ({ exitCode: 0, stdout: "UID PID CMD\nroot 100 run it\nroot 1 init\n", stderr: "" }),
