@@ -4,9 +4,11 @@ import { UsageError } from "../shared/usage-error.ts";
 import { formatTable } from "./table.ts";
 
 export const NETWORK_USAGE = `usage: foredeck network topology [--format text|json|dot|svg]
-       foredeck network check A B [--port N] [--json]
+       foredeck network check A B [--port N] [--family 4|6] [--json]
        foredeck network status [--json]
 (each takes daemon flags too, to find the engine)`;
+
+const VALUED = ["--format", "--port", "--family"];
 
 interface Parsed {
 	readonly words: readonly string[];
@@ -33,8 +35,8 @@ export function splitArguments(argv: readonly string[]): { own: string[]; daemon
 	const daemon: string[] = [];
 	for (let at = 0; at < argv.length; at++) {
 		const word = argv[at] ?? "";
-		if (!word.startsWith("-") || word === "--json" || /^--(format|port)=/.test(word)) own.push(word);
-		else if (word === "--format" || word === "--port") own.push(word, argv[++at] ?? "");
+		if (!word.startsWith("-") || word === "--json" || /^--(format|port|family)=/.test(word)) own.push(word);
+		else if (VALUED.includes(word)) own.push(word, argv[++at] ?? "");
 		else if (word.includes("=") || argv[at + 1] === undefined) daemon.push(word);
 		else daemon.push(word, argv[++at] ?? "");
 	}
@@ -48,7 +50,7 @@ function parse(argv: readonly string[]): Parsed {
 		const word = argv[at] ?? "";
 		const [name = "", value] = word.split("=", 2);
 		if (name === "--json") options.json = "true";
-		else if (name === "--format" || name === "--port") options[name.slice(2)] = value ?? argv[++at] ?? "";
+		else if (VALUED.includes(name)) options[name.slice(2)] = value ?? argv[++at] ?? "";
 		else words.push(word);
 	}
 	return { words, options };
@@ -64,12 +66,15 @@ async function topology(format: string, host: string, print: (line: string) => v
 
 async function check(
 	[from, to]: readonly string[],
-	{ port, json }: Readonly<Record<string, string>>,
+	{ port, family, json }: Readonly<Record<string, string>>,
 	host: string,
 	print: (line: string) => void,
 ): Promise<number> {
 	if (port !== undefined && !/^\d{1,5}$/.test(port)) throw new UsageError(`invalid port ${port}\n${NETWORK_USAGE}`);
-	const body = JSON.stringify({ from, to, ...(port !== undefined && { port: Number(port) }) });
+	if (family !== undefined && !/^[46]$/.test(family))
+		throw new UsageError(`invalid family ${family}: it is 4 or 6\n${NETWORK_USAGE}`);
+	const more = { ...(port !== undefined && { port: Number(port) }), ...(family && { family: Number(family) }) };
+	const body = JSON.stringify({ from, to, ...more });
 	const reply = JSON.parse(await ask(host, "/foredeck/v1/checks", body)) as CheckReply;
 	if (json) {
 		print(JSON.stringify(reply, undefined, 2));

@@ -23,13 +23,23 @@ export function createNetworkObserver(instance: string, namespaceDirectory: stri
 		forwards() {
 			try {
 				using nft = new Nftables();
-				const maps = ["published", "published_at"].map((name) => nft.run(`list map ${tableOf(instance)} ${name}`));
-				return new Map(maps.flatMap(forwardsIn));
+				const elements = (name: string) => forwardsIn(nft.run(`list map ${tableOf(instance)} ${name}`));
+				return new Map([...["published", "published_at"].flatMap(elements), ...forwards6(elements)]);
 			} catch {
 				return undefined;
 			}
 		},
 	};
+}
+
+/** There are no such maps where no network has IPv6. */
+function forwards6(elements: (name: string) => [string, string][]): [string, string][] {
+	try {
+		const all = ["published6", "published_at6"].flatMap(elements);
+		return all.map(([key, target]): [string, string] => [`ip6 ${key}`, target]);
+	} catch {
+		return [];
+	}
 }
 
 /** The elements of a map as nft prints it: `tcp . 8080 : 172.17.0.2 . 80`. */

@@ -15,16 +15,17 @@ import { createHostResolvers } from "../engine/names/host-resolvers.ts";
 import type { Networks } from "../engine/networks/contract.ts";
 import { LiveNetworks } from "../engine/networks/live.ts";
 import { createNetworks } from "../engine/networks/service.ts";
-import type { Policies } from "../engine/policy/contract.ts";
+import type { Explanation, Policies } from "../engine/policy/contract.ts";
 import type { Policy } from "../engine/policy/policy.ts";
 import { PolicyService } from "../engine/policy/service.ts";
 import type { Sandboxes } from "../engine/sandboxes/contract.ts";
 import { createSandboxes } from "../engine/sandboxes/service.ts";
 import type { NetworkInsight } from "../engine/topology/contract.ts";
 import type { PolicyVerdict } from "../engine/topology/judge.ts";
+import { HOST, INTERNET } from "../engine/topology/reach.ts";
 import { createInsight } from "../engine/topology/service.ts";
 import { isUp, ownerOf } from "../engine/topology/view.ts";
-import { messageOf } from "../shared/errors.ts";
+import { EngineError, messageOf } from "../shared/errors.ts";
 import { parseIpv4 } from "../shared/ip.ts";
 import type { Logger } from "../shared/log.ts";
 import type { ContainerStore } from "../store/containers.ts";
@@ -127,7 +128,8 @@ export function buildNetwork(
 			leases: (networkId) => store.leases(networkId),
 			probe: createProber(selfCommand()),
 			observer: createNetworkObserver(instance, join(runRoot, "netns")),
-			explain: (from, to, port) => policyVerdict(policies, from, port === undefined ? to : `${to}:${port}`),
+			explain: (from, to, port) => policyVerdict(policies, from, port === undefined ? to : withPort(to, port)),
+			policies: () => policies.reach(HOST, INTERNET),
 		}),
 		networks: createNetworks({
 			store,
@@ -178,11 +180,29 @@ async function followRenames(events: Events, policies: PolicyService, log: Logge
 
 /** What the policies say of a flow to be checked; undefined when none is about it. */
 function policyVerdict(policies: Pick<Policies, "explain">, from: string, to: string): PolicyVerdict | undefined {
-	const { allowed, decisions } = policies.explain(from, to);
+	const { allowed, decisions } = explained(policies, from, to);
 	const texts = decisions.flatMap(({ policy, rule, action, direction }) =>
 		policy ? [`policy ${policy}, ${rule === undefined ? "default" : `rule ${rule}`}: ${action} ${direction}`] : [],
 	);
 	return texts.length === 0 ? undefined : { decision: allowed ? "allow" : "deny", text: texts.join("; ") };
+}
+
+/** Policies know nothing of sandboxes that are on no bridge. */
+function explained(
+	policies: Pick<Policies, "explain">,
+	from: string,
+	to: string,
+): Pick<Explanation, "allowed" | "decisions"> {
+	try {
+		return policies.explain(from, to);
+	} catch (error) {
+		if (!(error instanceof EngineError) || error.code !== "not-found") throw error;
+		return { allowed: true, decisions: [] };
+	}
+}
+
+function withPort(to: string, port: number): string {
+	return to.includes(":") ? `[${to}]:${port}` : `${to}:${port}`;
 }
 
 function masqueraded(live: LiveNetworks): MasqueradedNetwork[] {

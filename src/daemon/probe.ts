@@ -1,8 +1,9 @@
 import type { ProbeRequest, ProbeResult } from "../engine/topology/contract.ts";
-import { parseIpv4 } from "../shared/ip.ts";
+import { parseIp } from "../shared/ip.ts";
 import { neighbour } from "../sys/linux/arp.ts";
 import { askName } from "../sys/linux/dns-probe.ts";
 import { pathMtu, ping } from "../sys/linux/icmp.ts";
+import { neighbour6 } from "../sys/linux/ndp.ts";
 import { withNetns } from "../sys/linux/netns.ts";
 import { runBounded } from "../sys/linux/self-exec.ts";
 import { connectTcp, listeners } from "../sys/linux/tcp-probe.ts";
@@ -26,18 +27,19 @@ export function runProbe(text: string): string {
 	return JSON.stringify(result);
 }
 
-function probe({ name, address, onLink, mtu, port, listenersOnly }: ProbeRequest): ProbeResult {
+function probe({ name, address, family, onLink, mtu, port, listenersOnly }: ProbeRequest): ProbeResult {
 	if (listenersOnly) return { listeners: listeners(port ?? 0) };
-	const dns = name === undefined ? undefined : askName(SANDBOX_RESOLVER, name, 2 * STEP_MS);
+	const dns =
+		name === undefined ? undefined : askName(SANDBOX_RESOLVER, name, 2 * STEP_MS, family === 6 ? "AAAA" : "A");
 	const found = address ?? (dns && "addresses" in dns ? dns.addresses[0] : undefined);
-	const target = found === undefined ? undefined : parseIpv4(found);
+	const target = found === undefined ? undefined : parseIp(found);
 	if (found === undefined || target === undefined) return { ...(dns && { dns }) };
 	const echo = ping(target, STEP_MS);
 	const isUp = "ms" in echo;
 	return {
 		...(dns && { dns }),
 		// The ping is what makes the kernel ask.
-		...(onLink && { neighbour: neighbour(found) }),
+		...(onLink && { neighbour: typeof target === "bigint" ? neighbour6(target) : neighbour(found) }),
 		ping: isUp ? { ms: echo.ms } : { error: echo.error },
 		...(isUp && mtu !== undefined && { pathMtu: pathMtu(target, mtu, STEP_MS) }),
 		...(port !== undefined && { tcp: connectTcp(target, port, 2 * STEP_MS) }),

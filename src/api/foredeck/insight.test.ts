@@ -57,8 +57,9 @@ test("a check answers 200 whatever it finds; the port may be left out", async ()
 
 test.each<[string, unknown]>([
 	["from is needed: the container from which to look", { to: "db" }],
-	["to is needed: a container, an IPv4 address or a host name", { from: "web" }],
+	["to is needed: a container, an address or a host name", { from: "web" }],
 	["invalid port 70000: it is 1 to 65535", { from: "web", to: "db", port: 70000 }],
+	["invalid family 5: it is 4 or 6", { from: "web", to: "db", family: 5 }],
 ])("a check is refused: %s", async (message, body) => {
 	const reply = await post(body);
 	expect([reply.status, await reply.json()]).toEqual([400, { message }]);

@@ -6,6 +6,7 @@ import { isNamed, nameSet } from "./names.ts";
 import { parsePolicies } from "./parse.ts";
 import type { Subject } from "./policy.ts";
 import { rangesOf } from "./ranges.ts";
+import { reachOf } from "./reach.ts";
 import { nameViewOf } from "./resolver-view.ts";
 import { isSubject, selects } from "./select.ts";
 
@@ -188,6 +189,41 @@ test("explain tells each family's decision where they differ", () => {
 	expect(told("[fd00:9::3]:80")).toMatchObject({ to: "fd00:9::3 (b)", port: 80, protocol: "tcp", allowed: false });
 	expect(told("fd00:9::3/icmp").allowed).toBe(false);
 	expect(told("2001:db8::1").decisions).toMatchObject([{ action: "deny", policy: "out" }]);
+});
+
+test("who reaches whom: nothing said where policies say nothing, what they leave, and undefined where they leave nothing", () => {
+	const policies = parsePolicies([
+		{
+			name: "db",
+			select: { names: ["b"] },
+			default: { ingress: "deny" },
+			rules: [{ action: "allow", from: [{ sandboxes: { names: ["a"] } }], ports: 5432 }],
+		},
+		{
+			name: "six",
+			select: { names: ["c"] },
+			default: { egress: "deny" },
+			rules: [{ action: "allow", to: ["10.0.0.0/8"] }],
+		},
+		{ name: "some", select: { names: ["a"] }, rules: [{ action: "deny", to: ["bad.example.org"] }] },
+	]);
+	const subjects = [dual("a", 2), dual("b", 3), dual("c", 4), dual("d", 5)];
+	const known4 = { policies, subjects, learned: [], answeredFor: () => [] };
+	const reach = (from: string, to: string) => {
+		const id = (name: string) => (name.startsWith("(") ? name : name.repeat(8));
+		return reachOf(known4, id(from), id(to), { host: "(host)", internet: "(internet)" });
+	};
+	expect([reach("a", "b"), reach("d", "b"), reach("(host)", "b")]).toEqual([
+		["only by db rules[0]"],
+		undefined,
+		undefined,
+	]);
+	expect([reach("d", "a"), reach("b", "d"), reach("d", "(internet)")]).toEqual([[], [], []]);
+	expect(reach("c", "d")).toEqual(["not over IPv6 on front"]);
+	expect(reach("c", "(host)")).toEqual(["not over IPv6 on front"]);
+	expect(reach("c", "(internet)")).toEqual(["only by six rules[0]"]);
+	expect(reach("a", "(internet)")).toEqual(["not by some rules[0]"]);
+	expect(reach("b", "(internet)")).toEqual([]);
 });
 
 test("names: a wildcard is every name below, not the name itself, and no other that ends alike", () => {

@@ -41,7 +41,7 @@ export function explain(known: Known, fromText: string, toText: string): Explana
 }
 
 /** Each way that a flow can take is judged by itself, as the kernel does; an end that decides alike for all is told once. */
-function decisionsOf(known: Known, from: End, to: End, service: Service): Explanation["decisions"] {
+export function decisionsOf(known: Known, from: End, to: End, service: Service): Explanation["decisions"] {
 	const judged = waysBetween(known, from, to).map((way) => {
 		const source: Party = { ...from, addresses: way.from };
 		const goal: Party = { ...to, addresses: way.to };
@@ -84,7 +84,7 @@ function isProtocol(text: string): text is Protocol {
 /** A container by name or the beginning of its id, the host, an address, or a host name. */
 function endOf({ subjects }: Known, text: string): End {
 	const subject = subjects.find(({ name, id }) => name === text || id === text) ?? byPrefix(subjects, text);
-	if (subject) return { label: subject.name, subject, addresses: allAddresses(subject), names: [] };
+	if (subject) return endOfSubject(subject);
 	if (text === "host") return { label: text, host: true, addresses: [], names: [] };
 	const address = parseIp(text);
 	if (address !== undefined) {
@@ -103,6 +103,10 @@ function endOf({ subjects }: Known, text: string): End {
 	}
 	const name = patternOf(text, "target");
 	return { label: name, addresses: [], names: [name], name };
+}
+
+export function endOfSubject(subject: Subject): End {
+	return { label: subject.name, subject, addresses: allAddresses(subject), names: [] };
 }
 
 function allAddresses(subject: Subject): string[] {
@@ -157,7 +161,7 @@ function beyondNotes({ name, elsewhere = [] }: Subject): string[] {
 }
 
 /** Whether policies are enforced on it. */
-function isHeld({ endpoints }: Subject): boolean {
+export function isHeld({ endpoints }: Subject): boolean {
 	return endpoints.length > 0;
 }
 

@@ -25,19 +25,21 @@ afterEach(() => host.clear());
 test("macvlan: a container does not start, is not connected, and a policy is not applied; both say why", async () => {
 	host.apply(about("web"));
 	await expect(host.on("web", "lan")).rejects.toThrow(
-		"policy p is about web and cannot be enforced there, for it is on network lan (driver macvlan)",
+		"policy p is about container web, and cannot be enforced on network lan (driver macvlan)",
 	);
 	const web = await host.on("web", "blue");
 	expect(web.address).not.toBe("");
-	await expect(host.sandboxes.attach("web", { network: "lan" })).rejects.toThrow("policy p is about web");
+	await expect(host.sandboxes.attach("web", { network: "lan" })).rejects.toThrow("policy p is about container web");
 	await host.on("free", "lan");
 	const why = "on network lan (driver macvlan)";
 	expect(dryRun(about("f*"))).toEqual([{ container: "free", why }]);
 	expect(dryRun({ name: "p", select: { networks: ["lan"] } })).toEqual([{ container: "free", why }]);
-	expect(() => host.apply(about("free"))).toThrow(`cannot apply: policy p is about free`);
+	expect(() => host.apply(about("free"))).toThrow("cannot apply: policy p is about container free");
 	expect(host.policies.inspect("p").policy.select).toEqual({ names: ["web"] });
 	// By its label as well.
-	await expect(host.on("labelled", "lan", { "foredeck.policy": "p" })).rejects.toThrow("policy p is about labelled");
+	await expect(host.on("labelled", "lan", { "foredeck.policy": "p" })).rejects.toThrow(
+		"policy p is about container labelled",
+	);
 	host.joined.delete("labelled");
 });
 
@@ -46,13 +48,13 @@ test("the host's network: neither starts a container there that a policy is abou
 	host.facts.set("mon", { name: "mon", labels: {} });
 	const request = { containerId: "mon", containerName: "mon", mode: "host", ports: [], sysctls: {} } as const;
 	await expect(host.sandboxes.join(request)).rejects.toThrow(
-		"cannot start mon there: policy p is about mon and cannot be enforced there, for it is on the host's network",
+		"cannot put container mon there: policy p is about container mon, and cannot be enforced on the host's network",
 	);
 	host.policies.remove("p");
 	await host.sandboxes.join(request);
 	host.guests = [{ id: "mon", name: "mon", labels: {} }];
 	for (const select of [{ names: ["mon"] }, { networks: ["host"] }, { all: true }]) {
-		expect(() => host.apply({ name: "p", select })).toThrow("policy p is about mon");
+		expect(() => host.apply({ name: "p", select })).toThrow("policy p is about container mon");
 	}
 	await host.leave("mon");
 });

@@ -35,9 +35,10 @@ export function holesOf(policies: readonly Policy[], candidate: Candidate): Hole
 export function refuseHoles(doing: string, [hole]: readonly Hole[]): void {
 	if (!hole) return;
 	const { policy, container, why } = hole;
+	const advice = `use a bridge network, or change what the policy selects (its select, or label ${POLICY_LABEL})`;
 	throw new EngineError(
 		"conflict",
-		`${doing}: policy ${policy} is about ${container} and cannot be enforced there, for it is ${why}: use a bridge network, or change what the policy selects (its select, or label ${POLICY_LABEL})`,
+		`${doing}: policy ${policy} is about container ${container}, and cannot be enforced ${why}: ${advice}`,
 	);
 }
 

@@ -11,6 +11,7 @@ import { explain } from "./explain.ts";
 import { type Candidate, type Hole, holesOf, refuseHoles } from "./held.ts";
 import { LIFETIME, type LifetimeBounds } from "./names.ts";
 import { POLICY_LABEL, type Policy, type Subject } from "./policy.ts";
+import { reachOf } from "./reach.ts";
 import { type AnsweredAddress, type NameView, nameViewOf } from "./resolver-view.ts";
 import { isSubject, labelled, policiesOf } from "./select.ts";
 import { addressesOn } from "./ways.ts";
@@ -62,7 +63,7 @@ export class PolicyService implements Policies, SandboxPolicies, NamePolicies {
 		const holes = this.holes(policies);
 		return policies.map((policy) => ({
 			policy,
-			...reachOf(policy, subjects, holes),
+			...scopeOf(policy, subjects, holes),
 			counts: counts
 				.filter((count) => count.policy === policy.name)
 				.map(({ rule, packets, bytes }) => ({ rule, packets, bytes })),
@@ -82,7 +83,7 @@ export class PolicyService implements Policies, SandboxPolicies, NamePolicies {
 			const before = known.get(policy.name);
 			const same = before && JSON.stringify(before) === JSON.stringify(policy);
 			const change = same ? "unchanged" : before ? "updated" : "created";
-			return { name: policy.name, change, ...reachOf(policy, subjects, holes) };
+			return { name: policy.name, change, ...scopeOf(policy, subjects, holes) };
 		});
 		if (dryRun) return changes;
 		refuseHoles("cannot apply", holes);
@@ -118,6 +119,14 @@ export class PolicyService implements Policies, SandboxPolicies, NamePolicies {
 		return explain(known, from, to);
 	}
 
+	/** What policies leave of who reaches whom, as of now: see `reachOf`. undefined: there are none. */
+	reach(host: string, internet: string) {
+		const policies = this.options.store.list();
+		if (policies.length === 0) return undefined;
+		const known = { policies, subjects: this.subjects(), learned: [], answeredFor: () => [] };
+		return (from: string, to: string) => reachOf(known, from, to, { host, internet });
+	}
+
 	denied() {
 		return this.flows.list();
 	}
@@ -148,7 +157,7 @@ export class PolicyService implements Policies, SandboxPolicies, NamePolicies {
 		const owner = place.owner === undefined ? undefined : this.candidate(place.owner);
 		const { elsewhere = [], endpoints = [] } = place;
 		const candidate: Candidate = { id: containerId, ...container, endpoints, elsewhere, ...(owner && { owner }) };
-		refuseHoles(`cannot start ${container.name} there`, holesOf(this.options.store.list(), candidate));
+		refuseHoles(`cannot put container ${container.name} there`, holesOf(this.options.store.list(), candidate));
 	}
 
 	private checkLabel(container: ContainerFacts): void {
@@ -316,7 +325,7 @@ export class PolicyService implements Policies, SandboxPolicies, NamePolicies {
 	}
 }
 
-function reachOf(policy: Policy, subjects: readonly Subject[], holes: readonly Hole[]) {
+function scopeOf(policy: Policy, subjects: readonly Subject[], holes: readonly Hole[]) {
 	const own = holes.filter((hole) => hole.policy === policy.name).map(({ container, why }) => ({ container, why }));
 	const about = subjects.filter((one) => isSubject(policy, one)).map(({ name }) => name);
 	return { sandboxes: about.filter((name) => !own.some(({ container }) => container === name)), unenforced: own };

@@ -85,6 +85,7 @@ export interface NetworkRecord {
 	readonly gateway?: string;
 	/** fd00:1::/64, on a network with IPv6 */
 	readonly subnet6?: string;
+	readonly gateway6?: string;
 	/** Linux interface, for a bridge. */
 	readonly bridge?: string;
 	/** What was asked at its creation; undefined for the predefined ones. */

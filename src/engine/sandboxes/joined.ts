@@ -1,5 +1,5 @@
 import { formatCidr, formatCidr6 } from "../../shared/cidr.ts";
-import { formatIpv4 } from "../../shared/ip.ts";
+import { formatIpv4, formatIpv6 } from "../../shared/ip.ts";
 import type { EndpointSettings, NetworkSettings } from "../containers/record.ts";
 import type { BridgeNetwork } from "../networks/live.ts";
 import type { SandboxPlace } from "../policy/contract.ts";
@@ -45,10 +45,13 @@ export function placeOf(networks: readonly BridgeNetwork[]): SandboxPlace {
 export const ON_HOST: SandboxPlace = { elsewhere: [{ network: "host", driver: "host", addresses: [] }] };
 
 /** As inspect of the network shows its subnets. */
-export function subnetsOf({ leases, leases6 }: BridgeNetwork): Pick<NetworkRecord, "subnet" | "gateway" | "subnet6"> {
+export function subnetsOf({
+	leases,
+	leases6,
+}: BridgeNetwork): Pick<NetworkRecord, "subnet" | "gateway" | "subnet6" | "gateway6"> {
 	return {
 		...(leases && { subnet: formatCidr(leases.subnet), gateway: formatIpv4(leases.gateway) }),
-		...(leases6 && { subnet6: formatCidr6(leases6.subnet) }),
+		...(leases6 && { subnet6: formatCidr6(leases6.subnet), gateway6: formatIpv6(leases6.gateway) }),
 	};
 }
 

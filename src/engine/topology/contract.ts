@@ -24,6 +24,9 @@ export interface TopologyNetwork {
 	readonly mode?: string;
 	readonly subnet?: string;
 	readonly gateway?: string;
+	/** Of IPv6. */
+	readonly subnet6?: string;
+	readonly gateway6?: string;
 	readonly bridge?: string;
 	/** Leads nowhere. */
 	readonly internal: boolean;
@@ -37,10 +40,13 @@ export interface TopologySandbox {
 	/** Of the container. */
 	readonly id: string;
 	readonly name: string;
+	/** Id of the container whose network it shares. */
+	readonly owner?: string;
 	readonly networks: readonly {
 		readonly id: string;
 		readonly name: string;
 		readonly address?: string;
+		readonly address6?: string;
 		readonly mac?: string;
 		readonly link?: string;
 		readonly hostLink?: string;
@@ -63,13 +69,17 @@ export interface Reach {
 	/** The network they share, or the one that is the way out. */
 	readonly via: string;
 	readonly ports?: readonly string[];
+	/** What policies leave of it: `only by db rules[0]`, `not by never rules[1]`, `not over IPv6 on front`. Pairs of which they leave nothing are not there. */
+	readonly limits?: readonly string[];
 }
 
 export interface CheckRequest {
 	/** A container. */
 	readonly from: string;
-	/** A container, an IPv4 address, or a name with a dot in it. */
+	/** A container, an address, or a name with a dot in it. */
 	readonly to: string;
+	/** Over this one alone; undefined: over each that both have, of which one must work. */
+	readonly family?: 4 | 6;
 	/** TCP; undefined: a ping is all that is asked for. */
 	readonly port?: number;
 }
@@ -98,9 +108,11 @@ export interface ProbeRequest {
 	readonly namespace?: string;
 	/** Asked of the sandbox's resolver. */
 	readonly name?: string;
-	/** IPv4; undefined: the first address that the name has. */
+	/** undefined: the first address of the family that the name has. */
 	readonly address?: string;
-	/** Whether it is on the same link, and is to be found by ARP. */
+	/** Default: 4. */
+	readonly family?: 4 | 6;
+	/** Whether it is on the same link, and is to be found by ARP or neighbour discovery. */
 	readonly onLink: boolean;
 	/** Of the sandbox's interface, bytes. */
 	readonly mtu?: number;
@@ -161,7 +173,7 @@ export interface NetworkObserver {
 	links(): readonly ObservedLink[];
 	/** Paths of namespace files in the instance's directory. */
 	namespaces(): readonly string[];
-	/** `tcp . 8080` or `10.0.0.1 . udp . 53` to `172.17.0.2 . 80`, of the instance's table; undefined: there is no table. */
+	/** `tcp . 8080` or `10.0.0.1 . udp . 53` to `172.17.0.2 . 80`, of the instance's table, of IPv6 with `ip6 ` before it; undefined: there is no table. */
 	forwards(): ReadonlyMap<string, string> | undefined;
 }
 

@@ -7,7 +7,9 @@ export function dotOf({ instance, networks, sandboxes }: Topology): string {
 	const used = networks.filter(({ id }) => sandboxes.some((one) => one.networks.some((on) => on.id === id)));
 	const lines = [
 		...used.map((network) => {
-			const label = [network.name, network.subnet, network.mode, traitsOf(network)].filter(Boolean).join("\n");
+			const label = [network.name, network.subnet, network.subnet6, network.mode, traitsOf(network)]
+				.filter(Boolean)
+				.join("\n");
 			return `${quoted(`network ${network.id}`)} [shape=box style=filled fillcolor=lightgrey label=${quoted(label)}]`;
 		}),
 		...sandboxes.map(({ id, name, ports }) => {
@@ -16,8 +18,8 @@ export function dotOf({ instance, networks, sandboxes }: Topology): string {
 		}),
 		...sandboxes.flatMap(({ id, networks: on }) =>
 			on.map(
-				({ id: network, address }) =>
-					`${quoted(`sandbox ${id}`)} -- ${quoted(`network ${network}`)} [label=${quoted(address ?? "")}]`,
+				({ id: network, address, address6 }) =>
+					`${quoted(`sandbox ${id}`)} -- ${quoted(`network ${network}`)} [label=${quoted([address, address6].filter(Boolean).join("\n"))}]`,
 			),
 		),
 	];

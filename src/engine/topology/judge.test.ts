@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
-import { type End, planCheck, probeOf } from "./check.ts";
+import { type End, familiesOf, planCheck, probeOf } from "./check.ts";
 import type { ProbeResult, TopologyNetwork } from "./contract.ts";
+import { joinReports } from "./families.ts";
 import { type Found, judge } from "./judge.ts";
 
 function network(name: string, more: Partial<TopologyNetwork> = {}): TopologyNetwork {
@@ -149,4 +150,54 @@ test("large packets that vanish are told, and do not fail the check", () => {
 	});
 	expect(ok).toBe(true);
 	expect(steps.find(({ name }) => name === "path-mtu")?.detail).toContain("large packets are lost");
+});
+
+function dualEnd(name: string, last: number): End {
+	const networks = [{ id: "front", name: "front", address: `10.0.0.${last}`, address6: `fd00::${last}` }];
+	return { name, on: [front], sandbox: { id: name, name, networks, ports: [] }, namespace: `/ns/${name}` };
+}
+
+test("families: what both ends have, or the address is of, or the request says", () => {
+	const [web6, db6] = [dualEnd("web", 2), dualEnd("db", 3)];
+	const of = (from: End, to: End, family?: 4 | 6) =>
+		familiesOf({ from: from.name, to: to.name, ...(family && { family }) }, from, to);
+	expect([of(web6, db6), of(web6, db), of(web, db6), of(web6, db6, 6)]).toEqual([[4, 6], [4], [4], [6]]);
+	const at = (name: string): End => ({ name, on: [] });
+	expect([
+		of(web6, at("2001:db8::1")),
+		of(web6, at("192.0.2.1")),
+		of(web6, at("example.org")),
+		of(web, at("example.org")),
+	]).toEqual([[6], [4], [4, 6], [4]]);
+	const plan = planCheck({ from: "web", to: "db", port: 80 }, web6, db6, 6);
+	expect(probeOf(plan, 1500)).toMatchObject({ address: "fd00::3", family: 6, onLink: true });
+	const host: End = {
+		name: "mon",
+		on: [network("host", { kind: "host" })],
+		sandbox: { id: "m", name: "mon", networks: [], ports: [] },
+	};
+	const gate = { ...web6, on: [network("front", { gateway6: "fd00::1" })] };
+	expect(planCheck({ from: "web", to: "mon" }, gate, host, 6).target).toBe("fd00::1");
+});
+
+test("two families are one report: one that works is enough, what is wrong with the other is said", () => {
+	const [web6, db6] = [dualEnd("web", 2), dualEnd("db", 3)];
+	const request = { from: "web", to: "db", port: 5432 };
+	const of = (family: 4 | 6, found: Found) => ({ family, report: judge(planCheck(request, web6, db6, family), found) });
+	const reached6 = { ...reached, dns: { addresses: ["fd00::3"], rcode: 0 } };
+	const good = joinReports([of(4, { probe: reached }), of(6, { probe: reached6 })]);
+	expect([good.ok, good.verdict]).toEqual([true, "web reaches db:5432 over front in 0.40 ms"]);
+	expect(good.steps.filter(({ name }) => name === "network")).toHaveLength(1);
+	expect(good.steps.map(({ detail }) => detail)).toContain("IPv6: answers neighbour discovery as 02:42:0a:00:00:03");
+	const half = joinReports([
+		of(4, { probe: reached }),
+		of(6, { probe: { ...reached6, tcp: { error: "ECONNREFUSED" } }, listeners: ["0.0.0.0"] }),
+	]);
+	expect([half.ok, half.steps.some(({ status }) => status === "fail")]).toEqual([true, false]);
+	expect(half.verdict).toBe(
+		"web reaches db:5432 over front in 0.40 ms, but not over IPv6: db listens on TCP port 5432 at 0.0.0.0 only: it must listen on :: to be reached",
+	);
+	const policy = { decision: "deny", text: "policy db, default: deny ingress" } as const;
+	const none = joinReports([of(4, { probe: silence, policy }), of(6, { probe: silence, policy })]);
+	expect([none.ok, none.verdict]).toEqual([false, "policy db, default: deny ingress"]);
 });

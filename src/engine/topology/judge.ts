@@ -26,7 +26,7 @@ export function judge(plan: CheckPlan, found: Found): CheckReport {
 		networkStep(plan, reached),
 		...(found.policy ? [policyStep(found.policy, reached)] : []),
 		...nameStep(plan, probe),
-		...neighbourStep(probe),
+		...neighbourStep(plan, probe),
 		...pingStep(plan, probe),
 		...mtuStep(probe),
 		...tcpStep(plan, found),
@@ -70,7 +70,7 @@ function networkStep({ from, to, common }: CheckPlan, reached: boolean): CheckSt
 	if (common && !common.icc) {
 		return step("network", bad, `network ${common.name} has enable_icc=false: its containers do not reach each other`);
 	}
-	if (common) return step("network", "ok", `both are on ${common.name} (${common.subnet ?? ""})`);
+	if (common) return step("network", "ok", `both are on ${common.name} (${subnetsText(common)})`);
 	if ([from, to].some(({ on }) => on.some(({ kind }) => kind === "host")))
 		return step("network", "ok", "one is in the host's network");
 	const other = to.on.find(({ kind, outbound }) => kind === "bridge" && !outbound);
@@ -80,6 +80,10 @@ function networkStep({ from, to, common }: CheckPlan, reached: boolean): CheckSt
 		bad,
 		`no common network: ${from.name} is on ${names(from)}, ${to.name} on ${names(to)}${advice}`,
 	);
+}
+
+function subnetsText({ subnet, subnet6 }: CheckPlan["from"]["on"][number]): string {
+	return [subnet, subnet6].filter(Boolean).join(", ");
 }
 
 function names({ on }: End): string {
@@ -106,10 +110,14 @@ function nameStep({ name, target, common, to }: CheckPlan, { dns }: ProbeResult)
 	return [step("name", "ok", `${name} is ${addresses.join(", ")}`)];
 }
 
-function neighbourStep({ neighbour }: ProbeResult): CheckStep[] {
+function neighbourStep({ family }: CheckPlan, { neighbour }: ProbeResult): CheckStep[] {
 	if (!neighbour) return [];
-	if ("mac" in neighbour) return [step("neighbour", "ok", `answers ARP as ${neighbour.mac}`)];
-	const why = neighbour.error === "failed" ? "nobody answers ARP for the address" : "ARP knows nothing of the address";
+	const protocol = family === 6 ? "neighbour discovery" : "ARP";
+	if ("mac" in neighbour) return [step("neighbour", "ok", `answers ${protocol} as ${neighbour.mac}`)];
+	const why =
+		neighbour.error === "failed"
+			? `nobody answers ${protocol} for the address`
+			: `${protocol} knows nothing of the address`;
 	return [step("neighbour", "fail", why)];
 }
 
@@ -136,7 +144,7 @@ function tcpStep(plan: CheckPlan, { probe, listeners }: Found): CheckStep[] {
 	const tcp = probe?.tcp;
 	if (port === undefined || !tcp) return [];
 	if ("ms" in tcp) return [step("tcp", "ok", `port ${port} answers in ${milliseconds(tcp.ms)}`)];
-	return [step("tcp", "fail", tcpFailure(plan.to, port, tcp.error, listeners))];
+	return [step("tcp", "fail", tcpFailure(plan.to, port, tcp.error, listeners, plan.family))];
 }
 
 function tcpFailure(
@@ -144,11 +152,14 @@ function tcpFailure(
 	port: number,
 	error: string,
 	listeners: readonly string[] | undefined,
+	family: CheckPlan["family"],
 ): string {
 	if (listeners?.length === 0) return `${name} is not listening on TCP port ${port}`;
 	const local = listeners?.every((address) => address.startsWith("127.") || address === "::1") ?? false;
-	if (listeners && local) {
-		return `${name} listens on TCP port ${port} at ${listeners.join(", ")} only: it must listen on 0.0.0.0 to be reached`;
+	const where4 = listeners?.filter((address) => !address.includes(":")) ?? [];
+	if (listeners && (local || (family === 6 && where4.length === listeners.length))) {
+		const all = family === 6 ? "::" : "0.0.0.0";
+		return `${name} listens on TCP port ${port} at ${listeners.join(", ")} only: it must listen on ${all} to be reached`;
 	}
 	if (error === "ECONNREFUSED") return `${name} refuses connections to TCP port ${port}`;
 	const where = listeners && sandbox ? `${name} listens there, so it is` : "it is";

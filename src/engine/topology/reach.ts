@@ -3,8 +3,26 @@ import type { Reach, Topology, TopologyNetwork, TopologySandbox } from "./contra
 export const HOST = "(host)";
 export const INTERNET = "(internet)";
 
-/** Who can begin a conversation with whom, as the ruleset decides it (policies come on top and only take away). Pairs in the sandboxes' order. */
-export function reachOf(networks: readonly TopologyNetwork[], sandboxes: readonly TopologySandbox[]): Reach[] {
+/** What policies leave of a way between two ends, each a container's id, HOST or INTERNET: limits, none where they say nothing; undefined: nothing of it. */
+export type PolicyReach = (from: string, to: string) => readonly string[] | undefined;
+
+/** Who can begin a conversation with whom, as ruleset and policies decide it. Pairs in the sandboxes' order. */
+export function reachOf(
+	networks: readonly TopologyNetwork[],
+	sandboxes: readonly TopologySandbox[],
+	policies?: PolicyReach,
+): Reach[] {
+	const open = openReach(networks, sandboxes);
+	if (!policies) return open;
+	const ids = new Map(sandboxes.map(({ id, name, owner }) => [name, owner ?? id]));
+	return open.flatMap((one) => {
+		const limits = policies(ids.get(one.from) ?? one.from, ids.get(one.to) ?? one.to);
+		if (!limits) return [];
+		return [limits.length > 0 ? { ...one, limits } : one];
+	});
+}
+
+function openReach(networks: readonly TopologyNetwork[], sandboxes: readonly TopologySandbox[]): Reach[] {
 	const byId = new Map(networks.map((network) => [network.id, network]));
 	const nodes = sandboxes.map((sandbox) => ({ sandbox, on: sandbox.networks.flatMap(({ id }) => byId.get(id) ?? []) }));
 	return nodes.flatMap((from) => [
@@ -35,7 +53,9 @@ function outwards(from: Node): Reach[] {
 	const name = from.sandbox.name;
 	if (isOnHost(from)) return [{ from: name, to: INTERNET, how: "all", via: "host" }];
 	const out = wayOut(from);
-	const bridge = from.on.find(({ kind, outbound, gateway }) => kind === "bridge" && !outbound && gateway !== undefined);
+	const bridge = from.on.find(
+		({ kind, outbound, gateway, gateway6 }) => kind === "bridge" && !outbound && (gateway ?? gateway6) !== undefined,
+	);
 	return [
 		...(bridge ? [{ from: name, to: HOST, how: "all", via: bridge.name } as const] : []),
 		...(out ? [{ from: name, to: INTERNET, how: out.outbound ? "internet" : "all", via: out.name } as const] : []),
@@ -74,7 +94,8 @@ export function portsOf({ sandbox }: Pick<Node, "sandbox">): string[] {
 /** `0.0.0.0:8080->80/tcp`, or `80/tcp` where the container's own address is reached. */
 export function portText({ hostIp, hostPort, containerPort, protocol }: TopologySandbox["ports"][number]): string {
 	const inside = `${containerPort}/${protocol}`;
-	return hostPort === 0 ? inside : `${hostIp || "0.0.0.0"}:${hostPort}->${inside}`;
+	const host = hostIp.includes(":") ? `[${hostIp}]` : hostIp || "0.0.0.0";
+	return hostPort === 0 ? inside : `${host}:${hostPort}->${inside}`;
 }
 
 /** Of the pair, undefined where there is none. */

@@ -1,10 +1,12 @@
 import { EngineError, messageOf } from "../../shared/errors.ts";
-import { parseIpv4 } from "../../shared/ip.ts";
+import { parseIp } from "../../shared/ip.ts";
 import type { ContainerRecord } from "../containers/record.ts";
 import type { NetworkRecord } from "../sandboxes/contract.ts";
-import { type End, planCheck, probeOf } from "./check.ts";
+import { type CheckPlan, type End, familiesOf, planCheck, probeOf } from "./check.ts";
 import type { CheckReport, CheckRequest, NetworkInsight, NetworkObserver, Prober } from "./contract.ts";
+import { joinReports } from "./families.ts";
 import { type Found, judge, type PolicyVerdict } from "./judge.ts";
+import type { PolicyReach } from "./reach.ts";
 import { statusOf } from "./status.ts";
 import { isUp, namespaceOf, networkOf, sandboxOf, topologyOf } from "./view.ts";
 
@@ -22,14 +24,16 @@ export interface InsightOptions {
 	readonly leases: (networkId: string) => readonly { readonly containerId: string; readonly address: string }[];
 	readonly probe: Prober;
 	readonly observer: NetworkObserver;
-	/** What the policies say of the flow; undefined: none concerns it. `to`: container's id or address. */
+	/** What the policies say of the flow; undefined: none concerns it. `to`: container's id, address or name. */
 	readonly explain?: (from: string, to: string, port: number | undefined) => PolicyVerdict | undefined;
+	/** What they leave of who reaches whom, as of now; undefined: there are none. */
+	readonly policies?: () => PolicyReach | undefined;
 }
 
 /** Contract: NetworkInsight. */
 export function createInsight(options: InsightOptions): NetworkInsight {
 	return {
-		topology: () => topologyOf(options.instance, options.networks(), options.containers.list()),
+		topology: () => topologyOf(options.instance, options.networks(), options.containers.list(), options.policies?.()),
 		check: (request) => check(options, request),
 		status() {
 			const networks = options.networks().map(networkOf);
@@ -47,17 +51,17 @@ export function createInsight(options: InsightOptions): NetworkInsight {
 async function check(options: InsightOptions, request: CheckRequest): Promise<CheckReport> {
 	const from = endOf(options, request.from);
 	const to = isOutside(options, request.to) ? { name: request.to, on: [] } : endOf(options, request.to);
-	const plan = planCheck(request, from, to);
-	if (from.stopped || to.stopped) return judge(plan, {});
-	const policy = options.explain?.(from.sandbox?.id ?? "", to.sandbox?.id ?? to.name, request.port);
-	const mtu = mtuOf(options, from);
+	if (from.stopped || to.stopped) return judge(planCheck(request, from, to), {});
 	try {
-		const found: Found = { probe: await options.probe(probeOf(plan, mtu)), ...(policy && { policy }) };
-		const refused = found.probe?.tcp && "error" in found.probe.tcp;
-		if (!refused || !to.sandbox || request.port === undefined) return judge(plan, found);
-		const inside = { ...(to.namespace && { namespace: to.namespace }), onLink: false, port: request.port };
-		const { listeners } = await options.probe({ ...inside, listenersOnly: true });
-		return judge(plan, { ...found, ...(listeners && { listeners }) });
+		const reports = [];
+		for (const family of familiesOf(request, from, to)) {
+			const plan = planCheck(request, from, to, family);
+			const found = await tryOut(options, plan);
+			// A name of the outside without an address of this family.
+			const isThere = plan.target !== undefined || found.probe?.ping !== undefined;
+			if (isThere || reports.length === 0) reports.push({ family, report: judge(plan, found) });
+		}
+		return joinReports(reports);
 	} catch (error) {
 		throw new EngineError("internal", `cannot check ${request.from} to ${request.to}: ${messageOf(error)}`, {
 			cause: error,
@@ -65,10 +69,26 @@ async function check(options: InsightOptions, request: CheckRequest): Promise<Ch
 	}
 }
 
+async function tryOut(options: InsightOptions, plan: CheckPlan): Promise<Found> {
+	const { from, to, request, target } = plan;
+	const policy = options.explain?.(ownerOf(from) ?? "", target ?? ownerOf(to) ?? to.name, request.port);
+	const found: Found = { probe: await options.probe(probeOf(plan, mtuOf(options, from))), ...(policy && { policy }) };
+	const refused = found.probe?.tcp && "error" in found.probe.tcp;
+	if (!refused || !to.sandbox || request.port === undefined) return found;
+	const inside = { ...(to.namespace && { namespace: to.namespace }), onLink: false, port: request.port };
+	const { listeners } = await options.probe({ ...inside, listenersOnly: true });
+	return { ...found, ...(listeners && { listeners }) };
+}
+
+/** Policies know a sandbox by the container whose it is. */
+function ownerOf({ sandbox }: End): string | undefined {
+	return sandbox?.owner ?? sandbox?.id;
+}
+
 /** No container of ours: an address, or a name that has a dot in it. */
 function isOutside(options: InsightOptions, ref: string): boolean {
 	if (find(options, ref)) return false;
-	return parseIpv4(ref) !== undefined || /^[a-z0-9_-]+(\.[a-z0-9_-]+)+\.?$/i.test(ref);
+	return parseIp(ref) !== undefined || /^[a-z0-9_-]+(\.[a-z0-9_-]+)+\.?$/i.test(ref);
 }
 
 function find({ containers }: InsightOptions, ref: string): ContainerRecord | undefined {

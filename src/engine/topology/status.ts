@@ -1,4 +1,4 @@
-import { formatIpv4, parseIpv4 } from "../../shared/ip.ts";
+import { formatIp, parseIp } from "../../shared/ip.ts";
 import type { NetworkObserver, NetworkStatus, ObservedLink, TopologyNetwork, TopologySandbox } from "./contract.ts";
 import { portText } from "./reach.ts";
 
@@ -111,9 +111,10 @@ function portsOf({ sandboxes }: Owned, forwards: ReadonlyMap<string, string> | u
 }
 
 function keyOf({ hostIp, protocol, hostPort }: TopologySandbox["ports"][number]): string {
-	const address = parseIpv4(hostIp) ?? 0;
+	const address = parseIp(hostIp) ?? 0;
 	const key = `${protocol} . ${hostPort}`;
-	return address === 0 ? key : `${formatIpv4(address)} . ${key}`;
+	const own = address === 0 || address === 0n ? key : `${formatIp(address)} . ${key}`;
+	return typeof address === "bigint" ? `ip6 ${own}` : own;
 }
 
 function forwardLeaks(forwards: ReadonlyMap<string, string> | undefined, ports: readonly { key: string }[]): string[] {

@@ -53,8 +53,8 @@ function rowsOf(networks: readonly TopologyNetwork[], sandboxes: readonly Topolo
 }
 
 function barOf({ network, color, top }: Row, width: number): string[] {
-	const { name, subnet, mode } = network;
-	const more = [subnet, mode && mode !== name ? mode : "", traitsOf(network)].filter(Boolean).join(", ");
+	const { name, subnet, subnet6, mode } = network;
+	const more = [subnet, subnet6, mode && mode !== name ? mode : "", traitsOf(network)].filter(Boolean).join(", ");
 	return [
 		`<rect x="10" y="${top}" width="${width - 20}" height="${BAR}" rx="4" fill="${color}"/>`,
 		text(18, top + 15, clip(name, 24), 'fill="#fff" font-weight="bold"'),
@@ -66,7 +66,7 @@ function barOf({ network, color, top }: Row, width: number): string[] {
 function linesOf({ networks }: TopologySandbox, x: number, rows: readonly Row[]): string[] {
 	const home = rows.find(({ network }) => network.id === networks[0]?.id);
 	if (!home) return [];
-	return networks.flatMap(({ id, address = "" }, at) => {
+	return networks.flatMap(({ id, address, address6 }, at) => {
 		const row = rows.find(({ network }) => network.id === id);
 		if (!row) return [];
 		const own = row === home;
@@ -76,7 +76,12 @@ function linesOf({ networks }: TopologySandbox, x: number, rows: readonly Row[])
 		const label = own ? to + 16 : row.top < from ? to + 12 : to - 6;
 		return [
 			`<line x1="${at1}" y1="${from}" x2="${at1}" y2="${to}" stroke="${row.color}" stroke-width="2"/>`,
-			text(own ? at1 + 6 : at1 + 4, label, address, `fill="${row.color}" font-size="11"`),
+			text(
+				own ? at1 + 6 : at1 + 4,
+				label,
+				[address, address6].filter(Boolean).join(" "),
+				`fill="${row.color}" font-size="11"`,
+			),
 		];
 	});
 }

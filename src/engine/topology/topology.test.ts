@@ -115,3 +115,36 @@ test("as SVG: well formed, a bar for each network in use, a box for each sandbox
 		true,
 	]);
 });
+
+test("policies take pairs away, or a part of them, which is told", () => {
+	const all = [sandbox("a", ["front"]), sandbox("b", ["front"])];
+	const policies = (one: string, other: string) =>
+		other === "a" ? undefined : one === "a" && other === "b" ? ["only by p rules[0]"] : [];
+	const reach = reachOf(networks, all, policies);
+	expect(reach.map(({ from: one, to, limits }) => `${one} ${to} ${limits ?? ""}`)).toEqual([
+		"a b only by p rules[0]",
+		`a ${HOST} `,
+		`a ${INTERNET} `,
+		`b ${HOST} `,
+		`b ${INTERNET} `,
+		`${HOST} b `,
+	]);
+	expect(textOf({ instance: "t", networks: [], sandboxes: all, reach })).toContain("b over front (only by p rules[0])");
+	const shared = [{ ...sandbox("side", ["front"]), owner: "a" }, ...all];
+	expect(reachOf(networks, shared, policies).some(({ to }) => to === "side")).toBe(false);
+});
+
+test("addresses of both families are shown", () => {
+	const dual: Topology = {
+		instance: "t",
+		networks: [network("front", { subnet: "10.0.0.0/16", subnet6: "fd00::/64", gateway6: "fd00::1" })],
+		sandboxes: [
+			{ ...sandbox("web", []), networks: [{ id: "front", name: "front", address: "10.0.0.2", address6: "fd00::2" }] },
+		],
+	};
+	expect(textOf(dual)).toStartWith(
+		"network front (bridge)  10.0.0.0/16  fd00::/64  gateway g fd00::1\n  web  10.0.0.2 fd00::2",
+	);
+	expect(dotOf(dual)).toContain('[label="10.0.0.2\\nfd00::2"]');
+	expect(svgOf(dual)).toContain("fd00::2");
+});

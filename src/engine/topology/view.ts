@@ -4,7 +4,7 @@ import { bridgeSettings } from "../networks/bridge-options.ts";
 import type { NetworkRecord } from "../sandboxes/contract.ts";
 import { byPriority } from "../sandboxes/endpoints.ts";
 import type { Topology, TopologyNetwork, TopologySandbox } from "./contract.ts";
-import { reachOf } from "./reach.ts";
+import { type PolicyReach, reachOf } from "./reach.ts";
 
 /** With more, who reaches whom is longer than anybody reads. */
 const MAX_PAIRED = 200;
@@ -14,13 +14,14 @@ export function topologyOf(
 	instance: string,
 	records: readonly NetworkRecord[],
 	containers: readonly ContainerRecord[],
+	policies?: PolicyReach,
 ): Topology {
 	const networks = records.map(networkOf);
 	const sandboxes = containers
 		.filter(isUp)
 		.map((one) => sandboxOf(one, containers))
 		.toReversed();
-	const reach = sandboxes.length > MAX_PAIRED ? {} : { reach: reachOf(networks, sandboxes) };
+	const reach = sandboxes.length > MAX_PAIRED ? {} : { reach: reachOf(networks, sandboxes, policies) };
 	return { instance, networks, sandboxes, ...reach };
 }
 
@@ -29,7 +30,7 @@ export function isUp({ state }: ContainerRecord): boolean {
 }
 
 export function networkOf(record: NetworkRecord): TopologyNetwork {
-	const { id, name, driver, subnet, gateway, bridge, config } = record;
+	const { id, name, driver, subnet, gateway, subnet6, gateway6, bridge, config } = record;
 	const options = driver === "bridge" ? (config?.options ?? {}) : {};
 	const settings = bridgeSettings(options, config?.internal ?? false);
 	const internal = config?.internal ?? false;
@@ -41,6 +42,8 @@ export function networkOf(record: NetworkRecord): TopologyNetwork {
 		...(config?.mode && { mode: config.mode }),
 		...(subnet && { subnet }),
 		...(gateway && settings.gatewayMode !== "isolated" && { gateway }),
+		...(subnet6 && { subnet6 }),
+		...(gateway6 && settings.gatewayMode6 !== "isolated" && { gateway6 }),
 		...(bridge && { bridge }),
 		internal,
 		icc: driver === "bridge" && settings.icc,
@@ -54,10 +57,12 @@ export function sandboxOf(record: ContainerRecord, all: readonly ContainerRecord
 	return {
 		id: record.id,
 		name: record.name || shortId(record.id),
+		...(owner !== record && { owner: owner.id }),
 		networks: (owner.network?.endpoints ?? []).toSorted(byChoice).map((one) => ({
 			id: one.networkId,
 			name: one.networkName,
 			...(one.ipAddress && { address: one.ipAddress }),
+			...(one.ipv6Address && { address6: one.ipv6Address }),
 			...(one.macAddress && { mac: one.macAddress }),
 			...(one.link && { link: one.link }),
 			...(one.hostLink && { hostLink: one.hostLink }),

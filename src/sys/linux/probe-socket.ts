@@ -1,23 +1,25 @@
 import { ptr } from "bun:ffi";
-import { ipv4Bytes } from "../../shared/ip.ts";
+import { type IpAddress, ipBytes } from "../../shared/ip.ts";
 import { check, libc } from "./libc.ts";
 import { view } from "./netlink.ts";
 
 const AF_INET = 2;
+const AF_INET6 = 10;
 const SOCK_CLOEXEC = 0o2000000;
 const SOL_SOCKET = 1;
 const SO_RCVTIMEO = 20;
 const SO_SNDTIMEO = 21;
 
 /**
- * A blocking IPv4 socket whose calls end after `timeoutMs` (EAGAIN; EINPROGRESS of connect). For programs that do nothing else meanwhile: never on the
+ * A blocking socket of one family whose calls end after `timeoutMs` (EAGAIN; EINPROGRESS of connect). For programs that do nothing else meanwhile: never on the
  * daemon's event loop.
  */
 export class ProbeSocket implements Disposable {
 	readonly fd: number;
 
-	constructor(kind: { type: number; protocol: number }, timeoutMs: number) {
-		this.fd = check(libc.socket(AF_INET, kind.type | SOCK_CLOEXEC, kind.protocol), "socket");
+	constructor(kind: { type: number; protocol: number; family?: 4 | 6 }, timeoutMs: number) {
+		const family = kind.family === 6 ? AF_INET6 : AF_INET;
+		this.fd = check(libc.socket(family, kind.type | SOCK_CLOEXEC, kind.protocol), "socket");
 		this.setTimeout(timeoutMs);
 	}
 
@@ -30,11 +32,13 @@ export class ProbeSocket implements Disposable {
 		}
 	}
 
-	connect(address: number, port: number): void {
-		// struct sockaddr_in
-		const name = new Uint8Array(16);
-		name[0] = AF_INET;
-		name.set([port >> 8, port & 255, ...ipv4Bytes(address)], 2);
+	connect(address: IpAddress, port: number): void {
+		const six = typeof address === "bigint";
+		// struct sockaddr_in, or sockaddr_in6, whose address stands behind four bytes of flow label
+		const name = new Uint8Array(six ? 28 : 16);
+		name[0] = six ? AF_INET6 : AF_INET;
+		name.set([port >> 8, port & 255], 2);
+		name.set(ipBytes(address), six ? 8 : 4);
 		check(libc.connect(this.fd, ptr(name), name.length), "connect");
 	}
 

@@ -2,11 +2,15 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseIpv4 } from "../../shared/ip.ts";
+import { parseIpv4, parseIpv6 } from "../../shared/ip.ts";
+import { addAddress6 } from "./address.ts";
 import { neighbour, neighbourIn } from "./arp.ts";
 import { addressesIn, askName } from "./dns-probe.ts";
 import { pathMtu, ping } from "./icmp.ts";
 import { check, libc } from "./libc.ts";
+import { findLink } from "./link.ts";
+import { neighbour6 } from "./ndp.ts";
+import { RouteSocket } from "./netlink.ts";
 import { openNetns, removeNetns, withNetns } from "./netns.ts";
 import { closePort } from "./port-socket.ts";
 import { connectTcp, listeners, listenersIn } from "./tcp-probe.ts";
@@ -41,6 +45,33 @@ test("a ping has an answer or none in time, and ARP tells which neighbour is the
 	expect(neighbour(nobody === 0 ? "" : "198.51.100.9")).toEqual({ error: "failed" });
 	expect(neighbour("198.51.100.77")).toEqual({ error: "unknown" });
 	expect(ping(parseIpv4("203.0.113.1") ?? 0, 100)).toEqual({ error: "ENETUNREACH" });
+});
+
+test("the same of IPv6: ping, neighbours, the path's MTU, TCP, and AAAA records", async () => {
+	const [own, there, gone] = ["2001:db8:1::1", "2001:db8:1::2", "2001:db8:1::9"].map(
+		(text) => parseIpv6(text) ?? 0n,
+	) as [bigint, bigint, bigint];
+	const wire = (name: string, address: bigint) => {
+		using socket = new RouteSocket();
+		socket.request(addAddress6(findLink(socket, name)?.index ?? 0, address, 64));
+	};
+	wire("wire", own);
+	withNetns(outside, () => wire("eth0", there));
+	// The kernel lets IPv6 on a new link a little later.
+	for (let tries = 0; tries < 20 && !("ms" in ping(there, 100)); tries++) await Bun.sleep(50);
+	expect(ping(there, 500)).toHaveProperty("ms");
+	expect(neighbour6(there)).toEqual({ mac: "02:00:00:00:00:02" });
+	expect(ping(gone, 100)).toEqual({ error: "EAGAIN" });
+	expect(neighbour6(gone)).toEqual({ error: "failed" });
+	expect(neighbour6(own + 99n)).toEqual({ error: "unknown" });
+	expect(ping(parseIpv6("2001:db8:99::1") ?? 0n, 100)).toEqual({ error: "ENETUNREACH" });
+	expect(pathMtu(there, 1500, 500)).toEqual({ bytes: 1500 });
+	Bun.spawnSync(["ip", "link", "set", "wire", "mtu", "1300"]);
+	expect(pathMtu(there, 1500, 500)).toEqual({ bytes: 1300 });
+	Bun.spawnSync(["ip", "link", "set", "wire", "mtu", "1500"]);
+	expect(connectTcp(there, 7001, 500)).toEqual({ error: "ECONNREFUSED" });
+	const record = [0, 28, 0, 1, 0, 0, 0, 1, 0, 16, 0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7];
+	expect(addressesIn(Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, ...record))).toEqual(["2001:db8::7"]);
 });
 
 test("the path's MTU is the link's, or the smaller one that a router tells of", () => {

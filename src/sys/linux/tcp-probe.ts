@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import type { IpAddress } from "../../shared/ip.ts";
 import { SyscallError } from "./libc.ts";
 import { ProbeSocket } from "./probe-socket.ts";
 
@@ -8,11 +9,14 @@ const LISTEN = "0A";
 
 /** `nc -z ADDRESS PORT`: connects and closes. ECONNREFUSED: nobody listens; ETIMEDOUT: no answer in time. */
 export function connectTcp(
-	address: number,
+	address: IpAddress,
 	port: number,
 	timeoutMs: number,
 ): { readonly ms: number } | { readonly error: string } {
-	using socket = new ProbeSocket({ type: SOCK_STREAM, protocol: IPPROTO_TCP }, timeoutMs);
+	using socket = new ProbeSocket(
+		{ type: SOCK_STREAM, protocol: IPPROTO_TCP, family: typeof address === "bigint" ? 6 : 4 },
+		timeoutMs,
+	);
 	const begin = performance.now();
 	try {
 		socket.connect(address, port);
