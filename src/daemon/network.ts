@@ -8,6 +8,8 @@ import type { ControlAddress } from "../drivers/firewall/ruleset.ts";
 import { createIpamDriver } from "../drivers/ipam/pool.ts";
 import { BridgeDriver } from "../drivers/network/bridge.ts";
 import { createNamespaceDriver } from "../drivers/network/namespace.ts";
+import { createPortRelay } from "../drivers/network/relay/client.ts";
+import { relaySocket } from "../drivers/network/relay/protocol.ts";
 import type { ContainerRecord } from "../engine/containers/record.ts";
 import type { Events } from "../engine/events.ts";
 import { createNameDirectory } from "../engine/names/directory.ts";
@@ -109,6 +111,7 @@ export function buildNetwork(
 		namespaces: createNamespaceDriver(),
 		network: driver,
 		firewall,
+		relay: createPortRelay(relaySocket(runRoot), log),
 		policies,
 		ipam,
 		control: controlAddresses(options),

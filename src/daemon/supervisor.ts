@@ -1,5 +1,7 @@
 import { parseArgs } from "node:util";
 import { openLog } from "../drivers/log/open.ts";
+import { relaySocket } from "../drivers/network/relay/protocol.ts";
+import { serveRelay } from "../drivers/network/relay/server.ts";
 import { superviseUntilIdle } from "../drivers/runtime/supervisor/run.ts";
 import { createLogger } from "../shared/log.ts";
 import { UsageError } from "../shared/usage-error.ts";
@@ -21,7 +23,9 @@ export async function runSupervisor(argv: string[]): Promise<void> {
 	// A terminal's Ctrl-C or the service manager's stop is for the daemon.
 	for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => {});
 	const log = createLogger("info", { component: "supervisor", instance });
-	await superviseUntilIdle({ runRoot, runtimePath, log, ownCgroup: `/foredeck-${instance ?? ""}`, openLog });
+	const beside = () => serveRelay(relaySocket(runRoot), log);
+	const ownCgroup = `/foredeck-${instance ?? ""}`;
+	await superviseUntilIdle({ runRoot, runtimePath, log, ownCgroup, openLog, beside });
 	process.exit(0);
 }
 

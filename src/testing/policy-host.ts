@@ -111,6 +111,7 @@ export class PolicyHost {
 			log,
 		});
 		const sandboxes: Sandboxes = createSandboxes({
+			relay: { change: async () => {}, keep: () => {}, close: () => {} },
 			...{ instance: "t", runRoot: this.root, store: this.store, live, resolver },
 			namespaces: createNamespaceDriver(),
 			...{ network, firewall, policies, ipam, log, poolSize: 0 },

@@ -14,8 +14,7 @@ const NOTHING: Ipv6Parts = { sets: "", translation: "", outputTranslation: "", f
 /**
  * What the table says of IPv6, beside the rules that know no family; nothing where no network has it. There is no 127/8 to guard: the kernel lets no ::1
  * come from a wire. Neighbour discovery passes no router, so nothing needs to let it through; what is too big comes back as `related`.
- * Connections to ::1 are not translated: the kernel drops the answers, IPv6 having no route_localnet. Nothing listens there, so clients that try both
- * families of `localhost` come to 127.0.0.1 at once.
+ * Connections to ::1 are not translated: the kernel drops the answers, IPv6 having no route_localnet. The relay has them.
  */
 export function ipv6Rules({ networks, ports }: RulesetModel): Ipv6Parts {
 	const all = networks.flatMap(({ bridge, internal, ipv6 }) => (ipv6 ? [{ ...ipv6, bridge, internal }] : []));

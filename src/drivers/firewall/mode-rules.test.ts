@@ -22,9 +22,20 @@ function model(networks: readonly NetworkRules[], control: RulesetModel["control
 	return { instance: "fd", networks, ports: [], control };
 }
 
-test("without an outbound network and sockets of the engine's there are no rules", () => {
+test("without an outbound network and sockets of the engine's there is but the rule about relayed ports", () => {
 	const plain = model([bridge]);
-	expect([modeSets(plain), modeForward(plain), hostChains(plain)]).toEqual(["", "", ""]);
+	expect([modeSets(plain), modeForward(plain), hostChains(plain)]).toEqual([
+		"",
+		"",
+		`	chain input {
+		type filter hook input priority filter; policy accept;
+		iifname @bridges meta l4proto tcp meta nfproto ipv6 meta l4proto . th dport @relayed reject with tcp reset
+		iifname @bridges meta nfproto ipv6 meta l4proto . th dport @relayed reject
+		iifname @bridges meta l4proto tcp ip6 daddr . meta l4proto . th dport @relayed_at reject with tcp reset
+		iifname @bridges ip6 daddr . meta l4proto . th dport @relayed_at reject
+	}
+`,
+	]);
 });
 
 test("an outbound network: the sets, and what is dropped on the way", () => {
@@ -50,6 +61,10 @@ test("an outbound network: the sets, and what is dropped on the way", () => {
 	expect(hostChains(some)).toBe(`	chain input {
 		type filter hook input priority filter; policy accept;
 		iifname @outbound ct state new,invalid,untracked drop
+		iifname @bridges meta l4proto tcp meta nfproto ipv6 meta l4proto . th dport @relayed reject with tcp reset
+		iifname @bridges meta nfproto ipv6 meta l4proto . th dport @relayed reject
+		iifname @bridges meta l4proto tcp ip6 daddr . meta l4proto . th dport @relayed_at reject with tcp reset
+		iifname @bridges ip6 daddr . meta l4proto . th dport @relayed_at reject
 	}
 	chain to_outbound {
 		type filter hook output priority filter; policy accept;
@@ -67,6 +82,10 @@ test("the engine's own sockets are closed to all bridges, on one address or on a
 		type filter hook input priority filter; policy accept;
 		iifname @bridges tcp dport 2376 reject with tcp reset
 		iifname @bridges ip daddr 127.0.0.153 udp dport 53 reject
+		iifname @bridges meta l4proto tcp meta nfproto ipv6 meta l4proto . th dport @relayed reject with tcp reset
+		iifname @bridges meta nfproto ipv6 meta l4proto . th dport @relayed reject
+		iifname @bridges meta l4proto tcp ip6 daddr . meta l4proto . th dport @relayed_at reject with tcp reset
+		iifname @bridges ip6 daddr . meta l4proto . th dport @relayed_at reject
 	}
 `);
 });

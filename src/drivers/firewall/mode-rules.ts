@@ -56,6 +56,7 @@ export function hostChains({ networks, control = [] }: RulesetModel): string {
 	const rules = [
 		...(outbound ? ["iifname @outbound ct state new,invalid,untracked drop"] : []),
 		...control.map(controlRule),
+		...RELAYED,
 	];
 	const input = `	chain input {
 		type filter hook input priority filter; policy accept;
@@ -66,8 +67,17 @@ ${rules.map((rule) => `\t\t${rule}\n`).join("")}	}
 		oifname @outbound ct state new,invalid,untracked drop
 	}
 `;
-	return (rules.length > 0 ? input : "") + (outbound ? toOutbound : "");
+	return input + (outbound ? toOutbound : "");
 }
+
+/** Ports published by IPv6 that a process of ours passes on: from a container, it would lead past policies and out of internal networks. */
+const RELAYED = [
+	["meta nfproto ipv6 meta l4proto", "@relayed"],
+	["ip6 daddr . meta l4proto", "@relayed_at"],
+].flatMap(([what, set]) => [
+	`iifname @bridges meta l4proto tcp ${what} . th dport ${set} reject with tcp reset`,
+	`iifname @bridges ${what} . th dport ${set} reject`,
+]);
 
 /** Refused at once rather than left to time out: the port is plainly closed. */
 function controlRule({ protocol, address, port }: ControlAddress): string {

@@ -226,7 +226,7 @@ export class NftFirewall implements Firewall {
 	 * lead to the container that had it before, would never come to the new one.
 	 */
 	private forgetFlows(added: readonly PortForward[], dropped: readonly PortForward[]): void {
-		const isUdp = ({ protocol, direct }: PortForward) => protocol === "udp" && !direct;
+		const isUdp = ({ protocol, direct, relayed }: PortForward) => protocol === "udp" && !direct && !relayed;
 		try {
 			for (const port of dropped.filter(isUdp))
 				this.flows.forgetUdp(port.hostPort, (flow) => leadsTo(flow, port), familyOf(port));
@@ -248,7 +248,7 @@ export class NftFirewall implements Firewall {
 
 /** By what the table knows them: a host's port, or a container's own. */
 function isSame(a: PortForward, b: PortForward): boolean {
-	if (a.protocol !== b.protocol || a.direct !== b.direct) return false;
+	if (a.protocol !== b.protocol || a.direct !== b.direct || a.relayed !== b.relayed) return false;
 	if (a.direct) return a.address === b.address && a.port === b.port;
 	return a.hostAddress === b.hostAddress && a.hostPort === b.hostPort;
 }

@@ -54,6 +54,13 @@ const CHAINS = `	chain guard {
 		ip saddr . oifname @own return
 		ip saddr @masqueraded masquerade
 	}
+	chain input {
+		type filter hook input priority filter; policy accept;
+		iifname @bridges meta l4proto tcp meta nfproto ipv6 meta l4proto . th dport @relayed reject with tcp reset
+		iifname @bridges meta nfproto ipv6 meta l4proto . th dport @relayed reject
+		iifname @bridges meta l4proto tcp ip6 daddr . meta l4proto . th dport @relayed_at reject with tcp reset
+		iifname @bridges ip6 daddr . meta l4proto . th dport @relayed_at reject
+	}
 }
 `;
 
@@ -96,6 +103,12 @@ table inet foredeck-fd {
 	}
 	set opened {
 		type ipv4_addr . inet_proto . inet_service
+	}
+	set relayed {
+		type inet_proto . inet_service
+	}
+	set relayed_at {
+		type ipv6_addr . inet_proto . inet_service
 	}
 ${CHAINS}`);
 });
@@ -146,6 +159,12 @@ test("internal, closed, routed and unprotected networks differ in the sets they 
 		type ipv4_addr . inet_proto . inet_service
 		elements = { 10.1.0.2 . tcp . 80 }
 	}
+	set relayed {
+		type inet_proto . inet_service
+	}
+	set relayed_at {
+		type ipv6_addr . inet_proto . inet_service
+	}
 `);
 	expect(text.slice(text.indexOf("\tchain guard"))).toBe(CHAINS);
 });
@@ -188,7 +207,10 @@ test("IPv6 has sets and rules of its own beside those of both families", () => {
 		},
 	];
 	const opened: PortForward = { ...six, address: 0xfd000007000000000000000000000002n, direct: true };
-	const text = renderRuleset({ instance: "t", networks, ports: [anywhere, six, local, opened] });
+	const relayed: PortForward = { ...anywhere, hostAddress: 0n, hostPort: 8082, relayed: true };
+	const relayedAt: PortForward = { ...loopback, hostAddress: local.hostAddress, relayed: true };
+	const ports = [anywhere, six, local, opened, relayed, relayedAt];
+	const text = renderRuleset({ instance: "t", networks, ports });
 	expect(text.slice(text.indexOf("\tset own {"), text.indexOf("\tmap published {"))).toBe(`	set own {
 		type ipv4_addr . ifname
 		flags interval
@@ -228,6 +250,14 @@ test("IPv6 has sets and rules of its own beside those of both families", () => {
 	set opened6 {
 		type ipv6_addr . inet_proto . inet_service
 		elements = { fd00:7::2 . tcp . 80 }
+	}
+	set relayed {
+		type inet_proto . inet_service
+		elements = { tcp . 8082 }
+	}
+	set relayed_at {
+		type ipv6_addr . inet_proto . inet_service
+		elements = { fd00:9::1 . udp . 53 }
 	}
 	chain guard {
 		type filter hook prerouting priority raw; policy accept;
@@ -273,11 +303,19 @@ test("IPv6 has sets and rules of its own beside those of both families", () => {
 		ip6 saddr . oifname @own6 return
 		ip6 saddr @masqueraded6 masquerade
 	}
+	chain input {
+		type filter hook input priority filter; policy accept;
+		iifname @bridges meta l4proto tcp meta nfproto ipv6 meta l4proto . th dport @relayed reject with tcp reset
+		iifname @bridges meta nfproto ipv6 meta l4proto . th dport @relayed reject
+		iifname @bridges meta l4proto tcp ip6 daddr . meta l4proto . th dport @relayed_at reject with tcp reset
+		iifname @bridges ip6 daddr . meta l4proto . th dport @relayed_at reject
+	}
 }
 `);
 	expect(renderPublish("t", [six, opened])).toBe(
 		"add element inet foredeck-t published6 { tcp . 8080 : fd00:6::2 . 80 }\nadd element inet foredeck-t opened6 { fd00:7::2 . tcp . 80 }\n",
 	);
+	expect(renderUnpublish("t", [relayed])).toBe("delete element inet foredeck-t relayed { tcp . 8082 }\n");
 	expect(renderUnpublish("t", [local])).toBe(
 		"delete element inet foredeck-t published_at6 { fd00:9::1 . tcp . 8081 }\n",
 	);

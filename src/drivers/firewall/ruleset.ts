@@ -47,7 +47,7 @@ export interface Ipv6Rules {
 	readonly routed: boolean;
 }
 
-/** Both addresses are of one family, and so are hosts and containers that it leads between. hostAddress 0 and 0n stand for every address of the host. */
+/** Both addresses are of one family, but for `relayed`. hostAddress 0 and 0n stand for every address of the host. */
 export interface PortForward {
 	readonly protocol: "tcp" | "udp";
 	readonly hostAddress: IpAddress;
@@ -56,6 +56,8 @@ export interface PortForward {
 	readonly port: number;
 	/** The container's own address is reached at this port, no port of the host leads there: a routed network. */
 	readonly direct?: boolean;
+	/** Not translated: a process of the host listens there. It is for those outside; our containers, which it would lead past what keeps them apart, are refused. */
+	readonly relayed?: boolean;
 }
 
 export function tableNameOf(instance: string): string {
@@ -98,7 +100,13 @@ ${elementsLine(model.ports, "published_at")}	}
 	set opened {
 		type ipv4_addr . inet_proto . inet_service
 ${elementsLine(model.ports, "opened")}	}
-${six.sets}	chain guard {
+${six.sets}	set relayed {
+		type inet_proto . inet_service
+${elementsLine(model.ports, "relayed")}	}
+	set relayed_at {
+		type ipv6_addr . inet_proto . inet_service
+${elementsLine(model.ports, "relayed_at")}	}
+	chain guard {
 		type filter hook prerouting priority raw; policy accept;
 		iifname != "lo" ip daddr 127.0.0.0/8 drop
 	}
@@ -183,8 +191,9 @@ export function elementsLine(ports: readonly PortForward[], name: string): strin
 	return own.length > 0 ? `\t\telements = { ${own.map(elementOf).join(", ")} }\n` : "";
 }
 
-/** published, published_at, opened; of IPv6 published6 and so on. */
-function setOf({ direct, hostAddress, address }: PortForward): string {
+/** published, published_at, opened; of IPv6 published6 and so on; relayed, relayed_at. */
+function setOf({ direct, relayed, hostAddress, address }: PortForward): string {
+	if (relayed) return isAnyAddress(hostAddress) ? "relayed" : "relayed_at";
 	const name = direct ? "opened" : isAnyAddress(hostAddress) ? "published" : "published_at";
 	return typeof address === "bigint" ? `${name}6` : name;
 }
@@ -200,5 +209,5 @@ function keyOf(port: PortForward): string {
 }
 
 function elementOf(port: PortForward): string {
-	return port.direct ? keyOf(port) : `${keyOf(port)} : ${formatIp(port.address)} . ${port.port}`;
+	return port.direct || port.relayed ? keyOf(port) : `${keyOf(port)} : ${formatIp(port.address)} . ${port.port}`;
 }

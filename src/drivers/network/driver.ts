@@ -48,6 +48,28 @@ export interface NetworkDriver {
 	portRange(): { first: number; last: number };
 }
 
+/**
+ * Takes what comes to ports of the host by IPv6 and passes it on where the kernel cannot: to containers without IPv6, and from ::1. It outlives the
+ * daemon, and the connections that it carries do. While there is none (it is starting, or has died) ports count as open: it is told when it comes.
+ */
+export interface PortRelay {
+	/** Opens and closes, in one go; connections by what closes end. Throws "conflict" with the kernel's reason, as holdPort does: nothing of `open` is open then. */
+	change(open: readonly RelayedPort[], shut: readonly RelayedPort[]): Promise<void>;
+	/** These and no others: what an earlier daemon left is taken over, connections go on. */
+	keep(ports: readonly RelayedPort[]): void;
+	/** Lets go; the ports stay open. */
+	close(): void;
+}
+
+export interface RelayedPort {
+	readonly protocol: "tcp" | "udp";
+	readonly hostAddress: bigint;
+	readonly hostPort: number;
+	/** The container's, of either family. */
+	readonly address: IpAddress;
+	readonly port: number;
+}
+
 export interface BridgeSpec {
 	/** interface name, at most 15 bytes */
 	readonly name: string;

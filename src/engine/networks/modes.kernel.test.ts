@@ -1,68 +1,40 @@
-import { Database } from "bun:sqlite";
 import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { NftFirewall } from "../../drivers/firewall/nft.ts";
-import { createIpamDriver } from "../../drivers/ipam/pool.ts";
-import { BridgeDriver } from "../../drivers/network/bridge.ts";
-import { createNamespaceDriver } from "../../drivers/network/namespace.ts";
 import { parseIpv4 } from "../../shared/ip.ts";
-import { silentLogger } from "../../shared/log.ts";
-import { familiesSchema, NetworkStore, networksSchema, userNetworksSchema } from "../../store/networks.ts";
 import { addAddress } from "../../sys/linux/address.ts";
-import { check, libc } from "../../sys/linux/libc.ts";
 import { createVeth, findLink, listLinks, setUp } from "../../sys/linux/link.ts";
 import { RouteSocket } from "../../sys/linux/netlink.ts";
 import { createNetns, openNetns, removeNetns, withNetns } from "../../sys/linux/netns.ts";
 import { closePort } from "../../sys/linux/port-socket.ts";
 import { addDefaultRoute } from "../../sys/linux/route.ts";
-import { ask, buildOutside, HOST, OUTSIDE, serveTcp } from "../../sys/linux/testing/outside-host.ts";
-import type { NetworkSettings } from "../containers/record.ts";
-import { createEventBus } from "../event-bus.ts";
-import type { PortRequest, Sandboxes } from "../sandboxes/contract.ts";
-import { createSandboxes } from "../sandboxes/service.ts";
-import type { Networks } from "./contract.ts";
-import { LiveNetworks } from "./live.ts";
-import { createNetworks } from "./service.ts";
+import { ask, HOST, OUTSIDE, serveTcp } from "../../sys/linux/testing/outside-host.ts";
+import { portOf, TestNetworks } from "../../testing/network-host.ts";
 
-/** The host of these tests is a fresh namespace, 198.51.100.2 the internet behind one wire, 10.77.0.2 a machine of the LAN behind the other. */
-const root = mkdtempSync(join(tmpdir(), `foredeck-modes-${process.pid}-`));
-const [internet, lan] = [join(root, "internet"), join(root, "lan")];
+/** `outside` is the internet behind one wire, 10.77.0.2 a machine of the LAN behind the other. */
 const LAN_HOST = "10.77.0.1";
 const LAN_MACHINE = "10.77.0.2";
 const CONTROL_PORT = 2375;
-const joined = new Map<string, NetworkSettings>();
-const database = new Database(":memory:");
-let home: number;
-let sandboxes: Sandboxes;
-let networks: Networks;
+let lab: TestNetworks;
+let lan: string;
+let internet: string;
 
 beforeAll(async () => {
-	home = openNetns("/proc/thread-self/ns/net");
-	check(libc.unshare(0x40000000), "unshare --net");
-	buildOutside(internet);
+	const control = [{ protocol: "tcp", address: 0, port: CONTROL_PORT }] as const;
+	lab = new TestNetworks({ instance: "modes", modes: true, control });
+	[lan, internet] = [join(lab.root, "lan"), lab.outside];
 	buildLan();
-	database.run("PRAGMA foreign_keys = ON");
-	database.exec(networksSchema + userNetworksSchema + familiesSchema);
-	await start();
+	await lab.start();
 });
 
 afterAll(async () => {
-	await sandboxes.close();
-	for (const path of [internet, lan]) removeNetns(path);
-	check(libc.setns(home, 0x40000000), "setns");
-	closePort(home);
-	rmSync(root, { recursive: true, force: true });
+	removeNetns(lan);
+	await lab.end();
 });
 
-afterEach(async () => {
-	for (const id of joined.keys()) await sandboxes.leave(id);
-	joined.clear();
-});
+afterEach(() => lab.clear());
 
 test("disabled: lo is the only interface and down, nothing is reached, not even itself", async () => {
-	const { path } = await on("a", "disabled");
+	const { path } = await lab.on("a", "disabled");
 	expect(linksOf(path)).toEqual([["lo", false]]);
 	using _self = serveTcp(path, 80, "self");
 	expect(await ask(path, "127.0.0.1", 80)).toBe("closed");
@@ -70,7 +42,7 @@ test("disabled: lo is the only interface and down, nothing is reached, not even 
 });
 
 test("loopback: itself and nothing else", async () => {
-	const { path } = await on("a", "loopback");
+	const { path } = await lab.on("a", "loopback");
 	using _self = serveTcp(path, 80, "self");
 	using _out = serveTcp(internet, 7000, "internet");
 	expect(linksOf(path)).toEqual([["lo", true]]);
@@ -81,9 +53,9 @@ test("loopback: itself and nothing else", async () => {
 
 test("outbound: the internet, behind the host's address; neither LAN nor host nor other containers, and nothing gets in", async () => {
 	const [a, b, web] = [
-		await on("a", "outbound"),
-		await on("b", "outbound"),
-		await on("web", "bridge", [port(80, 8080)]),
+		await lab.on("a", "outbound"),
+		await lab.on("b", "outbound"),
+		await lab.on("web", "bridge", {}, [portOf(80, 8080)]),
 	];
 	using _internet = serveTcp(internet, 7000, "internet");
 	using _lan = serveTcp(lan, 7000, "lan");
@@ -116,15 +88,15 @@ test("outbound: the internet, behind the host's address; neither LAN nor host no
 });
 
 test("outbound: no port can be published, and the text says what to do", async () => {
-	const refusal = on("a", "outbound", [port(80, 8081)]);
+	const refusal = lab.on("a", "outbound", {}, [portOf(80, 8081)]);
 	await expect(refusal).rejects.toThrow(
 		"cannot publish port 80/tcp: nothing comes into network outbound; use network full",
 	);
-	await expect(on("b", "loopback", [port(80, 8081)])).rejects.toThrow("nothing comes into network loopback");
+	await expect(lab.on("b", "loopback", {}, [portOf(80, 8081)])).rejects.toThrow("nothing comes into network loopback");
 });
 
 test("full: internet, LAN, host, peers; host and peers get in, others only to published ports", async () => {
-	const [a, b] = [await on("a", "full", [port(80, 8082)]), await on("b", "full")];
+	const [a, b] = [await lab.on("a", "full", {}, [portOf(80, 8082)]), await lab.on("b", "full")];
 	using _internet = serveTcp(internet, 7000, "internet");
 	using _lan = serveTcp(lan, 7000, "lan");
 	using _a = serveTcp(a.path, 80, "a");
@@ -146,7 +118,7 @@ test("an outbound network of the user's reaches what it allows of the LAN, and n
 		enableIpv4: true,
 	};
 	const ipam = { driver: "", options: null, config: [] };
-	await networks.create({
+	await lab.networks.create({
 		...asked,
 		name: "work",
 		driver: "",
@@ -156,83 +128,50 @@ test("an outbound network of the user's reaches what it allows of the LAN, and n
 		options,
 		ipam,
 	});
-	const [a, out] = [await on("a", "work"), await on("out", "outbound")];
+	const [a, out] = [await lab.on("a", "work"), await lab.on("out", "outbound")];
 	using _lan = serveTcp(lan, 7000, "lan");
 	using _host = Bun.listen({ hostname: "0.0.0.0", port: 7001, socket: { open: (s) => void s.end("host"), data() {} } });
 	expect(await ask(a.path, LAN_MACHINE, 7000)).toBe(`lan;${LAN_HOST}`);
 	expect(await ask(out.path, LAN_MACHINE, 7000)).toBe("closed");
 	expect(await ask(a.path, LAN_HOST, 7001)).toBe("closed");
-	for (const id of joined.keys()) await sandboxes.leave(id);
-	await networks.remove("work");
+	for (const id of lab.joined.keys()) await lab.sandboxes.leave(id);
+	await lab.networks.remove("work");
 });
 
 test.each(["bridge", "full"])(
 	"the engine's own port is closed to containers on %s by every address of the host",
 	async (network) => {
-		const { path } = await on("a", network);
+		const { path } = await lab.on("a", network);
 		using _ = Bun.listen({
 			hostname: "0.0.0.0",
 			port: CONTROL_PORT,
 			socket: { open: (s) => void s.end("api"), data() {} },
 		});
-		const gateway = joined.get("a")?.endpoints[0]?.gateway ?? "";
+		const gateway = lab.joined.get("a")?.endpoints[0]?.gateway ?? "";
 		for (const address of [gateway, HOST, LAN_HOST]) expect(await ask(path, address, CONTROL_PORT)).toBe("closed");
 		expect(await ask(undefined, HOST, CONTROL_PORT)).toBe("api");
 	},
 );
 
 test("modes are listed, cannot be made, removed or pruned, and outlive a restart with the containers on them", async () => {
-	const names = () => networks.list().map(({ name }) => name);
+	const names = () => lab.networks.list().map(({ name }) => name);
 	expect(names()).toEqual(["bridge", "host", "none", "disabled", "loopback", "outbound", "full"]);
 	for (const name of ["disabled", "loopback", "outbound", "full"]) {
-		await expect(networks.remove(name)).rejects.toThrow(`${name} is a pre-defined network and cannot be removed`);
+		await expect(lab.networks.remove(name)).rejects.toThrow(`${name} is a pre-defined network and cannot be removed`);
 	}
-	expect(await networks.prune(() => true)).toEqual([]);
-	const kept = { a: await on("a", "outbound"), l: await on("l", "loopback"), d: await on("d", "disabled") };
-	const keep = [...joined].map(([containerId, settings]) => ({ containerId, settings }));
-	await sandboxes.close();
-	await start(keep);
+	expect(await lab.networks.prune(() => true)).toEqual([]);
+	const kept = { a: await lab.on("a", "outbound"), l: await lab.on("l", "loopback"), d: await lab.on("d", "disabled") };
+	const keep = [...lab.joined].map(([containerId, settings]) => ({ containerId, settings }));
+	await lab.sandboxes.close();
+	await lab.start(keep);
 	using _internet = serveTcp(internet, 7000, "internet");
 	using _host = Bun.listen({ hostname: "0.0.0.0", port: 7001, socket: { open: (s) => void s.end("host"), data() {} } });
 	expect(await ask(kept.a.path, OUTSIDE, 7000)).toBe(`internet;${HOST}`);
 	expect(await ask(kept.a.path, HOST, 7001)).toBe("closed");
 	expect([linksOf(kept.l.path), linksOf(kept.d.path)]).toEqual([[["lo", true]], [["lo", false]]]);
-	const on1 = (name: string) => networks.inspect(name).endpoints.map(({ containerId }) => containerId);
+	const on1 = (name: string) => lab.networks.inspect(name).endpoints.map(({ containerId }) => containerId);
 	expect([on1("outbound"), on1("loopback"), on1("disabled")]).toEqual([["a"], ["l"], ["d"]]);
 });
-
-async function start(keep: { containerId: string; settings: NetworkSettings }[] = []): Promise<void> {
-	const log = silentLogger;
-	const [store, network, ipam] = [new NetworkStore(database), new BridgeDriver(log), createIpamDriver()];
-	const live = new LiveNetworks({ instance: "modes", store, network, ipam, modes: true, log });
-	sandboxes = createSandboxes({
-		instance: "modes",
-		runRoot: root,
-		store,
-		live,
-		resolver: { listen: () => ({ udpPort: 5353, tcpPort: 5354, close: () => {} }) },
-		namespaces: createNamespaceDriver(),
-		network,
-		firewall: new NftFirewall(log),
-		ipam,
-		control: [{ protocol: "tcp", address: 0, port: CONTROL_PORT }],
-		log,
-		poolSize: 0,
-	});
-	await sandboxes.open(keep);
-	networks = createNetworks({ store, live, ipam, sandboxes, events: createEventBus() });
-}
-
-async function on(containerId: string, network: string, ports: PortRequest[] = []) {
-	const request = { containerId, containerName: containerId, endpoints: [{ network }], ports, sysctls: {} };
-	const settings = await sandboxes.join({ ...request, mode: "bridge" });
-	joined.set(containerId, settings);
-	return { path: settings.sandboxPath ?? "", address: settings.endpoints[0]?.ipAddress ?? "" };
-}
-
-function port(containerPort: number, hostPort: number): PortRequest {
-	return { protocol: "tcp", containerPort, hostPort, hostIp: "" };
-}
 
 function linksOf(path: string): [string, boolean][] {
 	return withNetns(path, () => {

@@ -7,6 +7,8 @@ import type { PortRequest } from "./contract.ts";
 /** A host port that is ours: no other sandbox and no other program can take it. */
 export interface HeldPort extends PublishedPort {
 	release(): void;
+	/** It stays taken, but another of our processes has it from here on. */
+	handOver(): void;
 }
 
 /** A request with the host addresses that it means: one of each family at most, with the same port on all. */
@@ -37,8 +39,9 @@ export class PortAllocator {
 		}
 	}
 
-	/** Takes again a port published before a restart. undefined when some other program has it by now. */
-	adopt(port: PublishedPort): HeldPort | undefined {
+	/** Takes again a port published before a restart. undefined when some other program has it by now. `elsewhere`: another of our processes has it. */
+	adopt(port: PublishedPort, elsewhere: boolean): HeldPort | undefined {
+		if (elsewhere) return this.keep(port, { release: () => {} });
 		try {
 			return this.hold(port);
 		} catch {
@@ -108,13 +111,17 @@ export class PortAllocator {
 	}
 
 	private hold(port: PublishedPort): HeldPort {
-		const socket = this.host.holdPort(port.protocol, parseIp(port.hostIp) ?? 0, port.hostPort);
+		return this.keep(port, this.host.holdPort(port.protocol, parseIp(port.hostIp) ?? 0, port.hostPort));
+	}
+
+	private keep(port: PublishedPort, socket: { release(): void }): HeldPort {
 		const held: HeldPort = {
 			...port,
 			release: () => {
 				this.held.delete(held);
 				socket.release();
 			},
+			handOver: () => socket.release(),
 		};
 		this.held.add(held);
 		return held;

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import type { Firewall } from "../../drivers/firewall/driver.ts";
 import type { ControlAddress } from "../../drivers/firewall/ruleset.ts";
 import type { IpamDriver } from "../../drivers/ipam/driver.ts";
-import type { NamespaceDriver, NetworkDriver } from "../../drivers/network/driver.ts";
+import type { NamespaceDriver, NetworkDriver, PortRelay } from "../../drivers/network/driver.ts";
 import { EngineError, messageOf } from "../../shared/errors.ts";
 import { createId } from "../../shared/id.ts";
 import { parseIpv4, parseIpv6 } from "../../shared/ip.ts";
@@ -43,6 +43,7 @@ export interface SandboxesOptions {
 	readonly namespaces: NamespaceDriver;
 	readonly network: NetworkDriver;
 	readonly firewall: Firewall;
+	readonly relay: PortRelay;
 	readonly ipam: IpamDriver;
 	readonly log: Logger;
 	/** A container's name now; it may have changed since it joined. */
@@ -71,9 +72,9 @@ class SandboxService implements Sandboxes {
 	private isOpen = false;
 
 	constructor(private readonly options: SandboxesOptions) {
-		const { namespaces, network, resolver, log, firewall } = options;
+		const { namespaces, network, resolver, log, firewall, relay } = options;
 		this.live = options.live ?? new LiveNetworks(options);
-		this.publisher = new Publisher(new PortAllocator(network), firewall);
+		this.publisher = new Publisher(new PortAllocator(network), firewall, relay, network);
 		this.factory = { directory: join(options.runRoot, "netns"), namespaces, network, resolver };
 		this.maker = new SandboxMaker(this.factory, this.live, options.poolSize ?? 4, log);
 	}
@@ -87,6 +88,7 @@ class SandboxService implements Sandboxes {
 		const { instance, control = [], policies } = this.options;
 		const model = { instance, networks: this.live.rules(), ports, control };
 		this.options.firewall.apply(model, policies?.model());
+		this.options.relay.keep([...this.joined.values()].flatMap(({ published }) => published.relays));
 		this.maker.refill();
 	}
 
@@ -199,6 +201,7 @@ class SandboxService implements Sandboxes {
 			await this.live.removeAll();
 		}
 		this.options.firewall.close();
+		this.options.relay.close();
 		for (const { sandbox, published } of this.joined.values()) {
 			sandbox?.closeResolver();
 			this.publisher.letGo(published);
@@ -230,7 +233,7 @@ class SandboxService implements Sandboxes {
 		});
 		// Before the container runs, and before its ports are open.
 		this.options.policies?.changed();
-		await this.options.firewall.publish(published.forwards);
+		await this.publisher.open(containerName, published, ways);
 		undo.move();
 		return settingsOf(joined);
 	}
@@ -296,10 +299,10 @@ class SandboxService implements Sandboxes {
 	}
 
 	private async release(containerId: string, joined: Joined): Promise<void> {
-		const { firewall, store, namespaces, log } = this.options;
+		const { store, namespaces, log } = this.options;
 		// The rules go first: the address and the ports may be another's as soon as they are free.
-		await firewall.unpublish(joined.published.forwards).catch((error: unknown) => {
-			log.warn("published ports not taken from the firewall", { containerId, error: messageOf(error) });
+		await this.publisher.shut(joined.published).catch((error: unknown) => {
+			log.warn("published ports not shut", { containerId, error: messageOf(error) });
 		});
 		this.publisher.letGo(joined.published);
 		if (joined.sandbox) {

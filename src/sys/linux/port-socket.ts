@@ -6,11 +6,13 @@ const AF_INET = 2;
 const AF_INET6 = 10;
 const IPPROTO_IPV6 = 41;
 const IPV6_V6ONLY = 26;
+const SOL_SOCKET = 1;
+const SO_REUSEADDR = 2;
 const SOCK_STREAM = 1;
 const SOCK_DGRAM = 2;
 const SOCK_CLOEXEC = 0o2000000;
 
-/** Takes a port as a server would, so that no other program can: bind, and listen for TCP; of `::` the IPv6 half alone. Returns the fd, which the caller closes. Throws SyscallError EADDRINUSE, EADDRNOTAVAIL, EACCES. */
+/** Takes a port as a server would, so that no other program can: bind, and listen for TCP by IPv4; of `::` the IPv6 half alone. Returns the fd, which the caller closes. Throws SyscallError EADDRINUSE, EADDRNOTAVAIL, EACCES. */
 export function bindPort(protocol: "tcp" | "udp", address: IpAddress, port: number): number {
 	const type = protocol === "tcp" ? SOCK_STREAM : SOCK_DGRAM;
 	const family = typeof address === "bigint" ? AF_INET6 : AF_INET;
@@ -18,9 +20,11 @@ export function bindPort(protocol: "tcp" | "udp", address: IpAddress, port: numb
 	try {
 		const on = new Uint8Array(Int32Array.of(1).buffer);
 		if (family === AF_INET6) check(libc.setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, ptr(on), 4), "setsockopt V6ONLY");
+		// As servers do: what is left of connections that have ended must not keep the port.
+		if (protocol === "tcp") check(libc.setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, ptr(on), 4), "setsockopt REUSEADDR");
 		const name = socketName(address, port);
 		check(libc.bind(fd, ptr(name), name.length), "bind");
-		// Of IPv6 nobody listens: what comes is translated, but for connections to ::1, which shall be refused rather than wait.
+		// A port of IPv6 is only tried here: the relay is about to listen.
 		if (protocol === "tcp" && family === AF_INET) check(libc.listen(fd, 1), "listen");
 		return fd;
 	} catch (error) {

@@ -20,6 +20,8 @@ export interface SupervisorSettings {
 	/** See SupervisorOptions. */
 	readonly ownCgroup: string;
 	openLog(target: LogTarget): Promise<OutputLog>;
+	/** What else must outlive the daemon: begun by the one supervisor of the run root, ended with it. */
+	readonly beside?: () => { close(): void };
 }
 
 /** With no daemon and nothing running for so long, the supervisor ends; its records stay. */
@@ -27,7 +29,7 @@ const IDLE_MS = 15_000;
 
 /** Runs the supervisor of one run root until it is idle or told to stop. Returns at once when another one has the run root. */
 export async function superviseUntilIdle(settings: SupervisorSettings): Promise<void> {
-	const { runRoot, runtimePath, log, ownCgroup, openLog } = settings;
+	const { runRoot, runtimePath, log, ownCgroup, openLog, beside } = settings;
 	const paths = runtimePaths(runRoot);
 	const lock = tryLockFile(paths.lock);
 	if (!lock) return;
@@ -42,12 +44,14 @@ export async function superviseUntilIdle(settings: SupervisorSettings): Promise<
 	const supervisor = new Supervisor({ paths, runtimePath, reaper, log, ownCgroup, openLog, onExit });
 	await supervisor.adopt();
 	const trimming = trimWhenQuiet(log);
+	const other = beside?.();
 	await new Promise<void>((stop) => {
 		server = serveSupervisor(paths.socket, () => supervisor, stop);
 		stopWhenIdle(server, supervisor, stop);
 	});
 	trimming[Symbol.dispose]();
 	server?.close();
+	other?.close();
 	rmSync(paths.socket, { force: true });
 	rmSync(paths.pid, { force: true });
 	lock.release();
