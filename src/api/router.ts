@@ -37,6 +37,12 @@ export interface ApiServices {
 export type Route = AnyElysia;
 
 /** All routes but those that take a socket over; a function from request to reply that never throws. */
+const place = ({ dataRoot, storageDriver: driver, apparmorProfile }: ApiServices["facts"]) => ({
+	dataRoot,
+	driver,
+	apparmorProfile,
+});
+
 export function createRouter(services: ApiServices, list: ContainerList): (request: Request) => Promise<Response> {
 	const { containers, execs, facts, log } = services;
 	const app = new Elysia({ strictPath: true }).onError(({ code, error, request }) => {
@@ -48,7 +54,7 @@ export function createRouter(services: ApiServices, list: ContainerList): (reque
 	});
 	for (const route of services.extra) app.use(route);
 	app
-		.use(containerRoutes(containers, list, { dataRoot: facts.dataRoot, driver: facts.storageDriver }))
+		.use(containerRoutes(containers, list, place(facts)))
 		.use(pruneRoutes(containers, services.events))
 		.use(buildPruneRoutes())
 		.use(execRoutes(execs))

@@ -45,13 +45,15 @@ import { linkInRoot } from "../sys/linux/link-in-root.ts";
 import { runPs } from "../sys/linux/ps.ts";
 import { readInRoot } from "../sys/linux/read-in-root.ts";
 import { trimWhenQuiet } from "../sys/linux/resident.ts";
+import { closeAppArmor, openAppArmor } from "./apparmor.ts";
+import { machineGoesDown } from "./machine-state.ts";
 import { buildNetwork } from "./network.ts";
 import type { DaemonOptions } from "./options.ts";
 import { lockInstance, lockRoot } from "./pidlock.ts";
 import { announceReady, announceStopping } from "./ready.ts";
 import { findRuntime } from "./runtime.ts";
 import { selfCommand } from "./self-command.ts";
-import { gatherSystemFacts, hasAppArmor } from "./system-facts.ts";
+import { gatherSystemFacts } from "./system-facts.ts";
 import { readTlsFiles } from "./tls-files.ts";
 
 /**
@@ -77,6 +79,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
 	await stopRequested();
 	trimming[Symbol.dispose]();
 	announceStopping(log);
+	if (machineGoesDown()) await engine.endContainers();
 	await engine.close();
 	for (const lock of locks) lock.release();
 	log.info("stopped");
@@ -169,7 +172,7 @@ async function buildEngine(options: DaemonOptions, log: Logger) {
 		instance,
 		cgroupVersion: facts.cgroupVersion === "2" ? 2 : 1,
 		kernel: cgroupFeatures(),
-		apparmor: hasAppArmor(),
+		apparmor: await openAppArmor(facts.apparmorProfile, log),
 		capabilities: availableCapabilities(),
 		seccomp: seccompOf,
 		readInRoot,
@@ -215,6 +218,8 @@ async function buildEngine(options: DaemonOptions, log: Logger) {
 			network.serveHost();
 			await api.listen(options.hosts);
 		},
+		/** Until the last has ended the API is served. */
+		endContainers: () => engine.endForShutdown(),
 		async close() {
 			await api.close();
 			network.stopServing();
@@ -222,7 +227,11 @@ async function buildEngine(options: DaemonOptions, log: Logger) {
 			await network.sandboxes.close();
 			await runtime.close();
 			// With nothing left to own it would end by itself a little later; refused while a process runs.
-			await stopSupervisor(runRoot).catch(() => {});
+			const idle = await stopSupervisor(runRoot).then(
+				() => true,
+				() => false,
+			);
+			if (idle) closeAppArmor(facts.apparmorProfile, log);
 			await volumes.close();
 			await snapshotter[Symbol.asyncDispose]();
 			database.close();

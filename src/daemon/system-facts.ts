@@ -4,7 +4,9 @@ import { arch, cpus, hostname, machine, release, totalmem } from "node:os";
 import { basename } from "node:path";
 import { installedInit } from "../engine/containers/init.ts";
 import type { SystemFacts } from "../engine/system.ts";
+import { hasAppArmor } from "../sys/linux/apparmor.ts";
 import { cgroupFeatures } from "../sys/linux/cgroup-features.ts";
+import { profileName } from "./apparmor.ts";
 
 /** Reads what the machine is. `build` and `runtime` come from the caller, who knows them. */
 export function gatherSystemFacts(build: {
@@ -36,6 +38,7 @@ export function gatherSystemFacts(build: {
 			kernelMemory: existsSync("/sys/fs/cgroup/memory/memory.kmem.limit_in_bytes"),
 		},
 		cgroupDriver: "cgroupfs",
+		...(hasAppArmor() && { apparmorProfile: profileName(build.instance) }),
 		securityOptions: securityOptions(),
 		runtime: build.runtime,
 		dataRoot: build.dataRoot,
@@ -71,10 +74,6 @@ const FILESYSTEMS: Record<number, string> = {
 /** docker's name of a file system by its magic number. */
 export function filesystemName(magic: number): string {
 	return FILESYSTEMS[magic >>> 0] ?? "<unknown>";
-}
-
-export function hasAppArmor(): boolean {
-	return readText("/sys/module/apparmor/parameters/enabled").trim() === "Y";
 }
 
 function securityOptions(): string[] {

@@ -26,6 +26,8 @@ export interface SystemFacts {
 		readonly kernelMemoryTcp: boolean;
 	};
 	readonly cgroupDriver: "cgroupfs" | "systemd";
+	/** Of containers that ask for no other; undefined: the host has no AppArmor. */
+	readonly apparmorProfile?: string;
 	/** `name=seccomp,profile=builtin` */
 	readonly securityOptions: readonly string[];
 	readonly runtime: { readonly name: string; readonly path: string; readonly version: string };

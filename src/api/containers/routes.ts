@@ -25,7 +25,7 @@ const noContent = () => new Response(null, { status: 204 });
 export function containerRoutes(
 	containers: Containers,
 	list: ContainerList,
-	place: { dataRoot: string; driver: string },
+	place: { dataRoot: string; driver: string; apparmorProfile?: string },
 ) {
 	return new Elysia()
 		.use(archiveRoutes(containers))
@@ -49,7 +49,9 @@ export function containerRoutes(
 		)
 		.get("/containers/:id/json", async ({ request, params }) => {
 			const record = containers.inspect(params.id);
-			const view = inspectView(record, { data: place.dataRoot, root: containers.rootPaths(record.id) }, place.driver);
+			const { dataRoot: data, apparmorProfile } = place;
+			const dirs = { data, root: containers.rootPaths(record.id), apparmorProfile };
+			const view = inspectView(record, dirs, place.driver);
 			if (!boolOf(queryOf(request), "size")) return Response.json(view);
 			const sizes = await containers.sizes(record.id);
 			return Response.json({ ...view, SizeRw: sizes.rw, SizeRootFs: sizes.rootFs });

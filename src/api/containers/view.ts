@@ -1,3 +1,4 @@
+import { profileOf } from "../../engine/containers/apparmor.ts";
 import type { HostConfig } from "../../engine/containers/config.ts";
 import { dnsNames } from "../../engine/containers/endpoints.ts";
 import type {
@@ -64,7 +65,7 @@ export function isUp(state: ContainerState): boolean {
 /** `GET /containers/{id}/json`, fields and types as dockerd writes them. */
 export function inspectView(
 	record: ContainerRecord,
-	dirs: { readonly data: string; readonly root: Record<string, string> },
+	dirs: { readonly data: string; readonly root: Record<string, string>; readonly apparmorProfile?: string },
 	driver: string,
 ) {
 	const directory = `${dirs.data}/containers/${record.id}`;
@@ -86,7 +87,7 @@ export function inspectView(
 		Platform: "linux",
 		MountLabel: "",
 		ProcessLabel: "",
-		AppArmorProfile: apparmorOf(record.hostConfig),
+		AppArmorProfile: apparmorOf(record, dirs.apparmorProfile),
 		ExecIDs: record.execIds.length > 0 ? record.execIds : null,
 		HostConfig: hostConfigView(record.hostConfig, record.name),
 		GraphDriver: { Data: dirs.root, Name: driver },
@@ -164,8 +165,10 @@ function hostConfigView(config: HostConfig, name: string) {
 	};
 }
 
-function apparmorOf({ SecurityOpt }: HostConfig): string {
-	const option = SecurityOpt?.findLast((one) => /^apparmor[=:]/.test(one));
+/** What was asked for, and from the first start on what it came to. */
+function apparmorOf({ hostConfig, state }: ContainerRecord, hostDefault: string | undefined): string {
+	if (hostDefault !== undefined && state.status !== "created") return profileOf(hostConfig, hostDefault) ?? "";
+	const option = hostConfig.SecurityOpt?.findLast((one) => /^apparmor[=:]/.test(one));
 	return option?.slice("apparmor=".length) ?? "";
 }
 

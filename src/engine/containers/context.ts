@@ -10,6 +10,7 @@ import type { Images } from "../images/contract.ts";
 import type { Locks } from "../lock.ts";
 import type { Sandboxes } from "../sandboxes/contract.ts";
 import type { ContainerVolumes, Volumes } from "../volumes/contract.ts";
+import type { AppArmor } from "./apparmor.ts";
 import type { FileViews } from "./archive.ts";
 import type { KernelFeatures } from "./kernel-limits.ts";
 import type { ContainerRecord, ContainerState } from "./record.ts";
@@ -48,10 +49,8 @@ export interface ContainerDeps {
 	/** For `docker cp`. */
 	readonly files: FileViews;
 	readonly runPs: (args: readonly string[]) => Promise<{ exitCode: number; stdout: string; stderr: string }>;
-	/** Profile that containers get on a host with AppArmor; it must be loaded. */
-	readonly apparmorProfile?: string;
-	/** false: the host has no AppArmor, and no process a profile */
-	readonly apparmor?: boolean;
+	/** undefined: the host has none. */
+	readonly apparmor?: AppArmor;
 	/** A static init for `--init`: tests replace the search in the usual places. */
 	readonly initPath?: () => string | undefined;
 }

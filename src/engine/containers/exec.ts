@@ -4,6 +4,7 @@ import type { SpecProcess } from "../../oci/runtime-spec.ts";
 import { EngineError, messageOf } from "../../shared/errors.ts";
 import { createId } from "../../shared/id.ts";
 import { frame, STDOUT } from "../../shared/stdcopy.ts";
+import { ensureProfile, specProfile } from "./apparmor.ts";
 import { availableNames, capabilitiesOf } from "./capabilities.ts";
 import { type Context, find, publish } from "./context.ts";
 import type { ExecConfig, ExecRecord, Execs } from "./contract.ts";
@@ -11,7 +12,7 @@ import { mergeEnv, processEnv } from "./env.ts";
 import { createExecNotes, type ExecNotes } from "./exec-notes.ts";
 import type { ContainerRecord } from "./record.ts";
 import { parseSecurityOpt } from "./security.ts";
-import { apparmorOf, specCapabilities, specLimits, specUser } from "./spec.ts";
+import { specCapabilities, specLimits, specUser } from "./spec.ts";
 import { execFailure, runtimeRefusal } from "./start-failure.ts";
 import { notRunning } from "./stop.ts";
 import { resolveUser } from "./user.ts";
@@ -82,6 +83,7 @@ export function createExecs(context: () => Context): ExecService {
 		const tty = config.Tty;
 		const size = options.consoleSize ?? config.ConsoleSize;
 		publish(context(), container, `exec_start: ${commandOf(config)}`, { execID: id });
+		await ensureProfile(context().apparmor, container.hostConfig);
 		const process = execProcess(context(), container, config, size);
 		const io = { tty, stdin: config.AttachStdin, stdinOnce: true };
 		const { pid } = await context().runtime.exec({ containerId: container.id, execId: id, process, io, note: config });
@@ -254,7 +256,6 @@ function execProcess(
 	);
 	const [rows, columns] = size ?? [0, 0];
 	const security = parseSecurityOpt(hostConfig.SecurityOpt);
-	const apparmor = apparmorOf({ Privileged: exec.Privileged || hostConfig.Privileged }, security, context);
 	const cwd = exec.WorkingDir || config.WorkingDir || "/";
 	if (!cwd.startsWith("/")) throw runtimeRefusal("Cwd must be an absolute path");
 	if (exec.Env.some((entry) => entry.startsWith("="))) {
@@ -269,7 +270,8 @@ function execProcess(
 		cwd,
 		capabilities: specCapabilities(capabilities, user.uid),
 		noNewPrivileges: security.noNewPrivileges,
-		...(apparmor && { apparmorProfile: apparmor }),
+		// As in docker, --privileged of an exec leaves it confined as its container is.
+		...specProfile(hostConfig, context.apparmor?.profile),
 		...specLimits(hostConfig),
 	};
 }

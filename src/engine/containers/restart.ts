@@ -33,14 +33,17 @@ export interface Restarts {
 	schedule(id: string, ranMilliseconds: number, start: () => void): void;
 	/** No restart will come; the back-off is forgotten unless it goes on with a restart by policy. */
 	cancel(id: string): void;
+	/** None is begun any more. */
 	close(): void;
 }
 
 export function createRestarts(): Restarts {
 	const delays = new Map<string, number>();
 	const timers = new Map<string, ReturnType<typeof setTimeout>>();
+	let closed = false;
 	return {
 		schedule: (id, ran, start) => {
+			if (closed) return;
 			const delay = nextDelay(delays.get(id), ran);
 			delays.set(id, delay);
 			clearTimeout(timers.get(id));
@@ -58,6 +61,7 @@ export function createRestarts(): Restarts {
 			delays.delete(id);
 		},
 		close: () => {
+			closed = true;
 			for (const timer of timers.values()) clearTimeout(timer);
 			timers.clear();
 		},

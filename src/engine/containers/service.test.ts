@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
 import { EngineError } from "../../shared/errors.ts";
+import { plan } from "../reconcile.ts";
 import type { ContainerConfig, HostConfig } from "./config.ts";
 import { containerConfig, createTestEngine, execConfig, hostConfig, type TestEngine } from "./testing/fakes.ts";
 
@@ -396,4 +397,29 @@ test("after a run the container is still known to be of its network, without an 
 		ports: [],
 	});
 	expect(engine.containers.rootPaths(id)).toMatchObject({ ID: id, MergedDir: expect.any(String) });
+});
+
+test("when the machine goes down containers end as at a stop, and come back by their policies only after it", async () => {
+	await using engine = await opened();
+	const always = { RestartPolicy: { Name: "always", MaximumRetryCount: 0 } } as const;
+	const back = await made(engine, always);
+	const plain = await made(engine, {}, { StopTimeout: -1 }, "plain");
+	const gone = await made(engine, { AutoRemove: true }, {}, "gone");
+	const frozen = await made(engine, {}, {}, "frozen");
+	for (const id of [back, plain, gone, frozen]) await engine.containers.start(id);
+	await engine.containers.pause(frozen);
+	await engine.endForShutdown();
+	await Bun.sleep(130);
+	expect(engine.runtime.started).toHaveLength(4);
+	const records = engine.containers.list();
+	const ended = [back, plain, frozen].map((id) => engine.containers.inspect(id));
+	expect(ended.map(({ state, stoppedByUser }) => [state.status, stoppedByUser])).toEqual([
+		["restarting", false],
+		["exited", false],
+		["exited", false],
+	]);
+	expect(records).toHaveLength(3);
+	expect(plan(records, { processes: [], snapshots: [] }, "").map((action) => [action.do, action.id])).toEqual([
+		["start", back],
+	]);
 });

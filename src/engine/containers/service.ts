@@ -17,7 +17,7 @@ import { remove } from "./remove.ts";
 import { createRestarts } from "./restart.ts";
 import { start } from "./start.ts";
 import { createStats, type Stats } from "./stats.ts";
-import { kill, restart, stop } from "./stop.ts";
+import { endForShutdown, kill, restart, stop } from "./stop.ts";
 import { attach, logs, resize } from "./streams.ts";
 import { top } from "./top.ts";
 import { update } from "./update.ts";
@@ -28,6 +28,8 @@ export interface ContainersEngine {
 	readonly execs: Execs;
 	/** Takes over what an earlier daemon left; once, before any request. */
 	open(): Promise<void>;
+	/** Before `close`, when the machine goes down: containers end, and come back by their policies. */
+	endForShutdown(): Promise<void>;
 	/** No restart is begun any more; the drivers are the caller's to close. */
 	close(): Promise<void>;
 }
@@ -56,6 +58,7 @@ export function createContainers(deps: ContainerDeps): ContainersEngine {
 		containers: containersOf(context, stats),
 		execs,
 		open: () => open(context, onExit),
+		endForShutdown: () => endForShutdown(context),
 		close: async () => {
 			context.restarts.close();
 			health.close();

@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import type { RuntimeSpec, SpecDevice, SpecMount, SpecProcess, SpecResources } from "../../oci/runtime-spec.ts";
+import { specProfile } from "./apparmor.ts";
 import { capabilitiesOf } from "./capabilities.ts";
 import type { HostConfig } from "./config.ts";
 import type { SeccompProfile } from "./context.ts";
@@ -8,7 +9,7 @@ import { cgroupPath } from "./kernel-limits.ts";
 import { type AskedMount, outerFirst, specMount } from "./mounts.ts";
 import type { ContainerRecord } from "./record.ts";
 import { DEFAULT_DEVICE_RULES, resourcesOf } from "./resources.ts";
-import { parseSecurityOpt, type SecurityOptions } from "./security.ts";
+import { parseSecurityOpt } from "./security.ts";
 import type { ResolvedUser } from "./user.ts";
 
 /** What a spec needs beyond the record: facts of this start. */
@@ -33,9 +34,8 @@ export interface SpecFacts {
 	readonly shmPath?: string;
 	/** Static init on the host, where --init asks for one that can be: in a PID namespace of another it would reap nothing. */
 	readonly initPath?: string;
+	/** The host's default; undefined: it has no AppArmor. */
 	readonly apparmorProfile?: string;
-	/** false: the host has no AppArmor */
-	readonly apparmor?: boolean;
 	/** That the engine can give. */
 	readonly capabilities: readonly string[];
 	readonly seccomp: (profile: SeccompProfile, capabilities: readonly string[]) => Record<string, string>;
@@ -114,7 +114,6 @@ function firstProcess(record: ContainerRecord, facts: SpecFacts, capabilities: s
 	const command = [record.path, ...record.args];
 	const [rows, columns] = host.ConsoleSize;
 	const security = parseSecurityOpt(host.SecurityOpt);
-	const apparmor = apparmorOf(host, security, facts);
 	return {
 		terminal: config.Tty,
 		...(config.Tty && rows > 0 && columns > 0 && { consoleSize: { height: rows, width: columns } }),
@@ -124,19 +123,9 @@ function firstProcess(record: ContainerRecord, facts: SpecFacts, capabilities: s
 		cwd: config.WorkingDir || "/",
 		capabilities: specCapabilities(capabilities, facts.user.uid),
 		noNewPrivileges: security.noNewPrivileges,
-		...(apparmor && { apparmorProfile: apparmor }),
+		...specProfile(host, facts.apparmorProfile),
 		...specLimits(host),
 	};
-}
-
-/** The profile a process gets: none where the host has no AppArmor, whatever was asked, as with docker. */
-export function apparmorOf(
-	{ Privileged }: Pick<HostConfig, "Privileged">,
-	{ apparmor }: Pick<SecurityOptions, "apparmor">,
-	host: Pick<SpecFacts, "apparmor" | "apparmorProfile">,
-): string | undefined {
-	if (Privileged || host.apparmor === false) return undefined;
-	return apparmor ?? host.apparmorProfile;
 }
 
 /** The user part of a process. */

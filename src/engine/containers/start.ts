@@ -2,6 +2,7 @@ import { readdirSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
 import type { SpecDevice } from "../../oci/runtime-spec.ts";
 import { EngineError, messageOf } from "../../shared/errors.ts";
+import { ensureProfile } from "./apparmor.ts";
 import { availableNames } from "./capabilities.ts";
 import { bundleDir, type Context, change, containerDir, find, isRunning, publish, publishNetworks } from "./context.ts";
 import { diskError, makeDir, writeFiles } from "./files.ts";
@@ -65,6 +66,7 @@ export async function startLocked(context: Context, record: ContainerRecord): Pr
 async function launch(context: Context, asked: ContainerRecord): Promise<void> {
 	// Everything that can be refused is, before anything is acquired.
 	const devices = devicesOf(asked.hostConfig);
+	await ensureProfile(context.apparmor, asked.hostConfig);
 	const record = await migrateMounts(context, asked);
 	const { id, config, hostConfig } = record;
 	await using undo = new AsyncDisposableStack();
@@ -102,8 +104,7 @@ async function launch(context: Context, asked: ContainerRecord): Promise<void> {
 			joinedIpc,
 			shmPath,
 			initPath: hostConfig.Init && hostConfig.PidMode === "" ? findInit(context) : undefined,
-			apparmorProfile: context.apparmorProfile,
-			apparmor: context.apparmor,
+			apparmorProfile: context.apparmor?.profile,
 			capabilities: availableNames(context.capabilities),
 			seccomp: context.seccomp,
 		},

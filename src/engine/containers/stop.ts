@@ -1,6 +1,7 @@
-import { EngineError } from "../../shared/errors.ts";
+import { EngineError, messageOf } from "../../shared/errors.ts";
 import { parseSignal } from "../../shared/signals.ts";
 import { type Context, change, find, isRunning, publish } from "./context.ts";
+import type { ContainerRecord } from "./record.ts";
 import { startLocked } from "./start.ts";
 
 const SIGKILL = 9;
@@ -25,6 +26,24 @@ export async function stop(context: Context, ref: string, options: StopOptions):
 	if (record) publish(context, record, "stop");
 }
 
+/**
+ * The machine goes down: every container is stopped as by a client, all at once, and comes back by its policy when the machine does. Resolves when
+ * all have ended; one that cannot be ended is logged.
+ */
+export async function endForShutdown(context: Context): Promise<void> {
+	context.restarts.close();
+	const running = context.store.list().filter(({ state }) => isRunning(state));
+	context.log.info("the machine goes down: stopping containers", { count: running.length });
+	const ends = running.map(async ({ id, config: { StopTimeout: asked } }) => {
+		// "For ever" is not to be had now.
+		const timeout = asked === undefined || asked === null || asked < 0 ? DEFAULT_TIMEOUT : asked;
+		await end(context, id, { timeout }, {});
+	});
+	for (const { reason } of (await Promise.allSettled(ends)).filter((one) => one.status === "rejected")) {
+		context.log.error("container not stopped", { error: messageOf(reason) });
+	}
+}
+
 /** Contract: Containers.restart. Of one that does not run: a start. */
 export async function restart(context: Context, ref: string, options: StopOptions): Promise<void> {
 	const { id, state } = find(context, ref);
@@ -32,7 +51,13 @@ export async function restart(context: Context, ref: string, options: StopOption
 	context.restarts.cancel(id);
 	// --rm must not take it away between the two.
 	if (isRunning(state)) {
-		await end(context, id, options, true);
+		const { hostConfig } = find(context, id);
+		const keepOnce = { ...hostConfig, AutoRemove: false };
+		try {
+			await end(context, id, options, { stoppedByUser: true, hostConfig: keepOnce });
+		} finally {
+			change(context, id, { hostConfig });
+		}
 		publish(context, find(context, id), "stop");
 	}
 	await context.locks.run(id, async () => {
@@ -65,11 +90,17 @@ export async function endNow(context: Context, id: string): Promise<void> {
 	await end(context, id, { signal: "KILL", timeout: 0 });
 }
 
-async function end(context: Context, id: string, options: StopOptions, restarts = false): Promise<void> {
+/** @param mark what the record says from now on */
+async function end(
+	context: Context,
+	id: string,
+	options: StopOptions,
+	mark: Partial<ContainerRecord> = { stoppedByUser: true },
+): Promise<void> {
 	const record = find(context, id);
 	const exited = context.waits.on(id, "exit");
 	try {
-		change(context, id, { stoppedByUser: true, ...(restarts && keepOnce(record)) });
+		change(context, id, mark);
 		const signal = signalOf(options.signal || record.config.StopSignal || "TERM");
 		const seconds = options.timeout ?? record.config.StopTimeout ?? DEFAULT_TIMEOUT;
 		await send(context, id, signal);
@@ -83,13 +114,7 @@ async function end(context: Context, id: string, options: StopOptions, restarts 
 		);
 	} finally {
 		exited.cancel();
-		if (restarts) change(context, id, { hostConfig: record.hostConfig });
 	}
-}
-
-/** For the time of a restart, AutoRemove is off. */
-function keepOnce(record: { hostConfig: import("./config.ts").HostConfig }) {
-	return { hostConfig: { ...record.hostConfig, AutoRemove: false } };
 }
 
 async function send(context: Context, id: string, signal: number): Promise<void> {

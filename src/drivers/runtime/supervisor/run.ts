@@ -1,4 +1,4 @@
-import { rmSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { messageOf } from "../../../shared/errors.ts";
 import type { Logger } from "../../../shared/log.ts";
 import type { LogTarget } from "../../../shared/log-target.ts";
@@ -26,6 +26,8 @@ export interface SupervisorSettings {
 
 /** With no daemon and nothing running for so long, the supervisor ends; its records stay. */
 const IDLE_MS = 15_000;
+/** What processes have between the machine's SIGTERM and our SIGKILL. */
+const LAST_WORDS_MS = 10_000;
 
 /** Runs the supervisor of one run root until it is idle or told to stop. Returns at once when another one has the run root. */
 export async function superviseUntilIdle(settings: SupervisorSettings): Promise<void> {
@@ -48,6 +50,7 @@ export async function superviseUntilIdle(settings: SupervisorSettings): Promise<
 	await new Promise<void>((stop) => {
 		server = serveSupervisor(paths.socket, () => supervisor, stop);
 		stopWhenIdle(server, supervisor, stop);
+		process.on("SIGTERM", () => void endWithMachine(supervisor, log).then((ended) => ended && stop()));
 	});
 	trimming[Symbol.dispose]();
 	server?.close();
@@ -66,6 +69,20 @@ function stopWhenIdle(server: SupervisorServer, supervisor: Supervisor, stop: ()
 			stop();
 		}
 	}, IDLE_MS / 3);
+}
+
+/**
+ * A stop of the service manager's is not for us, but when nothing else is left of the machine (no daemon was there to stop containers) everything
+ * has had its SIGTERM with us, and systemd-shutdown would wait 90 seconds for processes that do not heed it.
+ */
+async function endWithMachine(supervisor: Supervisor, log: Logger): Promise<boolean> {
+	// The kernel cuts names after 15 bytes.
+	if (readFileSync("/proc/1/comm", "utf8").trim() !== "systemd-shutdow") return false;
+	log.info("the machine goes down");
+	for (let waited = 0; waited < LAST_WORDS_MS && supervisor.busy; waited += LAST_WORDS_MS / 20)
+		await Bun.sleep(LAST_WORDS_MS / 20);
+	await supervisor.killAll();
+	return true;
 }
 
 /** An older kernel cannot: starts are slower there, nothing else. */

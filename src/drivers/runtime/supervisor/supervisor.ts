@@ -138,6 +138,13 @@ export class Supervisor {
 		if (processStartTime(pid) === startTime || startTime === "") killProcess(pid, signal);
 	}
 
+	/** Kills every process there is; resolves when all have ended. */
+	async killAll(): Promise<void> {
+		const running = [...this.processes.values()].filter((entry) => entry.running);
+		for (const { processId, record } of running) this.kill(processId, SIGKILL, record?.cgroupsPath !== undefined);
+		await Promise.all(running.map(({ ended }) => ended));
+	}
+
 	resize(processId: string, rows: number, columns: number): void {
 		this.running(processId);
 		this.process(processId).resize(rows, columns);
