@@ -51,6 +51,15 @@ const commands: Record<string, Command> = {
 			return runDns(argv, resolveConfig, print);
 		},
 	},
+	image: {
+		summary: "image pull --all-platforms NAME: keep an image with all of its platforms, to push and save as it is",
+		run: async (argv) => {
+			const { runImage, splitImageArguments } = await import("./cli/image.ts");
+			const { own, daemon } = splitImageArguments(argv);
+			const { resolveConfig } = await import("./daemon/config.ts");
+			return runImage(own, resolveConfig(daemon).options.hosts[0] ?? "", print);
+		},
+	},
 	network: {
 		summary: "network topology | check A B [--port N] | status: how the networks are, tried from inside",
 		run: async (argv) => {

@@ -49,6 +49,16 @@ export function registryConfigHeader(credentials: Readonly<Record<string, Regist
 	return Buffer.from(JSON.stringify(credentials)).toString("base64url");
 }
 
+/** Those for the registry of this image name. */
+export function authFor(credentials: Readonly<Record<string, RegistryAuth>>, name: string): RegistryAuth | undefined {
+	const slash = name.indexOf("/");
+	const first = slash < 0 ? "" : name.slice(0, slash);
+	const isHost = /[.:]/.test(first) || first === "localhost";
+	const isHub = !isHost || first === "docker.io" || first === "index.docker.io";
+	const keys = isHub ? ["https://index.docker.io/v1/", "docker.io"] : [first, `https://${first}`, `http://${first}`];
+	return keys.map((key) => credentials[key]).find((auth) => auth !== undefined);
+}
+
 function readConfig(path: string): DockerConfig {
 	let text: string;
 	try {

@@ -5,6 +5,7 @@ import { buildRoutes } from "../api/build/routes.ts";
 import { insightRoutes } from "../api/foredeck/insight.ts";
 import { policyRoutes } from "../api/foredeck/policies/routes.ts";
 import { imageRoutes } from "../api/images/routes.ts";
+import { createBlobStore } from "../drivers/content/blob-store.ts";
 import { download } from "../drivers/content/download.ts";
 import { cloneGit } from "../drivers/content/git-clone.ts";
 import { openUrl } from "../drivers/content/open-url.ts";
@@ -34,6 +35,7 @@ import { openDatabase } from "../store/database.ts";
 import { DistributionStore, distributionSchema } from "../store/distribution.ts";
 import { openEventJournal } from "../store/events.ts";
 import { ImageStore, imagesSchema } from "../store/images.ts";
+import { KeptIndexStore, keptIndexesSchema } from "../store/kept-indexes.ts";
 import { migrations } from "../store/migrations.ts";
 import { familiesSchema, NetworkStore, networksSchema, userNetworksSchema } from "../store/networks.ts";
 import { PolicyStore, policiesSchema } from "../store/policies.ts";
@@ -99,6 +101,7 @@ async function buildEngine(options: DaemonOptions, log: Logger) {
 		buildSchema,
 		familiesSchema,
 		policiesSchema,
+		keptIndexesSchema,
 	);
 	const store = createContainerStore<ContainerRecord>(database);
 	const runtimeFound = findRuntime();
@@ -118,6 +121,8 @@ async function buildEngine(options: DaemonOptions, log: Logger) {
 		download,
 		snapshotter,
 		content: createContent(join(dataRoot, "spool")),
+		blobs: createBlobStore(join(dataRoot, "blobs"), (path) => snapshotter.measure({ path })),
+		kept: new KeptIndexStore(database),
 		events,
 		builds: new BuildStore(database),
 		// What a build under way stands on is used as by a running container.

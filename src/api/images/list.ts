@@ -27,7 +27,7 @@ export function listReply(images: Images, request: Request): Response {
 			...imageSummary(image, shared?.get(image.id) ?? -1, images.userCount(image.id)),
 			RepoTags: image.tags.filter((name) => named(name, filters)),
 			RepoDigests: image.digests.filter((name) => named(name, filters)),
-			...(withManifests && manifestSummaries(image, images.manifests(image.id))),
+			...(withManifests && manifestSummaries(images, image)),
 		}));
 	return Response.json(rows);
 }

@@ -1,5 +1,6 @@
 import { Elysia } from "elysia";
 import type { Images } from "../../engine/images/contract.ts";
+import { EngineError } from "../../shared/errors.ts";
 import { invalid } from "../errors.ts";
 import { boolOf, queryOf } from "../query.ts";
 import { listReply, pruneReply } from "./list.ts";
@@ -16,8 +17,8 @@ export function imageRoutes(images: Images) {
 		.post("/images/create", ({ request }) => create(images, request), { parse: "none" })
 		.get("/images/:name/json", ({ params, request }) => inspect(images, nameOf(params), request))
 		.get("/images/:name/history", ({ params, request }) => {
-			checkPlatform(images, nameOf(params), request);
-			return Response.json(images.history(nameOf(params)));
+			const platform = platformOf(queryOf(request).get("platform"));
+			return Response.json(images.history(nameOf(params), platform));
 		})
 		.post(
 			"/images/:name/tag",
@@ -36,9 +37,23 @@ export function imageRoutes(images: Images) {
 		.post("/foredeck/v1/images/check", ({ request }) => checkReply(images, request), { parse: "none" })
 		.delete("/images/:name", async ({ params, request }) => {
 			const query = queryOf(request);
+			requirePlatforms(images, nameOf(params), query.getAll("platforms"));
 			const options = { force: boolOf(query, "force"), noPrune: boolOf(query, "noprune") };
 			return Response.json(await images.remove(nameOf(params), options));
 		});
+}
+
+/** As dockerd: an image of another platform is not there. One that is kept with several goes whole or not at all. */
+function requirePlatforms(images: Images, name: string, platforms: readonly string[]): void {
+	for (const text of platforms) {
+		const platform = platformOf(text) ?? "";
+		const { id } = images.resolvePlatform(name, platform);
+		if (images.keptManifests(images.resolve(name).id).length === 0) continue;
+		throw new EngineError(
+			"unsupported",
+			`cannot remove platform ${platform} (${id}) of ${name} alone: it is kept with all of its platforms, remove it without platforms`,
+		);
+	}
 }
 
 function nameOf(params: { name: string }): string {
@@ -58,17 +73,11 @@ function namesOf(request: Request): string[] {
 }
 
 function inspect(images: Images, name: string, request: Request): Response {
-	checkPlatform(images, name, request);
-	const image = images.resolve(name);
-	const manifests = images.manifests(image.id);
-	const summaries = boolOf(queryOf(request), "manifests") ? manifestSummaries(image, manifests) : {};
-	return Response.json({ ...imageInspect(image), ...summaries });
-}
-
-/** An image is of one platform here: another one asked for is not there. */
-function checkPlatform(images: Images, name: string, request: Request): void {
-	const asked = platformOf(queryOf(request).get("platform"));
-	if (asked !== undefined) images.requirePlatform(name, asked);
+	const platform = platformOf(queryOf(request).get("platform"));
+	const image = platform === undefined ? images.resolve(name) : images.resolvePlatform(name, platform);
+	if (!boolOf(queryOf(request), "manifests")) return Response.json(imageInspect(image));
+	if (platform !== undefined) throw invalid("conflicting options: manifests and platform options cannot both be set");
+	return Response.json({ ...imageInspect(image), ...manifestSummaries(images, image) });
 }
 
 async function load(images: Images, request: Request): Promise<Response> {

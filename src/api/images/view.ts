@@ -1,4 +1,4 @@
-import type { ImageManifest, ImageRecord } from "../../engine/images/contract.ts";
+import type { ImageManifest, ImageRecord, Images, KeptManifest } from "../../engine/images/contract.ts";
 import { ZERO_TIME } from "../../shared/time.ts";
 import type { ImageSummary } from "./schema.ts";
 
@@ -61,30 +61,57 @@ export function imageInspect(image: ImageRecord) {
 }
 
 /**
- * What `manifests=1` adds to a row or an inspection: the image's own manifest, as far as a registry ever sent it.
- * Source: Docker Engine API v1.51, ImageManifestSummary.
+ * What `manifests=1` adds to a row or an inspection: the manifests of the index that it is kept with, or the image's own as far as a registry ever
+ * sent it. Source: Docker Engine API v1.51, ImageManifestSummary.
  */
-export function manifestSummaries(image: ImageRecord, manifests: readonly ImageManifest[]) {
-	const top = manifests[0];
-	const own = manifests.at(-1);
-	if (!top || !own) return {};
-	const descriptorOf = ({ mediaType, digest, bytes }: ImageManifest) => ({ mediaType, digest, size: bytes.length });
+export function manifestSummaries(images: Pick<Images, "manifests" | "keptManifests">, image: ImageRecord) {
+	const stored = images.manifests(image.id);
+	const top = stored[0];
+	if (!top) return {};
+	const Descriptor = { mediaType: top.mediaType, digest: top.digest, size: top.bytes.length };
+	const kept = images.keptManifests(image.id);
+	return {
+		Descriptor,
+		Manifests: kept.length > 0 ? kept.map((one) => keptSummary(one, image)) : [ownSummary(image, stored)],
+	};
+}
+
+function ownSummary(image: ImageRecord, stored: readonly ImageManifest[]) {
+	const { mediaType = "", digest = "", bytes = new Uint8Array() } = stored.at(-1) ?? {};
 	const { os, architecture, variant } = image.config;
 	return {
-		Descriptor: descriptorOf(top),
-		Manifests: [
-			{
-				ID: own.digest,
-				Descriptor: descriptorOf(own),
-				Available: true,
-				Size: { Content: own.bytes.length, Total: own.bytes.length + image.size },
-				Kind: "image",
-				ImageData: {
-					Platform: { os, architecture, ...(variant ? { variant } : {}) },
-					Size: { Unpacked: image.size },
-					Containers: [],
-				},
-			},
-		],
+		ID: digest,
+		Descriptor: { mediaType, digest, size: bytes.length },
+		Available: true,
+		Size: { Content: bytes.length, Total: bytes.length + image.size },
+		Kind: "image",
+		ImageData: {
+			Platform: { os, architecture, ...(variant ? { variant } : {}) },
+			Size: { Unpacked: image.size },
+			Containers: [],
+		},
+	};
+}
+
+function keptSummary(kept: KeptManifest, image: ImageRecord) {
+	const { mediaType, digest, size, platform, contentSize, attestationFor } = kept;
+	const unpacked = kept.imageId === image.id ? image.size : 0;
+	const summary = {
+		ID: digest,
+		Descriptor: { mediaType, digest, size, ...(platform && { platform }) },
+		Available: true,
+		Size: { Content: contentSize, Total: contentSize + unpacked },
+	};
+	if (attestationFor !== undefined)
+		return { ...summary, Kind: "attestation", AttestationData: { For: attestationFor } };
+	const { os = "", architecture = "", variant } = platform ?? {};
+	return {
+		...summary,
+		Kind: "image",
+		ImageData: {
+			Platform: { os, architecture, ...(variant ? { variant } : {}) },
+			Size: { Unpacked: unpacked },
+			Containers: [],
+		},
 	};
 }

@@ -219,6 +219,10 @@ export function fakeImages(): Images {
 		},
 		search: async () => [],
 		login: async () => ({ status: "Login Succeeded", identityToken: "" }),
+		resolvePlatform(ref) {
+			throw missing(ref);
+		},
+		keptManifests: () => [],
 		async *check() {},
 		commit: async () => ({ id: "sha256:0" }),
 		async *save() {},

@@ -20,3 +20,21 @@ export interface Archive<Layer = unknown> extends AsyncDisposable {
 	/** What `takeLayer` made of the file: rejects when that failed. Undefined when the file was spooled, or is not there. */
 	layer(name: string): { readonly taken: Promise<Layer>; readonly size: number } | undefined;
 }
+
+/** Blobs as registries have them, by digest: what must come out again byte for byte. */
+export interface BlobStore {
+	has(digest: string): boolean;
+	list(): string[];
+	/** Bytes. Throws "internal" when it is not there. */
+	size(digest: string): number;
+	/** Stores what `body` gives, when that has this digest and size: "invalid" otherwise, and nothing is kept. */
+	put(digest: string, size: number, body: AsyncIterable<Uint8Array>): Promise<void>;
+	/** The same from a file of this machine, which it takes away. */
+	take(digest: string, size: number, path: string): Promise<void>;
+	read(digest: string): AsyncIterable<Uint8Array>;
+	/** A small one at once: a manifest or a configuration. Throws "internal" when it is missing, "invalid" above 8 MiB. */
+	document(digest: string): Uint8Array;
+	/** Reads it again; throws "internal" when it was damaged. */
+	verify(digest: string): Promise<void>;
+	remove(digest: string): void;
+}

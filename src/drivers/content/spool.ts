@@ -97,7 +97,7 @@ async function collect<Layer extends AsyncDisposable>(
 		if (type === "file" || type === "contiguous-file") {
 			await forget(found, key);
 			const reader = new EntryReader(entry as AsyncIterable<Uint8Array>);
-			if (takeLayer && size >= LAYER_SIZE && isLayer(await reader.head(512))) {
+			if (takeLayer && size >= LAYER_SIZE && isLayer(await reader.head(512), key)) {
 				found.layers.set(key, { ...(await take(reader, (bytes) => takeLayer(bytes, key))), size });
 				continue;
 			}
@@ -178,10 +178,14 @@ class EntryReader {
 	}
 }
 
-/** A tar, or something compressed: nothing else in an archive of images is. */
-function isLayer(head: Buffer): boolean {
+/**
+ * A tar, or something compressed: nothing else in an archive of images is. What an OCI layout has packed may be part of an index that is kept as it
+ * is, which is known at the archive's end: it is spooled.
+ */
+function isLayer(head: Buffer, name: string): boolean {
 	const magic = head.toString("latin1", 0, 4);
-	return magic.startsWith("\x1f\x8b") || magic === "\x28\xb5\x2f\xfd" || head.toString("latin1", 257, 262) === "ustar";
+	const isPacked = magic.startsWith("\x1f\x8b") || magic === "\x28\xb5\x2f\xfd";
+	return isPacked ? !name.startsWith("blobs/") : head.toString("latin1", 257, 262) === "ustar";
 }
 
 async function decompressed(body: AsyncIterable<Uint8Array>): Promise<Readable> {

@@ -19,15 +19,29 @@ export interface ArchivedImage {
 	readonly config: ImageConfig;
 	readonly tags: readonly string[];
 	readonly layers: readonly string[];
+	/** The index of the layout that led to it. */
+	readonly index?: string;
+}
+
+export interface ReadOptions {
+	readonly platform: Platform;
+	/** Indexes of which all is in the archive: then it is read as a layout. */
+	readonly whole?: ReadonlySet<string>;
+	/** The platform was asked for: no other will do. Else the first counts where a whole index has not that of the host. */
+	readonly isAsked?: boolean;
 }
 
 const MAX_LAYERS = 127;
 const MAX_DEPTH = 8;
 
 /** Reads docker-archive (manifest.json) and OCI layout (index.json) archives. Throws "invalid". */
-export async function readArchive(archive: Archive, platform: Platform = hostPlatform()): Promise<ArchivedImage[]> {
-	if (archive.file("manifest.json")) return await readDockerArchive(archive);
-	if (archive.file("index.json")) return await readLayout(archive, platform);
+export async function readArchive(
+	archive: Archive,
+	options: ReadOptions = { platform: hostPlatform() },
+): Promise<ArchivedImage[]> {
+	const hasWhole = options.whole !== undefined && options.whole.size > 0;
+	if (archive.file("manifest.json") && !hasWhole) return await readDockerArchive(archive);
+	if (archive.file("index.json")) return await readLayout(archive, options);
 	throw new EngineError(
 		"invalid",
 		"invalid archive: neither manifest.json (docker save) nor index.json (OCI layout) is in it",
@@ -45,14 +59,15 @@ async function readDockerArchive(archive: Archive): Promise<ArchivedImage[]> {
 	return images;
 }
 
-async function readLayout(archive: Archive, platform: Platform): Promise<ArchivedImage[]> {
+async function readLayout(archive: Archive, options: ReadOptions): Promise<ArchivedImage[]> {
 	const index = parseManifestOrIndex(await readText(archive, "index.json"), "index.json");
 	if (!("manifests" in index)) throw new EngineError("invalid", "invalid archive: index.json is no index");
 	const images = new Map<string, ArchivedImage>();
-	for (const descriptor of choose(index.manifests, platform, true)) {
-		const image = await readDescriptor(archive, descriptor, platform, 0);
-		const tags = [...new Set([...(images.get(image.id)?.tags ?? []), ...tagsOf(descriptor)])];
-		images.set(image.id, { ...image, tags });
+	for (const descriptor of choose(index.manifests, options.platform, true)) {
+		const image = await readDescriptor(archive, descriptor, options, 0);
+		const known = images.get(image.id);
+		const tags = [...new Set([...(known?.tags ?? []), ...tagsOf(descriptor)])];
+		images.set(image.id, { ...image, tags, index: known?.index ?? descriptor.digest });
 	}
 	return [...images.values()];
 }
@@ -60,28 +75,29 @@ async function readLayout(archive: Archive, platform: Platform): Promise<Archive
 async function readDescriptor(
 	archive: Archive,
 	descriptor: Descriptor,
-	platform: Platform,
+	options: ReadOptions,
 	depth: number,
 ): Promise<ArchivedImage> {
 	if (depth > MAX_DEPTH) throw new EngineError("invalid", "invalid archive: indexes are nested too deeply");
 	const json = await readBlob(archive, descriptor.digest);
 	const value = parseManifestOrIndex(json, descriptor.digest);
 	if ("manifests" in value) {
-		const chosen = choose(value.manifests, platform, false)[0];
+		const { platform, whole, isAsked } = options;
+		const chosen = choose(value.manifests, platform, !isAsked && (whole?.has(descriptor.digest) ?? false))[0];
 		if (!chosen) {
 			throw new EngineError("invalid", `no image for platform ${platform.os}/${platform.architecture} in the archive`);
 		}
-		return await readDescriptor(archive, chosen, platform, depth + 1);
+		return await readDescriptor(archive, chosen, options, depth + 1);
 	}
 	const layers = value.layers.map((layer) => blobPath(layer.digest));
 	return await readImage(archive, blobPath(value.config.digest), value.config.digest, layers, []);
 }
 
-/** At the top every descriptor is an image of its own; within an index they are one image's platforms. */
-function choose(all: readonly Descriptor[], platform: Platform, top: boolean): Descriptor[] {
+/** At the top every descriptor is an image of its own; within an index they are one image's platforms. `any`: when none fits, all do. */
+function choose(all: readonly Descriptor[], platform: Platform, any: boolean): Descriptor[] {
 	const images = all.filter((one) => one.annotations?.["vnd.docker.reference.type"] !== "attestation-manifest");
 	const matching = images.filter((one) => one.platform === undefined || matches(one.platform, platform));
-	return top && matching.length === 0 ? images : matching;
+	return any && matching.length === 0 ? images : matching;
 }
 
 function matches(one: Platform, wanted: Platform): boolean {
@@ -135,6 +151,7 @@ async function readText(archive: Archive, name: string): Promise<string> {
 	return new TextDecoder().decode(await archive.read(name));
 }
 
-function blobPath(digest: string): string {
+/** Where an OCI layout has a blob. */
+export function blobPath(digest: string): string {
 	return `blobs/${digest.replace(":", "/")}`;
 }

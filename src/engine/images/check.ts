@@ -1,6 +1,7 @@
 import { parseReference } from "../../oci/reference.ts";
 import { EngineError, messageOf } from "../../shared/errors.ts";
 import type { LayerBlob } from "../../store/distribution.ts";
+import { checkKept } from "./check-kept.ts";
 import type { Context } from "./context.ts";
 import type { LayerCheck } from "./contract.ts";
 import { credentialsFor, type RegistryCredentials } from "./credentials.ts";
@@ -23,6 +24,7 @@ export async function* checkLayers(context: Context, options: CheckOptions): Asy
 		else if (!options.repair) yield { chainId, diffId, images, status: "damaged", detail: damage };
 		else yield { chainId, diffId, images, ...(await repair(context, { chainId, diffId }, damage, options)) };
 	}
+	yield* checkKept(context, options);
 }
 
 /** Every layer that images need, with what to call them. */

@@ -93,7 +93,8 @@ function isSame(one: Platform, wanted: Platform): boolean {
 	return one.os === wanted.os && one.architecture === wanted.architecture && variantOf(one) === variantOf(wanted);
 }
 
-function isManifestType(mediaType: string): boolean {
+/** Whether it leads to an image; nothing said is taken for yes. */
+export function isManifestType(mediaType: string): boolean {
 	return (
 		mediaType === "" ||
 		isIndexType(mediaType) ||

@@ -1,4 +1,4 @@
-import type { Content } from "../../drivers/content/driver.ts";
+import type { BlobStore, Content } from "../../drivers/content/driver.ts";
 import type { Registry } from "../../drivers/registry/driver.ts";
 import type { Snapshotter } from "../../drivers/snapshotter/driver.ts";
 import { chainIds } from "../../oci/digest.ts";
@@ -7,6 +7,7 @@ import { nowNano } from "../../shared/time.ts";
 import type { BuildStore } from "../../store/build.ts";
 import type { DistributionStore } from "../../store/distribution.ts";
 import type { ImageStore } from "../../store/images.ts";
+import type { KeptBlob, KeptIndexStore } from "../../store/kept-indexes.ts";
 import type { Events } from "../events.ts";
 import type { Catalog } from "./catalog.ts";
 import type { ImageUsers } from "./contract.ts";
@@ -22,6 +23,9 @@ export interface ImagesParts {
 	readonly builds?: BuildStore;
 	readonly snapshotter: Snapshotter;
 	readonly content: Content;
+	/** Parts of the indexes that are kept with all of their platforms. */
+	readonly blobs: BlobStore;
+	readonly kept: KeptIndexStore;
 	readonly registry: Registry;
 	/** The bytes behind a URL. */
 	readonly download: (url: string, signal?: AbortSignal) => AsyncIterable<Uint8Array>;
@@ -41,15 +45,28 @@ export interface Context extends ImagesParts {
 	readonly slots: Slots;
 }
 
-/** Puts the image into the store, once all of its layers are there, and moves these names to it. */
+/** An index that is here whole. */
+export interface WholeIndex {
+	readonly digest: string;
+	/** Left out when they are stored already. */
+	readonly parts?: readonly KeptBlob[];
+}
+
+/**
+ * Puts the image into the store, once all of its layers are there, and moves these names to it, and to the index that it is kept with. At once,
+ * so that no sweep comes between.
+ */
 export function saveImage(
 	context: Context,
 	image: { readonly id: string; readonly configJson: string },
 	names: readonly string[],
+	index?: WholeIndex,
 ): void {
 	const chain = chainIds(parseImageConfig(image.configJson).rootfs.diff_ids);
 	const size = chain.reduce((sum, chainId) => sum + context.snapshotter.size(chainId), 0);
 	context.store.save({ id: image.id, config: image.configJson, size }, names, nowNano());
+	if (index?.parts) context.kept.save(index.digest, index.parts);
+	context.kept.name(names, index?.digest);
 	context.catalog.refresh();
 }
 

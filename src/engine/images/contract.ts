@@ -46,7 +46,7 @@ export interface StepRequest {
 export interface PullOptions {
 	/** A tag or a digest; wins over the one in the name. */
 	readonly tag?: string;
-	/** `linux/arm64`; the host's when not given. */
+	/** `linux/arm64`; the host's when not given. `all`: the host's, and the whole index is kept with all of its platforms. */
 	readonly platform?: string;
 	readonly credentials?: Credentials;
 	readonly signal?: AbortSignal;
@@ -55,6 +55,7 @@ export interface PullOptions {
 export interface PushOptions {
 	/** All tags of the repository when not given. */
 	readonly tag?: string;
+	/** One platform of a kept index, or the one that the image is of; not given: all that is here. */
 	readonly platform?: string;
 	readonly credentials?: Credentials;
 	readonly signal?: AbortSignal;
@@ -108,6 +109,11 @@ export interface Images {
 	resolve(ref: string): ImageRecord;
 	/** "not-found" in docker's words unless the image is of this platform (`linux/arm64`). */
 	requirePlatform(ref: string, platform: string): void;
+	/**
+	 * The image of this platform under a name or id: its own, or one that is kept with it (without a chain when it is not unpacked). "not-found" in
+	 * docker's words when there is none.
+	 */
+	resolvePlatform(ref: string, platform: string): ImageRecord;
 	list(): readonly ImageRecord[];
 	/** Reads an archive from a stream of bytes; yields docker's progress lines (`{"stream":"Loaded image: x\n"}`). Refuses all and keeps nothing on error. */
 	load(
@@ -158,10 +164,13 @@ export interface Images {
 	usage(): ImageUsage;
 	/** Manifests as registries sent them: the index first where there is one. */
 	manifests(imageId: string): readonly ImageManifest[];
+	/** What an image is kept with: the manifests of the whole index; none when only its own platform is here. */
+	keptManifests(imageId: string): readonly KeptManifest[];
 	/** How many containers use the image. */
 	userCount(imageId: string): number;
 	history(
 		ref: string,
+		platform?: string,
 	): { Id: string; Created: number; CreatedBy: string; Tags: string[] | null; Size: number; Comment: string }[];
 	/** Counts every change. */
 	readonly revision: number;
@@ -174,7 +183,22 @@ export interface ImageManifest {
 	readonly bytes: Uint8Array;
 }
 
-/** What a check found of one layer. */
+/** One manifest of a kept index. Sizes in bytes. */
+export interface KeptManifest {
+	readonly digest: string;
+	readonly mediaType: string;
+	/** Of the manifest itself. */
+	readonly size: number;
+	readonly platform?: Platform;
+	/** Digest of its configuration. */
+	readonly imageId: string;
+	/** Of all that it needs, packed. */
+	readonly contentSize: number;
+	/** The manifest that it attests something of; undefined: it is an image. */
+	readonly attestationFor?: string;
+}
+
+/** What a check found of one layer, or of one part of a kept index (then both ids are its digest). */
 export interface LayerCheck {
 	readonly chainId: string;
 	readonly diffId: string;

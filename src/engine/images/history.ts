@@ -6,6 +6,7 @@ import type { ImageRecord, Images } from "./contract.ts";
 export function historyOf(image: ImageRecord, snapshotter: Pick<Snapshotter, "size">): ReturnType<Images["history"]> {
 	let layer = 0;
 	const rows = (image.config.history ?? []).map((entry) => {
+		// One that is kept packed has no layers here.
 		const chainId = entry.empty_layer ? undefined : image.chain[layer++];
 		return {
 			Id: "<missing>",

@@ -1,3 +1,4 @@
+import type { BlobStore } from "../../drivers/content/driver.ts";
 import type { IngestRequest, Snapshotter } from "../../drivers/snapshotter/driver.ts";
 import type { DistributionStore } from "../../store/distribution.ts";
 
@@ -9,6 +10,9 @@ export interface LayerParts {
 	readonly store: DistributionStore;
 	/** chainIDs that images and containers stand on. */
 	readonly needed: () => Iterable<string>;
+	readonly blobs: Pick<BlobStore, "list" | "size" | "remove">;
+	/** Digests of blobs that kept indexes consist of. */
+	readonly neededBlobs: () => Iterable<string>;
 	readonly now?: () => number;
 }
 
@@ -60,6 +64,38 @@ export class Layers {
 		}
 	}
 
+	/** Keeps these blobs in memory only: for as long as they are read. */
+	holdBlobs(digests: readonly string[]): Disposable {
+		for (const digest of digests) count(this.held, digest, 1);
+		return {
+			[Symbol.dispose]: () => {
+				for (const digest of digests) count(this.held, digest, -1);
+				this.releaseBlobs();
+			},
+		};
+	}
+
+	/** Keeps blobs on their way here, also across a crash. Without `done` they wait for the next pull. */
+	leaseBlobs(index: string, digests: readonly string[]): Disposable & { done(): void } {
+		this.parts.store.lease(index, digests, this.now() + LEASE_MS);
+		count(this.pulling, index, 1);
+		return {
+			done: () => this.parts.store.endLease(index),
+			[Symbol.dispose]: () => {
+				count(this.pulling, index, -1);
+				this.releaseBlobs();
+			},
+		};
+	}
+
+	/** Deletes the blobs that no kept index and no pull needs any more. */
+	releaseBlobs(): void {
+		const all = this.parts.blobs.list();
+		if (all.length === 0) return;
+		const needed = new Set([...this.parts.neededBlobs(), ...this.held.keys(), ...this.parts.store.leased(this.now())]);
+		for (const digest of all) if (!needed.has(digest)) this.parts.blobs.remove(digest);
+	}
+
 	/** Ends the leases of pulls that were interrupted: for a prune. */
 	dropIdleLeases(): void {
 		for (const lease of this.parts.store.leases()) if (!this.pulling.has(lease)) this.parts.store.endLease(lease);
@@ -67,6 +103,7 @@ export class Layers {
 
 	/** Deletes what nothing needs, of all layers; nothing while a layer comes in that nobody could hold yet. */
 	async sweep(): Promise<string[]> {
+		this.releaseBlobs();
 		if (this.ingesting > 0) return [];
 		return await this.release(this.parts.snapshotter.layers());
 	}
@@ -81,10 +118,11 @@ export class Layers {
 		return gone;
 	}
 
-	/** Bytes of all layers, each counted once. */
+	/** Bytes of all layers and kept blobs, each counted once. */
 	totalSize(): number {
-		const { snapshotter } = this.parts;
-		return snapshotter.layers().reduce((sum, chainId) => sum + snapshotter.size(chainId), 0);
+		const { snapshotter, blobs } = this.parts;
+		const unpacked = snapshotter.layers().reduce((sum, chainId) => sum + snapshotter.size(chainId), 0);
+		return blobs.list().reduce((sum, digest) => sum + blobs.size(digest), unpacked);
 	}
 
 	private now(): number {

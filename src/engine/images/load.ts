@@ -4,7 +4,9 @@ import { chainIds } from "../../oci/digest.ts";
 import { hostPlatform, parsePlatform } from "../../oci/manifest.ts";
 import { EngineError } from "../../shared/errors.ts";
 import { type ArchivedImage, readArchive } from "./archive.ts";
-import { type Context, publish, saveImage } from "./context.ts";
+import { type Context, publish, saveImage, type WholeIndex } from "./context.ts";
+import type { IndexContent } from "./keep.ts";
+import { takeIndex, wholeIndexes } from "./load-kept.ts";
 import { type Line, linesOf, type Output } from "./progress.ts";
 
 /** Contract: Images.load. */
@@ -17,18 +19,36 @@ export function loadImages(
 	return linesOf(undefined, async (output) => {
 		// Layers come before the manifest that names them: they are unpacked as they come, and named after.
 		await using archive = await context.content.spoolArchive(body, (bytes, name) => takeLayer(context, bytes, name));
-		const found = await readArchive(archive, platform);
+		const indexes = await wholeIndexes(archive);
+		const whole = new Set(indexes.keys());
+		const found = await readArchive(archive, { platform, whole, isAsked: options.platform !== undefined });
 		const chain = found.flatMap((image) => chainIds(image.config.rootfs.diff_ids));
 		await using _hold = context.layers.hold(chain);
 		const named: Named = new Map();
 		for (const image of found) await extractAll(context, archive, image, named, options.quiet ? undefined : output);
-		for (const image of found) saveImage(context, image, image.tags);
+		// With a platform one is asked for, and not the whole.
+		await saveAll(context, archive, found, options.platform ? new Map() : indexes);
 		for (const image of found) {
 			publish(context, "load", image.id, { name: image.id });
 			for (const tag of image.tags) output.line({ stream: `Loaded image: ${tag}\n` });
 			if (image.tags.length === 0) output.line({ stream: `Loaded image ID: ${image.id}\n` });
 		}
 	});
+}
+
+/** The images, with the indexes that they are kept with. */
+async function saveAll(
+	context: Context,
+	archive: LoadedArchive,
+	images: readonly ArchivedImage[],
+	indexes: ReadonlyMap<string, IndexContent>,
+): Promise<void> {
+	const digests = [...indexes.values()].flatMap(({ documents, blobs }) => [...documents, ...blobs]);
+	using _hold = context.layers.holdBlobs(digests.map(({ digest }) => digest));
+	const whole = new Map<string, WholeIndex>();
+	for (const [digest, content] of indexes)
+		whole.set(digest, { digest, parts: await takeIndex(context, archive, content) });
+	for (const image of images) saveImage(context, image, image.tags, whole.get(image.index ?? ""));
 }
 
 /** What its name promises to be here already is only read, and compared with its digest: unpacking it again would be for nothing. */

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { digestOf } from "../../oci/digest.ts";
 import { Layers, LEASE_MS } from "./layers.ts";
-import { createTestImages } from "./testing/fakes.ts";
+import { createTestImages, fakeBlobs } from "./testing/fakes.ts";
 
 const all = { danglingOnly: false, accepts: () => true };
 
@@ -45,6 +45,8 @@ test("a layer stays while it is held or leased, and no longer", async () => {
 		snapshotter: engine.snapshotter,
 		store: engine.distribution,
 		needed: () => [],
+		blobs: fakeBlobs(),
+		neededBlobs: () => [],
 		now: () => now,
 	});
 	const add = (chainId: string) => void engine.snapshotter.committed.set(chainId, new Uint8Array(1));

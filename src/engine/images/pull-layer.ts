@@ -3,6 +3,7 @@ import type { Descriptor } from "../../oci/manifest.ts";
 import type { Reference } from "../../oci/reference.ts";
 import { shortId } from "../../shared/id.ts";
 import type { Context } from "./context.ts";
+import { localFirst } from "./kept.ts";
 import type { LayerState, Output } from "./progress.ts";
 import type { Slots } from "./transfers.ts";
 
@@ -52,7 +53,7 @@ async function fetchLayer(
 	if (context.snapshotter.has(chainId)) return report({ status: "Already exists" });
 	const total = blob.size;
 	let complete = false;
-	const body = context.registry.blob(job.repository, blob, options);
+	const body = localFirst(context).blob(job.repository, blob, options);
 	await context.snapshotter.extract({
 		chainId,
 		parentChainId,

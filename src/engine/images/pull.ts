@@ -1,24 +1,32 @@
-import type { Registry, RegistryOptions } from "../../drivers/registry/driver.ts";
+import type { FetchedManifest, Registry, RegistryOptions } from "../../drivers/registry/driver.ts";
 import { chainIds, digestOf } from "../../oci/digest.ts";
 import { parseImageConfig } from "../../oci/image-config.ts";
-import { type Descriptor, hostPlatform, type Platform, parsePlatform } from "../../oci/manifest.ts";
+import { type Descriptor, hostPlatform, isIndexType, type Platform, parsePlatform } from "../../oci/manifest.ts";
 import { familiarName, familiarString, isTag, parseReference, type Reference } from "../../oci/reference.ts";
 import { EngineError } from "../../shared/errors.ts";
 import { shortId } from "../../shared/id.ts";
+import type { KeptBlob } from "../../store/kept-indexes.ts";
+import { references } from "./catalog.ts";
 import { type ChosenManifest, chooseManifest } from "./choose.ts";
-import { type Context, publish, saveImage } from "./context.ts";
+import { type Context, publish, saveImage, type WholeIndex } from "./context.ts";
 import type { PullOptions } from "./contract.ts";
-import { platformMismatch } from "./platform.ts";
+import { documentsOf, fetchIndex, walkIndex } from "./keep.ts";
+import { localFirst } from "./kept.ts";
+import { platformMismatch, samePlatform } from "./platform.ts";
 import { allOrFirstError, type Line, linesOf, type Output } from "./progress.ts";
 import { type LayerJob, pullLayer } from "./pull-layer.ts";
 import { Slots } from "./transfers.ts";
 
 /** Layers of one pull at a time, as docker's default. */
 const LAYERS_AT_ONCE = 3;
+/** In the place of a platform. */
+const ALL_PLATFORMS = "all";
 const MAX_CONFIG_BYTES = 8 * 1024 * 1024;
 
 interface Job {
 	readonly platform: Platform;
+	/** Whole indexes are kept. */
+	readonly allPlatforms: boolean;
 	readonly options: RegistryOptions & { readonly signal: AbortSignal };
 	readonly output: Output;
 }
@@ -26,9 +34,10 @@ interface Job {
 /** Contract: Images.pull. */
 export function pullImages(context: Context, name: string, asked: PullOptions): AsyncIterable<Line> {
 	const reference = pullReference(name, asked.tag);
-	const platform = asked.platform ? parsePlatform(asked.platform) : hostPlatform();
+	const allPlatforms = asked.platform === ALL_PLATFORMS;
+	const platform = asked.platform && !allPlatforms ? parsePlatform(asked.platform) : hostPlatform();
 	return linesOf(asked.signal, async (output, signal) => {
-		const job: Job = { platform, output, options: { credentials: asked.credentials, signal } };
+		const job: Job = { platform, allPlatforms, output, options: { credentials: asked.credentials, signal } };
 		const single = reference.tag !== undefined || reference.digest !== undefined;
 		const tags = single ? [reference] : await allTags(context.registry, reference, job.options);
 		let changed = false;
@@ -36,7 +45,7 @@ export function pullImages(context: Context, name: string, asked: PullOptions): 
 		const shown = familiarString(reference);
 		const what = changed ? "Downloaded newer image for" : "Image is up to date for";
 		output.line({ status: `Status: ${what} ${shown}` });
-		if (single && asked.platform) warnOfPlatform(context, reference, platform, output);
+		if (single && asked.platform && !allPlatforms) warnOfPlatform(context, reference, platform, output);
 		const id = single ? context.catalog.find(shown)?.id : undefined;
 		// Also where layers go whose leases have run out since.
 		await context.layers.sweep();
@@ -69,17 +78,55 @@ async function pullOne(context: Context, reference: Reference, job: Job): Promis
 		status: `Pulling from ${reference.path}`,
 		id: reference.tag ?? reference.digest,
 	});
-	const chosen = await chooseManifest(context.registry, reference, top, job.platform, job.options);
 	const repository = { domain: reference.domain, path: reference.path };
 	const names = [familiarString({ ...repository, digest: top.digest })];
 	if (reference.tag !== undefined) names.unshift(familiarString(reference));
+	const pulled =
+		job.allPlatforms && isIndexType(top.mediaType)
+			? await pullWhole(context, reference, top, names, job)
+			: await pullPlatform(context, reference, top, names, job);
+	job.output.line({ status: `Digest: ${top.digest}` });
+	return pulled;
+}
+
+/** The index with all that it leads to, then the image of the host's platform, or of its first, from what came. */
+async function pullWhole(
+	context: Context,
+	reference: Reference,
+	top: FetchedManifest,
+	names: readonly string[],
+	job: Job,
+): Promise<boolean> {
+	const content = await walkIndex(top, documentsOf(context, reference, job.options), familiarString(reference));
+	const digests = [...content.documents, ...content.blobs].map(({ digest }) => digest);
+	using lease = context.layers.leaseBlobs(top.digest, digests);
+	const parts = await fetchIndex(context, reference, content, job);
+	const [first = job.platform] = content.platforms;
+	const platform = content.platforms.some((one) => samePlatform(one, job.platform)) ? job.platform : first;
+	const changed = await pullPlatform(context, reference, top, names, { ...job, platform }, parts);
+	lease.done();
+	return changed;
+}
+
+async function pullPlatform(
+	context: Context,
+	reference: Reference,
+	top: FetchedManifest,
+	names: readonly string[],
+	job: Job,
+	parts?: readonly KeptBlob[],
+): Promise<boolean> {
+	const chosen = await chooseManifest(localFirst(context), reference, top, job.platform, job.options);
+	// A whole index stays whole when one of its platforms is pulled.
+	const index = parts || context.kept.has(top.digest) ? { digest: top.digest, parts } : undefined;
 	const id = chosen.manifest.config.digest;
 	const known = context.catalog.get(id);
-	const changed = !known || !names.every((name) => [...known.tags, ...known.digests].includes(name));
-	if (!known) await fetchImage(context, repository, chosen, names, job);
-	else if (changed) saveImage(context, known, names);
+	const isSame = (name: string) =>
+		known && references(known).includes(name) && context.kept.indexOf(name) === index?.digest;
+	const changed = !names.every(isSame);
+	if (!known) await fetchImage(context, reference, chosen, { names, index }, job);
+	else if (changed) saveImage(context, known, names, index);
 	context.distribution.saveManifests(id, chosen.path);
-	job.output.line({ status: `Digest: ${top.digest}` });
 	return changed;
 }
 
@@ -88,10 +135,10 @@ async function fetchImage(
 	context: Context,
 	repository: Reference,
 	{ manifest }: ChosenManifest,
-	names: readonly string[],
+	{ names, index }: { readonly names: readonly string[]; readonly index: WholeIndex | undefined },
 	job: Job,
 ): Promise<void> {
-	const configJson = await fetchConfig(context.registry, repository, manifest.config, job.options);
+	const configJson = await fetchConfig(localFirst(context), repository, manifest.config, job.options);
 	const diffIds = parseImageConfig(configJson).rootfs.diff_ids;
 	if (diffIds.length !== manifest.layers.length) {
 		throw new EngineError(
@@ -117,13 +164,13 @@ async function fetchImage(
 		layers.map((layer) => pullLayer(context, layer, { ...job.options, signal }, job.output)),
 		() => stop.abort(),
 	);
-	saveImage(context, { id: manifest.config.digest, configJson }, names);
+	saveImage(context, { id: manifest.config.digest, configJson }, names, index);
 	lease.done();
 }
 
 /** The image's configuration, checked. */
 export async function fetchConfig(
-	registry: Registry,
+	registry: Pick<Registry, "blob">,
 	repository: Reference,
 	blob: Descriptor,
 	options: RegistryOptions,

@@ -81,17 +81,24 @@ function exists(blob: LayerBlob, report: Report): SentLayer {
 }
 
 async function upload(context: Context, job: Job, options: RegistryOptions, report: Report): Promise<SentLayer> {
-	for (let attempt = 1; ; attempt++) {
+	return await attempts(options.signal, async () => {
 		const layer = context.snapshotter.assemble(job.chainId, "gzip");
+		const body = counted(layer.body, context.snapshotter.tarSize(job.chainId), report);
+		await context.registry.pushBlob(job.repository, body, async () => (await layer.summary()).digest, options);
+		report({ status: "Pushed" });
+		return await layer.summary();
+	});
+}
+
+/** Does an upload, anew after a pause as long as what stops it may pass. */
+export async function attempts<T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
+	for (let attempt = 1; ; attempt++) {
 		try {
-			const body = counted(layer.body, context.snapshotter.tarSize(job.chainId), report);
-			await context.registry.pushBlob(job.repository, body, async () => (await layer.summary()).digest, options);
-			report({ status: "Pushed" });
-			return await layer.summary();
+			return await work();
 		} catch (error) {
 			const again = error instanceof EngineError && PASSING.includes(error.code) && attempt < ATTEMPTS;
-			if (!again || options.signal?.aborted) throw error;
-			await setTimeout(FIRST_PAUSE_MS * 2 ** (attempt - 1), undefined, { signal: options.signal });
+			if (!again || signal?.aborted) throw error;
+			await setTimeout(FIRST_PAUSE_MS * 2 ** (attempt - 1), undefined, { signal });
 		}
 	}
 }

@@ -1,13 +1,15 @@
 import type { RegistryOptions } from "../../drivers/registry/driver.ts";
-import { parsePlatform } from "../../oci/manifest.ts";
+import { type Platform, parsePlatform } from "../../oci/manifest.ts";
 import { familiarName, familiarString, parseReference, type Reference, repositoryOf } from "../../oci/reference.ts";
 import { EngineError } from "../../shared/errors.ts";
 import { taggedReference } from "./catalog.ts";
 import { type Context, publish } from "./context.ts";
 import type { ImageRecord, PushOptions } from "./contract.ts";
+import { keptPlatform } from "./kept.ts";
 import { requirePlatform } from "./platform.ts";
 import { allOrFirstError, type Line, linesOf, type Output } from "./progress.ts";
 import { repositoryName } from "./pull-layer.ts";
+import { indexParcel, platformParcel, pushParcel } from "./push-kept.ts";
 import { pushLayer, type SentLayer } from "./push-layer.ts";
 import { Slots } from "./transfers.ts";
 
@@ -17,7 +19,8 @@ const MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json";
 const CONFIG_TYPE = "application/vnd.docker.container.image.v1+json";
 const LAYER_TYPE = "application/vnd.docker.image.rootfs.diff.tar.gzip";
 
-interface Job {
+/** One push to one client. */
+export interface PushJob {
 	readonly output: Output;
 	readonly options: RegistryOptions & { readonly signal: AbortSignal };
 }
@@ -28,10 +31,9 @@ export function pushImages(context: Context, name: string, asked: PushOptions): 
 	const single = asked.tag ? taggedReference(familiarName(repository), asked.tag) : undefined;
 	return linesOf(asked.signal, async (output, signal) => {
 		output.line({ status: `The push refers to repository [${repositoryName(repository)}]` });
-		const job: Job = { output, options: { credentials: asked.credentials, signal } };
+		const job: PushJob = { output, options: { credentials: asked.credentials, signal } };
 		for (const [reference, image] of imagesToPush(context, repository, single)) {
-			if (asked.platform) requirePlatform(image, familiarString(reference), parsePlatform(asked.platform));
-			await pushOne(context, reference, image, job);
+			await pushOne(context, reference, image, asked.platform ? parsePlatform(asked.platform) : undefined, job);
 		}
 		const image = single && context.catalog.find(familiarString(single));
 		publish(context, "push", familiarString(single ?? repository), { name: familiarName(repository) }, image?.id);
@@ -60,7 +62,38 @@ function imagesToPush(
 	return chosen.map(([tag, image]) => [parseReference(tag), image] as const);
 }
 
-async function pushOne(context: Context, reference: Reference, image: ImageRecord, job: Job): Promise<void> {
+async function pushOne(
+	context: Context,
+	reference: Reference,
+	image: ImageRecord,
+	platform: Platform | undefined,
+	job: PushJob,
+): Promise<void> {
+	const repository = { domain: reference.domain, path: reference.path };
+	const index = context.kept.indexOf(familiarString(reference));
+	const kept = index !== undefined && platform ? keptPlatform(context, index, platform) : undefined;
+	if (platform && !kept) requirePlatform(image, familiarString(reference), platform);
+	const isWhole = index !== undefined && !platform;
+	const parcel = isWhole ? indexParcel(context, index) : kept && platformParcel(context, index ?? "", kept);
+	const pushed = parcel
+		? await pushParcel(context, reference, parcel, job)
+		: await pushImage(context, reference, image, job);
+	const { digest, mediaType, bytes } = pushed;
+	// One platform of several is another image than the name stands for here.
+	if (!kept) {
+		const name = familiarString({ ...repository, digest });
+		context.store.addDigest(name, image.id);
+		context.kept.name([name], isWhole ? index : undefined);
+		context.distribution.saveManifests(image.id, [{ digest, mediaType, bytes }]);
+		context.catalog.refresh();
+	}
+	const size = bytes.length;
+	job.output.line({ status: `${reference.tag}: digest: ${digest} size: ${size}` });
+	job.output.line({ progressDetail: {}, aux: { Tag: reference.tag, Digest: digest, Size: size } });
+}
+
+/** An image of unpacked layers: packs them, and sends a manifest of their own. */
+async function pushImage(context: Context, reference: Reference, image: ImageRecord, job: PushJob) {
 	const repository = { domain: reference.domain, path: reference.path };
 	const layers = await pushLayers(context, repository, image, job);
 	const config = new TextEncoder().encode(image.configJson);
@@ -69,12 +102,7 @@ async function pushOne(context: Context, reference: Reference, image: ImageRecor
 		await registry.pushBlob(repository, once(config), async () => image.id, job.options);
 	const bytes = new TextEncoder().encode(schema2(image.id, config.length, layers));
 	const digest = await registry.pushManifest(reference, { mediaType: MANIFEST_TYPE, bytes }, job.options);
-	context.store.addDigest(familiarString({ ...repository, digest }), image.id);
-	context.distribution.saveManifests(image.id, [{ digest, mediaType: MANIFEST_TYPE, bytes }]);
-	context.catalog.refresh();
-	const size = bytes.length;
-	job.output.line({ status: `${reference.tag}: digest: ${digest} size: ${size}` });
-	job.output.line({ progressDetail: {}, aux: { Tag: reference.tag, Digest: digest, Size: size } });
+	return { digest, mediaType: MANIFEST_TYPE, bytes };
 }
 
 /** Base first, as the manifest wants them; shown topmost first, as docker does. */
@@ -82,7 +110,7 @@ async function pushLayers(
 	context: Context,
 	repository: Reference,
 	image: ImageRecord,
-	job: Job,
+	job: PushJob,
 ): Promise<readonly SentLayer[]> {
 	const stop = new AbortController();
 	const options = { ...job.options, signal: AbortSignal.any([job.options.signal, stop.signal]) };

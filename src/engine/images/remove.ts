@@ -11,6 +11,16 @@ export async function removeImage(
 	ref: string,
 	options: { force: boolean; noPrune: boolean },
 ): Promise<Removed[]> {
+	const removed = await removeNamed(context, ref, options);
+	context.layers.releaseBlobs();
+	return removed;
+}
+
+async function removeNamed(
+	context: Context,
+	ref: string,
+	options: { force: boolean; noPrune: boolean },
+): Promise<Removed[]> {
 	const image = context.catalog.resolve(ref);
 	const byId = isIdPrefix(ref, image.id);
 	const removed = byId ? untagById(context, image, options.force) : untagByName(context, image, ref, options.force);

@@ -1,29 +1,27 @@
 import type { Writable } from "node:stream";
 import tar from "tar-stream";
-import type { Snapshotter } from "../../drivers/snapshotter/driver.ts";
-import { digestOf } from "../../oci/digest.ts";
-import { parsePlatform } from "../../oci/manifest.ts";
+import { type Platform, parsePlatform } from "../../oci/manifest.ts";
 import { familiarString, parseReference, repositoryOf } from "../../oci/reference.ts";
 import { EngineError } from "../../shared/errors.ts";
 import type { Context } from "./context.ts";
 import type { ImageRecord } from "./contract.ts";
+import { keptImages, keptIndexOf, keptPlatform } from "./kept.ts";
 import { requirePlatform } from "./platform.ts";
-
-/** One file of an archive. `body` gives exactly `size` bytes. */
-interface Entry {
-	readonly name: string;
-	readonly size: number;
-	body(): AsyncIterable<Uint8Array>;
-}
+import {
+	archiveEntries,
+	type Entry,
+	keptIndexImage,
+	keptPlatformImage,
+	type SavedImage,
+	unpackedImage,
+} from "./save-entries.ts";
 
 interface Chosen {
 	readonly image: ImageRecord;
 	readonly tags: readonly string[];
+	/** The index that it is kept with. */
+	readonly index?: string;
 }
-
-const LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar";
-const CONFIG_TYPE = "application/vnd.oci.image.config.v1+json";
-const MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json";
 
 /**
  * Contract: Images.save. Docker's archive as of version 25: an OCI layout with manifest.json and repositories beside it. What tells of the
@@ -35,21 +33,32 @@ export function saveImages(
 	options: { platform?: string },
 ): AsyncIterable<Uint8Array> {
 	const chosen = chooseImages(context, refs);
-	if (options.platform) {
-		const platform = parsePlatform(options.platform);
-		for (const { image, tags } of chosen) requirePlatform(image, tags[0] ?? image.id, platform);
+	const platform = options.platform ? parsePlatform(options.platform) : undefined;
+	const saved = chosen.map((one) => savedImage(context, one, platform));
+	return archive(context, chosen, saved);
+}
+
+/** An image that is kept with all of its platforms is saved so, byte for byte; `platform` picks one of them. */
+function savedImage(context: Context, { image, tags, index }: Chosen, platform: Platform | undefined): SavedImage {
+	if (index !== undefined) {
+		const kept = platform
+			? keptPlatform(context, index, platform)
+			: keptImages(context, index).find(({ config }) => config.digest === image.id);
+		if (kept) return platform ? keptPlatformImage(context, kept, tags) : keptIndexImage(context, index, kept, tags);
 	}
-	const entries = [...documentsOf(chosen, context.snapshotter), ...layersOf(chosen, context.snapshotter)];
-	return archive(context, chosen, entries);
+	if (platform) requirePlatform(image, tags[0] ?? image.id, platform);
+	return unpackedImage(image, tags, context.snapshotter);
 }
 
 async function* archive(
 	context: Context,
 	chosen: readonly Chosen[],
-	entries: readonly Entry[],
+	saved: readonly SavedImage[],
 ): AsyncIterable<Uint8Array> {
 	await using _hold = context.layers.hold(chosen.flatMap(({ image }) => image.chain));
-	yield* tarOf(entries);
+	const parts = chosen.flatMap(({ index }) => (index === undefined ? [] : context.kept.blobs(index)));
+	using _blobs = context.layers.holdBlobs(parts.map(({ digest }) => digest));
+	yield* tarOf(archiveEntries(saved));
 	for (const { image } of chosen) {
 		context.events.publish("image", "save", image.id, { ...image.config.config?.Labels, name: image.id });
 	}
@@ -57,18 +66,22 @@ async function* archive(
 
 /** By name with a tag: that tag; by name alone: all tags of the repository; by id or digest: the image without a name. */
 function chooseImages(context: Context, refs: readonly string[]): Chosen[] {
-	const chosen = new Map<string, { image: ImageRecord; tags: Set<string> }>();
-	const add = (image: ImageRecord, tags: readonly string[]) => {
-		const entry = chosen.get(image.id) ?? { image, tags: new Set<string>() };
+	const chosen = new Map<string, { image: ImageRecord; tags: Set<string>; index?: string }>();
+	const add = (image: ImageRecord, tags: readonly string[], index: string | undefined) => {
+		const key = `${image.id} ${index ?? ""}`;
+		const entry = chosen.get(key) ?? { image, tags: new Set<string>(), index };
 		for (const tag of tags) entry.tags.add(tag);
-		chosen.set(image.id, entry);
+		chosen.set(key, entry);
 	};
 	for (const ref of refs) {
 		const named = tagsNamed(context, ref);
-		if (named.length === 0) add(resolveNameless(context, ref), []);
-		for (const [image, tag] of named) add(image, [tag]);
+		if (named.length === 0) {
+			const image = resolveNameless(context, ref);
+			add(image, [], keptIndexOf(context, image, ref));
+		}
+		for (const [image, tag] of named) add(image, [tag], context.kept.indexOf(tag));
 	}
-	return [...chosen.values()].map(({ image, tags }) => ({ image, tags: [...tags].sort() }));
+	return [...chosen.values()].map(({ image, tags, index }) => ({ image, tags: [...tags].sort(), index }));
 }
 
 /** A name without a tag stands for all tags: `latest` is not what was missing. */
@@ -87,86 +100,6 @@ function tagsNamed(context: Context, ref: string): [ImageRecord, string][] {
 	return context.catalog
 		.list()
 		.flatMap((image) => image.tags.filter(matches).map((tag): [ImageRecord, string] => [image, tag]));
-}
-
-/** index.json, manifest.json and what they point at, but the layers. */
-function documentsOf(chosen: readonly Chosen[], snapshotter: Snapshotter): Entry[] {
-	const blobs = new Map<string, Entry>();
-	const index: object[] = [];
-	const list: object[] = [];
-	const repositories: Record<string, Record<string, string>> = {};
-	for (const { image, tags } of chosen) {
-		const layers = image.config.rootfs.diff_ids.map((digest, i) => ({
-			mediaType: LAYER_TYPE,
-			digest,
-			size: snapshotter.tarSize(image.chain[i] ?? ""),
-		}));
-		const config = text(pathOf(image.id), image.configJson);
-		const json = JSON.stringify({
-			schemaVersion: 2,
-			mediaType: MANIFEST_TYPE,
-			config: { mediaType: CONFIG_TYPE, digest: image.id, size: config.size },
-			layers,
-		});
-		const manifest = text(pathOf(digestOf(json)), json);
-		for (const entry of [config, manifest]) blobs.set(entry.name, entry);
-		const descriptor = { mediaType: MANIFEST_TYPE, digest: digestOf(json), size: manifest.size };
-		if (tags.length === 0) index.push(descriptor);
-		for (const tag of tags) index.push({ ...descriptor, annotations: annotationsOf(tag) });
-		list.push({
-			Config: config.name,
-			RepoTags: tags.length > 0 ? tags : null,
-			Layers: layers.map(({ digest }) => pathOf(digest)),
-			LayerSources: Object.fromEntries(
-				layers.map(({ mediaType, size, digest }) => [digest, { mediaType, size, digest }]),
-			),
-		});
-		for (const tag of tags) {
-			const { tag: version = "" } = parseReference(tag);
-			const top = layers.at(-1)?.digest.slice(7) ?? "";
-			repositories[repositoryOf(tag)] = { ...repositories[repositoryOf(tag)], [version]: top };
-		}
-	}
-	const layout = { schemaVersion: 2, mediaType: "application/vnd.oci.image.index.v1+json", manifests: index };
-	return [
-		text("oci-layout", '{"imageLayoutVersion":"1.0.0"}'),
-		text("index.json", JSON.stringify(layout)),
-		text("manifest.json", JSON.stringify(list)),
-		text("repositories", JSON.stringify(repositories)),
-		...[...blobs.values()].sort((a, b) => (a.name < b.name ? -1 : 1)),
-	];
-}
-
-function annotationsOf(tag: string): Record<string, string> {
-	const { domain, path, tag: version = "" } = parseReference(tag);
-	return { "io.containerd.image.name": `${domain}/${path}:${version}`, "org.opencontainers.image.ref.name": version };
-}
-
-function layersOf(chosen: readonly Chosen[], snapshotter: Snapshotter): Entry[] {
-	const layers = new Map<string, string>();
-	for (const { image } of chosen) {
-		for (const [i, diffId] of image.config.rootfs.diff_ids.entries()) layers.set(diffId, image.chain[i] ?? "");
-	}
-	return [...layers].map(([diffId, chainId]) => ({
-		name: pathOf(diffId),
-		size: snapshotter.tarSize(chainId),
-		body: () => snapshotter.assemble(chainId, "none").body,
-	}));
-}
-
-function pathOf(digest: string): string {
-	return `blobs/${digest.replace(":", "/")}`;
-}
-
-function text(name: string, content: string): Entry {
-	const bytes = new TextEncoder().encode(content);
-	return {
-		name,
-		size: bytes.length,
-		body: async function* () {
-			yield bytes;
-		},
-	};
 }
 
 /** A tar of these files, all of the same time and owner. Abandoning it ends the bodies under way. */

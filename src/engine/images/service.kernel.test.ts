@@ -8,9 +8,11 @@ import { OverlaySnapshotter } from "../../drivers/snapshotter/overlay/overlay.ts
 import { openDatabase } from "../../store/database.ts";
 import { DistributionStore, distributionSchema } from "../../store/distribution.ts";
 import { ImageStore, imagesSchema } from "../../store/images.ts";
+import { KeptIndexStore, keptIndexesSchema } from "../../store/kept-indexes.ts";
 import { mount, unmount } from "../../sys/linux/mount.ts";
 import { createImages, type ImagesEngine } from "./service.ts";
 import { FakeRegistry } from "./testing/fake-registry.ts";
+import { fakeBlobs } from "./testing/fakes.ts";
 
 let root = "";
 let users: { id: string; running: boolean }[] = [];
@@ -27,12 +29,14 @@ beforeEach(() => {
 afterEach(() => cleanup.disposeAsync());
 
 function open(data = join(root, "data")) {
-	const database = openDatabase(":memory:", imagesSchema, distributionSchema);
+	const database = openDatabase(":memory:", imagesSchema, distributionSchema, keptIndexesSchema);
 	const snapshotter = cleanup.use(new OverlaySnapshotter(join(data, "overlay")));
 	const images = createImages({
 		store: new ImageStore(database),
 		distribution: new DistributionStore(database),
 		snapshotter,
+		blobs: fakeBlobs(),
+		kept: new KeptIndexStore(database),
 		registry: new FakeRegistry(),
 		download: () => {
 			throw new Error("not part of the test");

@@ -5,9 +5,10 @@ import { Catalog, taggedReference } from "./catalog.ts";
 import { checkLayers } from "./check.ts";
 import { commitImage } from "./commit.ts";
 import { type Context, type ImagesParts, publish } from "./context.ts";
-import type { Images } from "./contract.ts";
+import type { ImageRecord, Images } from "./contract.ts";
 import { historyOf } from "./history.ts";
 import { importTar } from "./import.ts";
+import { keptIndexOf, keptManifests, keptPlatform, keptRecord } from "./kept.ts";
 import { Layers } from "./layers.ts";
 import { loadImages } from "./load.ts";
 import { requirePlatform } from "./platform.ts";
@@ -35,6 +36,8 @@ export function createImages(parts: ImagesParts): ImagesEngine {
 	const layers = new Layers({
 		snapshotter: parts.snapshotter,
 		store: parts.distribution,
+		blobs: parts.blobs,
+		neededBlobs: () => parts.kept.needed(),
 		needed: () => [...catalog.list().flatMap((image) => image.chain), ...parts.chainsInUse()],
 	});
 	const context: Context = {
@@ -68,17 +71,34 @@ export function createImages(parts: ImagesParts): ImagesEngine {
 		tag: (ref, repo, tag) => tagImage(context, ref, repo, tag),
 		remove: (ref, options) => removeImage(context, ref, options),
 		prune: (options) => pruneImages(context, options),
-		history: (ref) => historyOf(catalog.resolve(ref), parts.snapshotter),
+		history: (ref, platform) =>
+			historyOf(platform ? resolvePlatform(context, ref, platform) : catalog.resolve(ref), parts.snapshotter),
 		usage: () => imagesUsage(context),
+		keptManifests: (imageId) => keptManifests(context, catalog.resolve(imageId)),
+		resolvePlatform: (ref, platform) => resolvePlatform(context, ref, platform),
 		manifests: (imageId) => parts.distribution.manifests(imageId),
 		userCount: (imageId) => parts.users(imageId).length,
 	};
 }
 
+/** Contract: Images.resolvePlatform. */
+function resolvePlatform(context: Context, ref: string, text: string): ImageRecord {
+	const image = context.catalog.resolve(ref);
+	const platform = parsePlatform(text);
+	const index = keptIndexOf(context, image, ref);
+	const kept = index === undefined ? undefined : keptPlatform(context, index, platform);
+	if (kept) return keptRecord(context, image, kept);
+	requirePlatform(image, ref, platform);
+	return image;
+}
+
 function tagImage(context: Context, ref: string, repo: string, tag: string): void {
 	const image = context.catalog.resolve(ref);
 	const name = familiarString(taggedReference(repo, tag));
+	const index = keptIndexOf(context, image, ref);
 	context.store.tag(name, image.id, nowNano());
+	context.kept.name([name], index);
 	context.catalog.refresh();
+	context.layers.releaseBlobs();
 	publish(context, "tag", image.id, { name });
 }

@@ -1,5 +1,5 @@
 import { gzipSync } from "node:zlib";
-import type { Archive, Content } from "../../../drivers/content/driver.ts";
+import type { Archive, BlobStore, Content } from "../../../drivers/content/driver.ts";
 import type { ExtractRequest, IngestRequest, LayerSource, Snapshotter } from "../../../drivers/snapshotter/driver.ts";
 import { chainIds, digestOf } from "../../../oci/digest.ts";
 import { EngineError } from "../../../shared/errors.ts";
@@ -7,6 +7,7 @@ import { BuildStore, buildSchema } from "../../../store/build.ts";
 import { openDatabase } from "../../../store/database.ts";
 import { DistributionStore, distributionSchema } from "../../../store/distribution.ts";
 import { ImageStore, imagesSchema } from "../../../store/images.ts";
+import { KeptIndexStore, keptIndexesSchema } from "../../../store/kept-indexes.ts";
 import type { ImagesParts } from "../context.ts";
 import { createImages } from "../service.ts";
 import { FakeRegistry } from "./fake-registry.ts";
@@ -96,7 +97,7 @@ async function* chunks(bytes: Uint8Array, size = 4): AsyncIterable<Uint8Array> {
 }
 
 async function readSource(source: LayerSource, onProgress?: (bytes: number) => void): Promise<Uint8Array> {
-	if (!("body" in source)) return Buffer.from(source.path.slice("data:;base64,".length), "base64");
+	if (!("body" in source)) return inflated(Buffer.from(source.path.slice("data:;base64,".length), "base64"));
 	const parts: Uint8Array[] = [];
 	let size = 0;
 	for await (const part of source.body) {
@@ -107,6 +108,10 @@ async function readSource(source: LayerSource, onProgress?: (bytes: number) => v
 	const bytes = Buffer.concat(parts);
 	if (source.digest !== undefined && digestOf(bytes) !== source.digest)
 		throw new EngineError("invalid", `blob has digest ${digestOf(bytes)}, expected ${source.digest}`);
+	return inflated(bytes);
+}
+
+function inflated(bytes: Uint8Array<ArrayBuffer>): Uint8Array {
 	return bytes[0] === 0x1f && bytes[1] === 0x8b ? Bun.gunzipSync(bytes) : bytes;
 }
 
@@ -132,9 +137,39 @@ export function fakeContent(files: Record<string, string | Uint8Array> = {}): Co
 	};
 }
 
+/** Blobs in memory. */
+export function fakeBlobs(stored = new Map<string, Uint8Array>()): BlobStore & { readonly stored: typeof stored } {
+	const get = (digest: string) => {
+		const bytes = stored.get(digest);
+		if (!bytes) throw new EngineError("internal", `blob ${digest} is missing`);
+		return bytes;
+	};
+	return {
+		stored,
+		has: (digest) => stored.has(digest),
+		list: () => [...stored.keys()],
+		size: (digest) => get(digest).length,
+		async put(digest, size, body) {
+			const bytes = Buffer.concat(await Array.fromAsync(body));
+			if (digestOf(bytes) !== digest || bytes.length !== size)
+				throw new EngineError("invalid", `the blob has digest ${digestOf(bytes)}, expected ${digest}`);
+			stored.set(digest, bytes);
+		},
+		async take(digest, _size, path) {
+			stored.set(digest, Buffer.from(path.slice("data:;base64,".length), "base64"));
+		},
+		read: (digest) => chunks(get(digest)),
+		document: get,
+		async verify(digest) {
+			if (digestOf(get(digest)) !== digest) throw new EngineError("internal", `blob ${digest} is not as it was stored`);
+		},
+		remove: (digest) => void stored.delete(digest),
+	};
+}
+
 /** The images noun over fakes. `put` stores an image of these layers and returns its id. */
 export function createTestImages(parts: Partial<ImagesParts> = {}) {
-	const database = openDatabase(":memory:", imagesSchema, distributionSchema, buildSchema);
+	const database = openDatabase(":memory:", imagesSchema, distributionSchema, buildSchema, keptIndexesSchema);
 	const snapshotter = new FakeSnapshotter();
 	const store = new ImageStore(database);
 	const distribution = new DistributionStore(database);
@@ -145,6 +180,8 @@ export function createTestImages(parts: Partial<ImagesParts> = {}) {
 		builds: new BuildStore(database),
 		snapshotter,
 		content: fakeContent(),
+		blobs: fakeBlobs(),
+		kept: new KeptIndexStore(database),
 		registry: new FakeRegistry(),
 		download: (url) => chunks(new TextEncoder().encode(url)),
 		events: { publish: (_type, action, id, attributes) => void events.push({ action, id, attributes }) },
