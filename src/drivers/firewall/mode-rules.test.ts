@@ -55,11 +55,14 @@ test("an outbound network: the sets, and what is dropped on the way", () => {
 		elements = { 0.0.0.0/8, 10.0.0.0/8, 100.64.0.0/10, 127.0.0.0/8, 169.254.0.0/16, 172.16.0.0/12, 192.168.0.0/16, 198.18.0.0/15, 224.0.0.0/3 }
 	}
 `);
-	expect(modeForward(some)).toBe(`		iifname @outbound oifname @bridges drop
+	expect(modeForward(some)).toBe(`		meta nfproto ipv6 iifname @outbound drop
+		meta nfproto ipv6 oifname @outbound drop
+		iifname @outbound oifname @bridges drop
 		iifname @outbound ip daddr @lan iifname . ip daddr != @outbound_allowed drop
 `);
 	expect(hostChains(some)).toBe(`	chain input {
 		type filter hook input priority filter; policy accept;
+		meta nfproto ipv6 iifname @outbound drop
 		iifname @outbound ct state new,invalid,untracked drop
 		iifname @bridges meta l4proto tcp meta nfproto ipv6 meta l4proto . th dport @relayed reject with tcp reset
 		iifname @bridges meta nfproto ipv6 meta l4proto . th dport @relayed reject
@@ -68,6 +71,7 @@ test("an outbound network: the sets, and what is dropped on the way", () => {
 	}
 	chain to_outbound {
 		type filter hook output priority filter; policy accept;
+		meta nfproto ipv6 oifname @outbound drop
 		oifname @outbound ct state new,invalid,untracked drop
 	}
 `);

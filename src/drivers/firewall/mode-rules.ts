@@ -39,10 +39,15 @@ ${holes}	}
 `;
 }
 
-/** In forward: no other sandbox, be it by a published port, and nothing of the LAN but what is allowed. The way back in ends with the other networks'. */
+/**
+ * In forward: no other sandbox, be it by a published port, and nothing of the LAN but what is allowed. The way back in ends with the other networks'.
+ * IPv6 is closed, for what is LAN in it cannot be told by the address: a container that gives itself one gets nowhere.
+ */
 export function modeForward({ networks }: RulesetModel): string {
 	if (!networks.some((network) => network.outbound)) return "";
-	return `		iifname @outbound oifname @bridges drop
+	return `		meta nfproto ipv6 iifname @outbound drop
+		meta nfproto ipv6 oifname @outbound drop
+		iifname @outbound oifname @bridges drop
 		iifname @outbound ip daddr @lan iifname . ip daddr != @outbound_allowed drop
 `;
 }
@@ -54,7 +59,9 @@ export function modeForward({ networks }: RulesetModel): string {
 export function hostChains({ networks, control = [] }: RulesetModel): string {
 	const outbound = networks.some((network) => network.outbound);
 	const rules = [
-		...(outbound ? ["iifname @outbound ct state new,invalid,untracked drop"] : []),
+		...(outbound
+			? ["meta nfproto ipv6 iifname @outbound drop", "iifname @outbound ct state new,invalid,untracked drop"]
+			: []),
 		...control.map(controlRule),
 		...RELAYED,
 	];
@@ -64,6 +71,7 @@ ${rules.map((rule) => `\t\t${rule}\n`).join("")}	}
 `;
 	const toOutbound = `	chain to_outbound {
 		type filter hook output priority filter; policy accept;
+		meta nfproto ipv6 oifname @outbound drop
 		oifname @outbound ct state new,invalid,untracked drop
 	}
 `;

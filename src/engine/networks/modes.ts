@@ -12,9 +12,11 @@ import type { NetworkConfig, NetworkRow, NetworkStore } from "../../store/networ
  * - disabled: no interface that works. Linux gives every namespace `lo`; it stays down, so not even 127.0.0.1 answers.
  * - loopback: lo alone.
  * - outbound: out to the internet behind the host's address, with DNS. Nothing gets in, the host included; no other container, no address of the
- *   host and none of the LAN (see mode-rules.ts) is reached.
- * - full: out to everywhere, reached from the host and from its peers on the network, ports can be published.
+ *   host and none of the LAN (see mode-rules.ts) is reached. IPv6 is closed, whatever addresses a container gives itself: what is LAN in it, where
+ *   machines have addresses of the internet, no address tells.
+ * - full: out to everywhere, reached from the host and from its peers on the network, ports can be published. It is of IPv4.
  *
+ * `docker network create --ipv6 -o foredeck.mode=full NAME` makes one that is full in both families,
  * `docker network create -o foredeck.mode=outbound -o foredeck.allow=192.168.1.0/24,10.1.2.3 NAME` makes another outbound network, with holes into the LAN.
  */
 export type SandboxMode = NonNullable<NetworkConfig["mode"]>;

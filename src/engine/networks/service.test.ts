@@ -206,5 +206,7 @@ test("IPv6 is given by a subnet, or by one of the instance's own; without IPv4 w
 	expect(no({}, { Subnet: "fd77::/48" })).rejects.toThrow("Pool overlaps");
 	expect(no({}, { Subnet: "fd78::/64" }, { Subnet: "fd79::/64" })).rejects.toThrow("multiple subnets");
 	expect(no({ enableIpv4: false, enableIpv6: false })).rejects.toThrow("IPv4 or IPv6 must be enabled");
-	expect(no({ options: { "foredeck.mode": "outbound" } })).rejects.toThrow("EnableIPv6 with foredeck.mode=outbound");
+	expect(no({ options: { "foredeck.mode": "outbound" } })).rejects.toThrow(
+		"IPv6 is closed in networks of foredeck.mode=outbound",
+	);
 });

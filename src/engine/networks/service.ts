@@ -106,7 +106,8 @@ function checkRequest(request: NetworkRequest, hasIpv6: NetworksOptions["hasIpv6
 		);
 	}
 	if (ipv6 && request.options["foredeck.mode"] === "outbound") {
-		throw unsupported("EnableIPv6 with foredeck.mode=outbound", true);
+		const why = "IPv6 is closed in networks of foredeck.mode=outbound, for what is LAN cannot be told by the address";
+		throw new EngineError("unsupported", `cannot create network ${name} with EnableIPv6=true: ${why}`);
 	}
 }
 
