@@ -5,7 +5,7 @@ import { EngineError, messageOf } from "../../shared/errors.ts";
 import type { IpAddress } from "../../shared/ip.ts";
 import type { Logger } from "../../shared/log.ts";
 import { macOfIpv4 } from "../../shared/mac.ts";
-import { addAddress, addAddress6, deleteAddress, listAddresses } from "../../sys/linux/address.ts";
+import { addAddress, addAddress6, deleteAddress, listAddresses, listAddresses6 } from "../../sys/linux/address.ts";
 import { SyscallError } from "../../sys/linux/libc.ts";
 import {
 	createBridge,
@@ -21,6 +21,7 @@ import {
 	setMaster,
 	setUp,
 } from "../../sys/linux/link.ts";
+import { LinkWatch } from "../../sys/linux/link-watch.ts";
 import { RouteSocket } from "../../sys/linux/netlink.ts";
 import { openNetns, withNetns, withNetnsFd, writeSysctl } from "../../sys/linux/netns.ts";
 import { bindPort, closePort } from "../../sys/linux/port-socket.ts";
@@ -109,12 +110,30 @@ export class BridgeDriver implements NetworkDriver {
 		}
 	}
 
-	rejoin(bridge: string, name: string): void {
+	rejoin(bridge: string, name: string, isolated: boolean): void {
 		const { index } = this.opened(bridge);
 		const link = findLink(this.socket, name);
 		if (!link || link.master === index) return;
-		this.socket.request(setMaster(link.index, index), setHairpin(name));
+		this.socket.request(setMaster(link.index, index), setHairpin(name), ...(isolated ? [setIsolated(name)] : []));
 		this.log.warn("interface joined to its bridge again", { bridge, link: name });
+	}
+
+	watch(onLoss: (bridge: string) => void): Disposable {
+		// What is told may be of our own doing, or over by now: what counts is what is.
+		return new LinkWatch((loss) => {
+			for (const [name, { index }] of this.bridges) {
+				if ((loss === undefined || loss.index === index) && !this.stands(name)) onLoss(name);
+			}
+		});
+	}
+
+	private stands(name: string): boolean {
+		const { index, gateways = [] } = this.opened(name);
+		const link = findLink(this.socket, name);
+		if (link?.index !== index || !link.up) return false;
+		const there = [...listAddresses(this.socket), ...listAddresses6(this.socket)];
+		const has = (wanted: IpAddress) => there.some((one) => one.index === index && one.address === wanted);
+		return gateways.every(({ address }) => has(address));
 	}
 
 	disconnect(path: string, { name, link }: Pick<EndpointSpec, "name" | "link">): void {
@@ -256,7 +275,7 @@ export class BridgeDriver implements NetworkDriver {
 		}
 	}
 
-	private opened(name: string): Link {
+	private opened(name: string): Bridge {
 		const link = this.bridges.get(name);
 		if (!link) throw new EngineError("internal", `cannot use bridge ${name}: not opened`);
 		return link;

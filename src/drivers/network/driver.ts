@@ -25,7 +25,9 @@ export interface NetworkDriver {
 	/** An interface in the namespace with address and MAC, joined to the bridge. Leaves nothing on failure. */
 	connect(path: string, endpoint: EndpointSpec): void;
 	/** Makes the host's interface a port of the bridge again, where that was made anew. */
-	rejoin(bridge: string, link: string): void;
+	rejoin(bridge: string, link: string, isolated: boolean): void;
+	/** Tells when others take away what open() made: the bridge, or its addresses, or set it down. */
+	watch(onLoss: (bridge: string) => void): Disposable;
 	/** Takes an endpoint out of the namespace, by its names there and on the host; one that is gone is as good. It has no use when this returns; the kernel takes 30 ms to take it apart, during which a remnant shows, down and under another name. */
 	disconnect(path: string, endpoint: Pick<EndpointSpec, "name" | "link">): void;
 	/** The namespace's ways out, one a family at most. They replace those there were. */

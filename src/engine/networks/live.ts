@@ -1,6 +1,6 @@
 import type { NetworkRules } from "../../drivers/firewall/ruleset.ts";
 import type { IpamDriver, Leases, Leases6 } from "../../drivers/ipam/driver.ts";
-import type { NetworkDriver } from "../../drivers/network/driver.ts";
+import type { BridgeSpec, NetworkDriver } from "../../drivers/network/driver.ts";
 import {
 	type Cidr,
 	type Cidr6,
@@ -95,6 +95,14 @@ export class LiveNetworks {
 		this.bridges.delete(id);
 		// The last one of those that share a parent takes it down, where it is ours: the driver leaves the host's own alone.
 		if (known && !this.bridgeNames().includes(known.bridge)) void this.options.network.remove(known.bridge);
+	}
+
+	/** Makes so again what others have taken away: the interface that networks hang on. */
+	repair(bridge: string): void {
+		const network = [...this.bridges.values()].find((one) => one.bridge === bridge);
+		if (!network) return;
+		if (network.macvlan) this.openParent(network.macvlan);
+		else this.options.network.open(this.specOf(network));
 	}
 
 	/** Takes every bridge down, for a daemon that leaves no container behind. */
@@ -195,8 +203,8 @@ export class LiveNetworks {
 		const internal = config?.internal ?? false;
 		const settings = bridgeSettings(config?.options ?? {}, internal);
 		const macvlan = macvlanSettings(id, config?.options ?? {});
-		const { parent, make } = macvlan;
-		this.options.network.openParent({ name: parent, alias: this.mark, ...(make && { make }) });
+		const { parent } = macvlan;
+		this.openParent(macvlan);
 		const books = this.books(row);
 		return {
 			...{ id, name, row, bridge: parent, macvlan, ...books, settings, internal },
@@ -207,27 +215,34 @@ export class LiveNetworks {
 	}
 
 	private openedBridge(row: NetworkRow): BridgeNetwork {
-		const { network } = this.options;
 		if (!row.bridge) throw new EngineError("internal", `cannot open network ${row.name}: no bridge stored`);
 		const internal = row.config?.internal ?? false;
 		const settings = bridgeSettings(row.config?.options ?? {}, internal);
-		const { leases, leases6 } = this.books(row);
+		const books = this.books(row);
+		const made = {
+			...{ id: row.id, name: row.name, row, bridge: row.bridge, settings, internal },
+			...books,
+			...waysOf(books, internal),
+			alone: settings.outbound,
+			isDefault: row.config === null,
+		};
+		this.options.network.open(this.specOf(made));
+		return made;
+	}
+
+	private openParent({ parent: name, make }: MacvlanSettings): void {
+		this.options.network.openParent({ name, alias: this.mark, ...(make && { make }) });
+	}
+
+	private specOf({ bridge: name, leases, leases6, settings, internal }: BridgeNetwork): BridgeSpec {
 		const gateway = settings.gatewayMode === "isolated" ? undefined : leases?.gateway;
 		const gateway6 = settings.gatewayMode6 === "isolated" ? undefined : leases6?.gateway;
-		network.open({
-			name: row.bridge,
+		return {
+			name,
 			alias: this.mark,
 			...(leases && { gateway, prefixLength: leases.subnet.prefixLength }),
 			...(leases6 && { ipv6: { gateway: gateway6, prefixLength: leases6.subnet.prefixLength, forward: !internal } }),
 			mtu: settings.mtu,
-		});
-		return {
-			...{ id: row.id, name: row.name, row, bridge: row.bridge, settings, internal },
-			...(leases && { leases }),
-			...(leases6 && { leases6 }),
-			...waysOf({ ...(leases && { leases }), ...(leases6 && { leases6 }) }, internal),
-			alone: settings.outbound,
-			isDefault: row.config === null,
 		};
 	}
 

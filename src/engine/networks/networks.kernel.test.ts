@@ -1,8 +1,8 @@
 import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { formatIpv4, parseIpv4 } from "../../shared/ip.ts";
-import { listAddresses } from "../../sys/linux/address.ts";
-import { deleteLink, findLink, listLinks } from "../../sys/linux/link.ts";
+import { deleteAddress, listAddresses } from "../../sys/linux/address.ts";
+import { deleteLink, findLink, listLinks, setDown } from "../../sys/linux/link.ts";
 import { RouteSocket } from "../../sys/linux/netlink.ts";
 import { withNetns, writeSysctl } from "../../sys/linux/netns.ts";
 import { addDefaultRoute, listRoutes } from "../../sys/linux/route.ts";
@@ -191,6 +191,36 @@ test("after a crash bridges, interfaces and leases are made so again, and what w
 	const left = () => linkList().some(({ name }) => name === lost.settings.endpoints[0]?.hostLink);
 	for (let i = 0; i < 100 && left(); i++) await Bun.sleep(20);
 	expect(left()).toBe(false);
+});
+
+test("what others do to a bridge while the engine runs is repaired: taken away, set down, without its address", async () => {
+	await lab.create("blue");
+	await lab.create("apart", { options: { "com.docker.network.bridge.enable_icc": "false" } });
+	const [a, b] = [await lab.on("a", "blue", {}, [portOf(80, 8087)]), await lab.on("b", "blue")];
+	const [c, d] = [await lab.on("c", "apart"), await lab.on("d", "apart")];
+	using _a = serveTcp(a.path, 80, "a");
+	using _c = serveTcp(c.path, 80, "c");
+	using _out = serveTcp(lab.outside, 7000, "out");
+	const bridges = ["blue", "apart"].map((name) => lab.networks.inspect(name).bridge ?? "");
+	const [blue = ""] = bridges;
+	const { gateway = "" } = lab.networks.inspect("blue");
+	using socket = new RouteSocket();
+	const harm = [
+		() => {
+			for (const name of bridges) socket.request(deleteLink(findLink(socket, name)?.index ?? 0));
+		},
+		() => socket.request(setDown(findLink(socket, blue)?.index ?? 0)),
+		() => socket.request(deleteAddress(findLink(socket, blue)?.index ?? 0, parseIpv4(gateway) ?? 0, 16)),
+	];
+	for (const strike of harm) {
+		strike();
+		for (let i = 0; i < 20 && (await ask(lab.outside, HOST, 8087)) === "closed"; i++) await Bun.sleep(20);
+		expect(await ask(b.path, a.address, 80)).toStartWith("a;");
+		expect(await ask(lab.outside, HOST, 8087)).toBe(`a;${OUTSIDE}`);
+		expect(await ask(b.path, OUTSIDE, 7000)).toBe(`out;${HOST}`);
+		expect(await ask(d.path, c.address, 80)).toBe("closed");
+		expect(await ask(d.path, OUTSIDE, 7000)).toBe(`out;${HOST}`);
+	}
 });
 
 test("a removed network's bridge goes, its subnet is free and its name too", async () => {

@@ -5,12 +5,12 @@ import type { IpamDriver } from "../../drivers/ipam/driver.ts";
 import type { NamespaceDriver, NetworkDriver, PortRelay } from "../../drivers/network/driver.ts";
 import { EngineError, messageOf } from "../../shared/errors.ts";
 import { createId } from "../../shared/id.ts";
-import { parseIpv4, parseIpv6 } from "../../shared/ip.ts";
 import type { Logger } from "../../shared/log.ts";
 import type { NetworkRow, NetworkStore } from "../../store/networks.ts";
-import type { EndpointSettings, NetworkSettings } from "../containers/record.ts";
+import type { NetworkSettings } from "../containers/record.ts";
 import { type BridgeNetwork, LiveNetworks } from "../networks/live.ts";
 import type { SandboxPolicies } from "../policy/contract.ts";
+import { adoptEndpoint, repairBridge } from "./adopt.ts";
 import { bareNetwork, refusePorts } from "./bare.ts";
 import type {
 	EndpointRequest,
@@ -32,7 +32,7 @@ import {
 import { endpointOn, type Joined, ON_HOST, placeOf, settingsOf, subnetsOf } from "./joined.ts";
 import { destroySandbox, SandboxMaker, setRoutes } from "./maker.ts";
 import { PortAllocator } from "./ports.ts";
-import { hostLinkName, type SandboxFactory, sandboxPath, serveSandbox } from "./prepared.ts";
+import { type SandboxFactory, sandboxPath, serveSandbox } from "./prepared.ts";
 import { Publisher } from "./publish.ts";
 
 export interface SandboxesOptions {
@@ -70,6 +70,7 @@ class SandboxService implements Sandboxes {
 	private readonly factory: SandboxFactory;
 	private readonly maker: SandboxMaker;
 	private isOpen = false;
+	private watching: Disposable | undefined;
 
 	constructor(private readonly options: SandboxesOptions) {
 		const { namespaces, network, resolver, log, firewall, relay } = options;
@@ -89,6 +90,7 @@ class SandboxService implements Sandboxes {
 		const model = { instance, networks: this.live.rules(), ports, control };
 		this.options.firewall.apply(model, policies?.model());
 		this.options.relay.keep([...this.joined.values()].flatMap(({ published }) => published.relays));
+		this.watching = this.options.network.watch((bridge) => this.repair(bridge));
 		this.maker.refill();
 	}
 
@@ -196,6 +198,7 @@ class SandboxService implements Sandboxes {
 	/** Running containers keep interfaces, addresses and published ports; only what this process holds goes. With none left the bridges and the table go too. */
 	async close(): Promise<void> {
 		this.maker.close();
+		this.watching?.[Symbol.dispose]();
 		if (this.isOpen && this.joined.size === 0) {
 			this.options.firewall.remove();
 			await this.live.removeAll();
@@ -341,9 +344,9 @@ class SandboxService implements Sandboxes {
 			this.joined.set(containerId, { ...common, mode, endpoints: [], published, ...(first && { bare: first }) });
 			return;
 		}
-		const endpoints = settings.endpoints.flatMap((one) =>
-			this.adoptEndpoint(containerId, containerName, sandboxId, one),
-		);
+		const taking = { live: this.live, driver: this.options.network, log };
+		const endpoints = settings.endpoints.flatMap((one) => adoptEndpoint(taking, containerId, sandboxId, one));
+		for (const endpoint of endpoints) this.lease(containerId, containerName, endpoint);
 		const sandbox = serveSandbox(this.factory, { id: sandboxId, path }, true);
 		sandbox.assign(containerId);
 		const { published, lost } = this.publisher.adopt(settings.ports, waysOut(endpoints));
@@ -351,25 +354,10 @@ class SandboxService implements Sandboxes {
 		this.joined.set(containerId, { ...common, mode: "bridge", sandbox, endpoints, published });
 	}
 
-	private adoptEndpoint(id: string, name: string, sandboxId: string, settings: EndpointSettings): Endpoint[] {
+	private repair(bridge: string): void {
+		const all = [...this.joined.values(), ...this.maker.prepared()].flatMap(({ endpoints }) => endpoints);
 		const { log, network: driver } = this.options;
-		const network = this.live.bridge(settings.networkId);
-		const address = parseIpv4(settings.ipAddress ?? "");
-		const address6 = parseIpv6(settings.ipv6Address ?? "");
-		if (!network || (address === undefined && address6 === undefined)) {
-			log.warn("network of a running container is gone", { containerId: id, network: settings.networkName });
-			return [];
-		}
-		const taken =
-			(address !== undefined && network.leases?.take(address) === false) ||
-			(address6 !== undefined && network.leases6?.take(address6) === false);
-		if (taken) log.warn("address of a running container is taken", { containerId: id, address: settings.ipAddress });
-		const { link = "eth0", hostLink = hostLinkName(sandboxId) } = settings;
-		const own = { ...(address !== undefined && { address }), ...(address6 !== undefined && { address6 }) };
-		const endpoint = { network, ...own, settings: { ...settings, link, hostLink } };
-		if (!network.macvlan) driver.rejoin(network.bridge, hostLink);
-		this.lease(id, name, endpoint);
-		return [endpoint];
+		if (repairBridge({ live: this.live, driver, log }, bridge, all)) this.networksChanged();
 	}
 
 	/** Namespaces, interfaces and leases of containers that are not ours to keep. */
