@@ -25,7 +25,7 @@ export async function attach(target: string, options: VolumeOptions): Promise<vo
 	const { type = "", device = "", o = "" } = options;
 	const parsed = parseMountOptions(await withAddress(type, o));
 	const { flags, propagation, data } = parsed;
-	const shown = `mount ${device}:${target}${flags ? `, flags: 0x${flags.toString(16)}` : ""}${data ? `, data: ${data}` : ""}`;
+	const shown = `mount ${device}:${target}${flags ? `, flags: 0x${flags.toString(16)}` : ""}${data ? `, data: ${masked(data)}` : ""}`;
 	try {
 		if (QUICK.includes(type) || (flags & MS_BIND) !== 0) mount({ source: device, target, type, flags, data });
 		else await mountByChild(target, type, device, parsed.data, o);
@@ -41,6 +41,11 @@ export async function attach(target: string, options: VolumeOptions): Promise<vo
 		const text = `error while mounting volume '${target}': failed to mount local volume: ${shown}: ${why}`;
 		throw new EngineError("internal", text, { cause });
 	}
+}
+
+/** Who is told of the failure need not know the password. */
+function masked(data: string): string {
+	return data.replace(/(^|,)(pass(?:word2?)?=)[^,]*/g, "$1$2********");
 }
 
 /** nfs and cifs take an address in `addr`, where clients write names. */

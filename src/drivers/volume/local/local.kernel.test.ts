@@ -195,6 +195,9 @@ test("what cannot be mounted is told in docker's words", async () => {
 	expect(await text({ type: "tmpfs", device: "tmpfs", o: "bogus=1" })).toBe(
 		`error while mounting volume '${path}': failed to mount local volume: mount tmpfs:${path}, data: bogus=1: invalid argument`,
 	);
+	expect(await text({ type: "tmpfs", device: "tmpfs", o: "username=me,password=secret" })).toContain(
+		"data: username=me,password=********: invalid argument",
+	);
 	expect(await text({ type: "nosuchfs", device: "none", o: "ro" })).toContain(`mount none:${path}, flags: 0x1: `);
 	expect(await text({ type: "nfs", device: ":/x", o: "addr=no.such.invalid" })).toContain(
 		"lookup no.such.invalid: no such host",
