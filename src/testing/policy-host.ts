@@ -8,6 +8,9 @@ import { NftFirewall } from "../drivers/firewall/nft.ts";
 import { createIpamDriver } from "../drivers/ipam/pool.ts";
 import { BridgeDriver } from "../drivers/network/bridge.ts";
 import { createNamespaceDriver } from "../drivers/network/namespace.ts";
+import { createPortRelay } from "../drivers/network/relay/client.ts";
+import { relaySocket } from "../drivers/network/relay/protocol.ts";
+import { serveRelay } from "../drivers/network/relay/server.ts";
 import type { NetworkSettings } from "../engine/containers/record.ts";
 import { createEventBus } from "../engine/event-bus.ts";
 import type { NetworkRequest } from "../engine/networks/contract.ts";
@@ -53,6 +56,7 @@ export class PolicyHost {
 	private readonly database = new Database(":memory:");
 	private readonly store: networkStore.NetworkStore;
 	private readonly home = openNetns("/proc/thread-self/ns/net");
+	private readonly relay: { close(): void };
 	private running: { sandboxes: Sandboxes; policies: PolicyService; live: LiveNetworks } | undefined;
 
 	/** @param addresses more of them outside, of either family */
@@ -76,6 +80,7 @@ export class PolicyHost {
 		}
 		this.database.exec(policiesSchema);
 		this.store = new networkStore.NetworkStore(this.database);
+		this.relay = serveRelay(relaySocket(this.root), silentLogger);
 	}
 
 	get sandboxes(): Sandboxes {
@@ -111,7 +116,7 @@ export class PolicyHost {
 			log,
 		});
 		const sandboxes: Sandboxes = createSandboxes({
-			relay: { change: async () => {}, keep: () => {}, close: () => {} },
+			relay: createPortRelay(relaySocket(this.root), log),
 			...{ instance: "t", runRoot: this.root, store: this.store, live, resolver },
 			namespaces: createNamespaceDriver(),
 			...{ network, firewall, policies, ipam, log, poolSize: 0 },
@@ -128,6 +133,7 @@ export class PolicyHost {
 	async close(): Promise<void> {
 		await this.leaveAll();
 		await this.stop();
+		this.relay.close();
 		removeNetns(this.outside);
 		check(libc.setns(this.home, 0x40000000), "setns");
 		closePort(this.home);

@@ -1,10 +1,13 @@
 import { formatIp, type IpAddress, parseIp } from "../../shared/ip.ts";
+import { RELAY_SOURCE } from "../../shared/relay-source.ts";
 import { listAddresses, listAddresses6 } from "../../sys/linux/address.ts";
 import type { ConntrackSocket, Flow } from "../../sys/linux/conntrack.ts";
 import { RouteSocket } from "../../sys/linux/netlink.ts";
 import { FAMILIES } from "./address-family.ts";
 import { PROTOCOLS } from "./denied-log.ts";
 import type { FlowEnds } from "./policy-model.ts";
+
+const RELAY = parseIp(RELAY_SOURCE);
 
 /**
  * Forgets the flows from or to these addresses that are denied. What comes next of them belongs to no known connection, and the rules judge it anew: see
@@ -27,7 +30,7 @@ function endsOf(
 	{ source, replySource, replySourcePort: port, protocol }: Flow,
 	local: ReadonlySet<IpAddress>,
 ): FlowEnds {
-	const isHost = (address: IpAddress) => local.has(address) || isLoopback(address);
+	const isHost = (address: IpAddress) => address !== RELAY && (local.has(address) || isLoopback(address));
 	return {
 		client: formatIp(source),
 		server: formatIp(replySource),

@@ -1,3 +1,4 @@
+import { RELAY_SOURCE } from "../../shared/relay-source.ts";
 import { FAMILIES, familyOf, ipField, setOfFamily } from "./address-family.ts";
 import type { Direction, PeerMatch, RuleMatch } from "./policy-model.ts";
 
@@ -45,7 +46,7 @@ export function matches(rule: RuleMatch, isBack = false): string[] {
 	if (rule.peers.length === 0) return [spaced(serviceMatch(rule, rule.ports, isBack))];
 	return rule.peers.flatMap((peer) => {
 		const service = spaced(serviceMatch(rule, peer.ports ?? rule.ports, isBack));
-		return peerMatches(peer, way).map((match) => spaced(match) + service);
+		return peerMatches(peer, rule, way).map((match) => spaced(match) + service);
 	});
 }
 
@@ -67,12 +68,16 @@ function wayOf({ direction, action }: RuleMatch, isBack: boolean): Way {
 }
 
 /** One text for each family that the peer is of. */
-function peerMatches(peer: PeerMatch, { local, remote, link }: Way): string[] {
+function peerMatches(peer: PeerMatch, { direction, action }: RuleMatch, { local, remote, link }: Way): string[] {
+	const isIngress = direction === "ingress";
+	const isDeniedIngress = isIngress && action === "deny";
 	switch (peer.kind) {
 		case "ranges":
 			return FAMILIES.flatMap((family) => {
 				const own = peer.ranges.filter((range) => familyOf(range) === family);
-				return own.length > 0 ? [`${ipField(family, remote)} { ${own.join(", ")} }`] : [];
+				const match = own.length > 0 ? [`${ipField(family, remote)} { ${own.join(", ")} }`] : [];
+				// Whom the relay speaks for is not seen: it may be one of these.
+				return family === 6 && own.length > 0 && isDeniedIngress ? [...match, `ip ${remote} ${RELAY_SOURCE}`] : match;
 			});
 		case "sandboxes":
 			return FAMILIES.map((family) => {
@@ -84,7 +89,8 @@ function peerMatches(peer: PeerMatch, { local, remote, link }: Way): string[] {
 				(family) => `${ipField(family, local)} . ${ipField(family, remote)} @${setOfFamily(peer.set, family)}`,
 			);
 		case "host":
-			return [`fib ${remote} type local`];
+			if (!isIngress) return [`fib ${remote} type local`];
+			return [`ip ${remote} != ${RELAY_SOURCE} fib ${remote} type local`, `meta nfproto ipv6 fib ${remote} type local`];
 	}
 }
 

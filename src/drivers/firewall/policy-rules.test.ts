@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { logGroupOf } from "./policy-matches.ts";
+import { logGroupOf, matches } from "./policy-matches.ts";
 import type { PolicyModel } from "./policy-model.ts";
 import { NO_POLICIES } from "./policy-model.ts";
 import { renderForgotten, renderLearned, renderPolicies, renderPolicyChange } from "./policy-rules.ts";
@@ -382,4 +382,19 @@ test("an instance's packet log group is its own, and none of the low ones that o
 		expect(group).toBeGreaterThanOrEqual(0x4000);
 		expect(group).toBeLessThan(0x10000);
 	}
+});
+
+test("whom the relay speaks for is not the host, and may be anybody of IPv6 that is denied", () => {
+	const rule = { index: 0, direction: "ingress", protocols: [], ports: [] } as const;
+	const host = { ...rule, action: "allow", peers: [{ kind: "host" }] } as const;
+	expect(matches(host)).toEqual([
+		"ip saddr != 127.70.68.1 fib saddr type local ",
+		"meta nfproto ipv6 fib saddr type local ",
+	]);
+	const six = [{ kind: "ranges", ranges: ["2001:db8::/32"] }] as const;
+	expect(matches({ ...rule, action: "allow", peers: six })).toEqual(["ip6 saddr { 2001:db8::/32 } "]);
+	expect(matches({ ...rule, action: "deny", peers: six })).toEqual([
+		"ip6 saddr { 2001:db8::/32 } ",
+		"ip saddr 127.70.68.1 ",
+	]);
 });

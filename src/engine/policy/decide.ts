@@ -1,4 +1,5 @@
 import { parseIp } from "../../shared/ip.ts";
+import { RELAY_SOURCE } from "../../shared/relay-source.ts";
 import { isNamed } from "./names.ts";
 import { hasPort } from "./parse-values.ts";
 import type { Action, Direction, Peer, Policy, Rule, Subject } from "./policy.ts";
@@ -104,6 +105,8 @@ function isPeer(peer: Peer, action: Action, { subject, host, addresses, names }:
 		case "name":
 			return names.some((name) => isNamed(name, peer.name));
 		case "cidr":
+			// Whom the relay speaks for is not seen: it may be one of these.
+			if (action === "deny" && peer.cidr.includes(":") && addresses.includes(RELAY_SOURCE)) return true;
 			return addresses.some((text) => {
 				const address = parseIp(text);
 				return address !== undefined && isWithin(address, peer.cidr, peer.except);

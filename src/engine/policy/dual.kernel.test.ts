@@ -168,6 +168,26 @@ test("published ports of both families: ingress sees who comes; host and counter
 	expect(counts.find(({ rule }) => rule === "ingress")?.packets).toBeGreaterThanOrEqual(2);
 });
 
+test("by IPv6 to a container without it, policies do not see who comes: not the host, nobody who is allowed, anybody who is denied", async () => {
+	await host.createNetwork("four");
+	const web = await host.on("web", "four", {}, [tcpPort(80, 8080)]);
+	using _web = serveBoth(web.path, 80, "web");
+	const gets = async (from: string | undefined, address: string) =>
+		(await ask(from, address, 8080)) !== "closed" || (await ask(from, address, 8080)) !== "closed";
+	const here = () => Promise.all([gets(host.outside, HOST6), gets(undefined, "::1"), gets(host.outside, HOST)]);
+	const front = (rules: object[], ingress = "deny") =>
+		host.apply({ name: "front", select: { names: ["web"] }, default: { ingress }, rules });
+	expect(await here()).toEqual([true, true, true]);
+	front([{ action: "allow", from: ["host"] }]);
+	expect(await here()).toEqual([false, true, false]);
+	front([{ action: "allow", from: ["2001:db8:1::/64", "198.51.100.0/24"] }]);
+	expect(await here()).toEqual([false, false, true]);
+	front([{ action: "allow", direction: "ingress", ports: 80 }]);
+	expect(await here()).toEqual([true, true, true]);
+	front([{ action: "deny", from: ["2001:db8:99::/64"] }], "allow");
+	expect(await here()).toEqual([false, true, true]);
+}, 30_000);
+
 test("what was learned of IPv6 outlives a restart and a flush, and goes with its sandbox", async () => {
 	host.apply({
 		name: "lock",

@@ -1,4 +1,5 @@
 import { connect, createServer, type Server, type Socket } from "node:net";
+import { RELAY_SOURCE } from "../../../shared/relay-source.ts";
 import type { Budget, Relayed, Target } from "./protocol.ts";
 
 /** A container's own bridge answers at once, or something drops what is sent. */
@@ -46,9 +47,19 @@ function listening(server: Server, host: string, port: number): Promise<void> {
 	});
 }
 
+/** From one of the machine's addresses to itself: to rules it is the host. */
+function isOfHost({ remoteAddress, localAddress }: Socket): boolean {
+	return remoteAddress === localAddress;
+}
+
 /** Each side's end is passed on when what came before it has been; trouble at one is the end of both. */
 function join(client: Socket, { address, port }: Target): void {
-	const inside = connect({ host: address, port, allowHalfOpen: true });
+	const inside = connect({
+		host: address,
+		port,
+		allowHalfOpen: true,
+		...(!isOfHost(client) && { localAddress: RELAY_SOURCE }),
+	});
 	inside.setTimeout(CONNECT_MS, () => inside.destroy());
 	inside.once("connect", () => {
 		inside.setTimeout(0);

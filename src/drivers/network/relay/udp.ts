@@ -1,5 +1,6 @@
 import { createSocket, type Socket } from "node:dgram";
 import type { udp } from "bun";
+import { RELAY_SOURCE } from "../../../shared/relay-source.ts";
 import type { Budget, Relayed, Target } from "./protocol.ts";
 
 /** Clients of one port at a time: the one that has been silent longest makes room. */
@@ -72,7 +73,7 @@ class Clients {
 		const [oldest] = this.known;
 		if (oldest && (this.known.size >= MAX_CLIENTS || this.budget.left <= 0)) this.forget(...oldest);
 		if (this.budget.left <= 0) return undefined;
-		const inside = connected(this.target, (bytes) => {
+		const inside = connected(this.target, address === "::1", (bytes) => {
 			if (client) client.usedAt = Date.now();
 			this.trySend(() => this.outside.send(bytes, port, address));
 		});
@@ -100,11 +101,14 @@ class Clients {
 /** The socket is there when udpSocket() returns; only its result comes as a promise. undefined where there is no way to the target. */
 function connected(
 	{ address, port }: Target,
+	isOfHost: boolean,
 	onAnswer: (bytes: Uint8Array) => void,
 ): udp.ConnectedSocket<"buffer"> | undefined {
 	const socket = { data: (_: unknown, bytes: Uint8Array) => onAnswer(bytes), error() {} };
 	try {
-		const made = Bun.peek(Bun.udpSocket({ connect: { hostname: address, port }, socket }));
+		const made = Bun.peek(
+			Bun.udpSocket({ ...(!isOfHost && { hostname: RELAY_SOURCE }), connect: { hostname: address, port }, socket }),
+		);
 		return made instanceof Promise ? undefined : made;
 	} catch {
 		return undefined;
