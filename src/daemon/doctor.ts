@@ -29,9 +29,12 @@ export interface HostFacts {
 	readonly namespaces: boolean;
 }
 
-/** Oldest versions with every fix published so far: crun CVE-2025-24965; runc CVE-2025-31133, -52565 and -52881 (in three release lines). */
-const CRUN_FIXED = "1.20";
-const RUNC_FIXED = ["1.2.8", "1.3.3", "1.4.0"];
+/**
+ * Oldest versions with every fix published until November 2026 that concerns an engine without checkpoints: crun CVE-2026-47766, -88264, -88265;
+ * runc CVE-2026-41579 (and CVE-2025-31133, -52565, -52881 before), in three release lines.
+ */
+const CRUN_FIXED = "1.30";
+const RUNC_FIXED = ["1.3.6", "1.4.3", "1.5.0"];
 
 export function examineHost(): Check[] {
 	return evaluateHost({
@@ -107,7 +110,7 @@ function crun({ crun: output, runc: other }: HostFacts): Check {
 		return { name: "crun", status, found: "missing", advice: "apt-get install crun" };
 	}
 	if (compareVersions(version, CRUN_FIXED) >= 0) return { name: "crun", status: "ok", found: version };
-	const advice = `older than ${CRUN_FIXED}, the first with the fix of CVE-2025-24965 (krun handler; builds without libkrun, as Debian's, do not have the handler)`;
+	const advice = `older than ${CRUN_FIXED}, the first with the fixes of CVE-2026-47766, -88264 and -88265 (links in an image's /dev): the engine refuses such images itself; take a newer one where there is one`;
 	return { name: "crun", status: "warn", found: version, advice };
 }
 
@@ -115,7 +118,7 @@ function runc({ runc: output }: HostFacts): Check {
 	const version = output === undefined ? undefined : /runc version (\S+)/.exec(output)?.[1];
 	if (version === undefined) return { name: "runc", status: "ok", found: "not installed (not needed beside crun)" };
 	if (runcHasFixes(version)) return { name: "runc", status: "ok", found: version };
-	const advice = `only where a container asks for it: older than ${RUNC_FIXED.join(", ")}, the first with the fixes of CVE-2025-31133, CVE-2025-52565 and CVE-2025-52881`;
+	const advice = `only where a container asks for it: older than ${RUNC_FIXED.join(", ")}, the first with the fixes of CVE-2025-31133, -52565, -52881 and CVE-2026-41579`;
 	return { name: "runc", status: "warn", found: version, advice };
 }
 

@@ -16,6 +16,11 @@ export function specMount({ target, type, source, options }: AskedMount): SpecMo
 
 /** Outer targets before inner ones, so that /a does not hide /a/b; of the same depth in the order given. */
 export function outerFirst(mounts: readonly SpecMount[]): SpecMount[] {
-	const depth = ({ destination }: SpecMount) => destination.split("/").length;
+	return byDepth(mounts, ({ destination }) => destination);
+}
+
+/** The same for anything that has a target. */
+export function byDepth<T>(mounts: readonly T[], target: (mount: T) => string): T[] {
+	const depth = (mount: T) => target(mount).split("/").length;
 	return mounts.toSorted((a, b) => depth(a) - depth(b));
 }

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, symlinkSync } from "node:fs";
 import { EngineError } from "../../shared/errors.ts";
 import { plan } from "../reconcile.ts";
 import type { ContainerConfig, HostConfig } from "./config.ts";
@@ -103,6 +103,19 @@ test.each([
 	await settled();
 	expect(engine.containers.inspect(id).state).toMatchObject({ status: "created", exitCode });
 	expect([engine.sandboxes.joined.size, engine.snapshotter.mounted.size]).toEqual([0, 0]);
+});
+
+test("start() refuses a root in which a link stands where the runtime works, and undoes all", async () => {
+	await using engine = await opened();
+	const id = await made(engine);
+	const root = engine.snapshotter.rootOf(id);
+	mkdirSync(root, { recursive: true });
+	symlinkSync(engine.directory, `${root}/dev`);
+	const message = "error preparing rootfs: /dev of the container is not a directory";
+	await expect(engine.containers.start(id)).rejects.toMatchObject({ code: "invalid", message });
+	expect([engine.runtime.started.length, engine.sandboxes.joined.size, engine.snapshotter.mounted.size]).toEqual([
+		0, 0, 0,
+	]);
 });
 
 test("start() undoes the mount when the network cannot be joined, and passes its error on", async () => {

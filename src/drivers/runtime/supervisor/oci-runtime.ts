@@ -161,11 +161,14 @@ const PHRASES = [
 const COMMAND_FAULT =
 	/no such file or directory|permission denied|is a directory|not a directory|exec format error|not found in \$PATH/;
 
+/** What is said of the command or its directory; a mount, too, may have a part that is not there. */
+const COMMAND = /^(exec|open executable|chdir)\b|process: (exec|chdir|stat)\b|\bcwd\b/;
+
 /** "invalid" when the command is at fault, "internal" else; the text is the runtime's. */
 export function runtimeError(what: string, text: string): EngineError {
 	const worded = PHRASES.reduce((message, phrase) => message.replaceAll(phrase, phrase.toLowerCase()), text);
 	const opened = worded.replace(/^open executable: operation not permitted/i, "exec: permission denied");
 	const named = opened.replace(/^executable file [`'"]?(.*?)[`'"]? not found/, 'exec: "$1": executable file not found');
 	const message = `OCI runtime ${what} failed: ${named}`;
-	return new EngineError(COMMAND_FAULT.test(named) && !/^mount/.test(named) ? "invalid" : "internal", message);
+	return new EngineError(COMMAND_FAULT.test(named) && COMMAND.test(named) ? "invalid" : "internal", message);
 }

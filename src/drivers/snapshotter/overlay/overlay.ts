@@ -24,8 +24,12 @@ export interface OverlayOptions {
 	readonly maxLayerEntries?: number;
 }
 
-/** Below the root: a layer over every image, as docker has one. Programs look for its file to learn that they run in a container. */
+/**
+ * Below the root: a layer over every image, as docker has one. Programs look for its file to learn that they run in a container. What the runtime
+ * mounts on are directories in it, whatever the image has there: a link would lead the runtime out of the container (CVE-2026-41579, -47766).
+ */
 const INIT = "init";
+const INIT_DIRECTORIES = ["dev", "proc", "sys"];
 const CONTAINER_MARK = ".dockerenv";
 const MAX_LAYER_BYTES = 64 * 1024 ** 3;
 const MAX_LAYER_ENTRIES = 4_000_000;
@@ -47,6 +51,7 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
 		options: OverlayOptions = {},
 	) {
 		for (const name of ["active", INIT]) fs.mkdirSync(join(root, name), { recursive: true, mode: 0o711 });
+		for (const name of INIT_DIRECTORIES) fs.mkdirSync(join(root, INIT, name), { recursive: true, mode: 0o755 });
 		fs.writeFileSync(join(root, INIT, CONTAINER_MARK), "", { mode: 0o755 });
 		this.store = new LayerStore(root);
 		this.limits = {
