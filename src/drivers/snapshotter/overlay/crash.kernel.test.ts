@@ -74,7 +74,7 @@ test("a layer that may not have reached the disk is kept after a crash, and is n
 
 	const second = open();
 	expect(second.layers()).toEqual([chainId]);
-	for (let i = 0; i < 300 && read().boot !== undefined; i++) await Bun.sleep(10);
+	for (let i = 0; i < 1000 && read().boot !== undefined; i++) await Bun.sleep(10);
 	expect(read().boot).toBeUndefined();
 	await second[Symbol.asyncDispose]();
 

@@ -1,11 +1,11 @@
 import * as fs from "node:fs";
-import { rm, writeFile } from "node:fs/promises";
+import { mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { EngineError } from "../../../shared/errors.ts";
 import { setSpread } from "../../../sys/linux/inode-flags.ts";
 
-/** Layers of one image follow each other quickly. */
-const SYNC_DELAY_MS = 500;
+/** Layers of one image follow each other quickly, and the disk is better left to them: what a power loss takes is pulled again. */
+const SYNC_DELAY_MS = 2000;
 
 /** A committed layer. `diffId` and `tarSize` are missing in layers of an earlier version, which have no recipe either. */
 export interface Layer {
@@ -28,7 +28,7 @@ export interface LayerDraft {
 }
 
 /**
- * Layers on disk. A commit does not wait for the disk, which may be busy with others' data for seconds: files are written behind, once for all layers
+ * Layers on disk. Whoever waits for the disk here waits for its journal, for tens of ms while layers are written: never the event loop. A commit does not wait for the disk, which may be busy with others' data for seconds: files are written behind, once for all layers
  * of the last moment, and until then the index says in which boot they were made. A process that dies loses nothing; after a power loss such a
  * layer is not there, rather than there with holes. Below `root` (absolute):
  *   layers/N       one unpacked layer; short names, because 127 of them must fit into one page of mount options
@@ -81,21 +81,26 @@ export class LayerStore {
 		return join(this.root, "recipes", String(layer.number));
 	}
 
-	draft(): LayerDraft {
+	async draft(): Promise<LayerDraft> {
 		const number = this.next++;
 		const draft = { number, directory: this.directoryOf({ number }), recipe: this.recipeOf({ number }) };
-		fs.mkdirSync(draft.directory, { mode: 0o755 });
-		fs.mkdirSync(draft.recipe, { mode: 0o700 });
+		await mkdir(draft.directory, { mode: 0o755 });
+		await mkdir(draft.recipe, { mode: 0o700 });
 		return draft;
 	}
 
-	/** Survives the process once this returns, and a power loss a moment later. */
-	commit(layer: Layer): void {
+	/** Survives the process once this returns, and a power loss a moment later. False: another of the same name was first. */
+	async commit(layer: Layer): Promise<boolean> {
 		const path = this.indexOf(layer);
-		fs.writeFileSync(`${path}.tmp`, JSON.stringify({ ...layer, boot: this.boot }), { mode: 0o600 });
-		fs.renameSync(`${path}.tmp`, path);
+		await writeFile(`${path}.tmp`, JSON.stringify({ ...layer, boot: this.boot }), { mode: 0o600 });
+		await rename(`${path}.tmp`, path);
+		if (this.committed.has(layer.chainId)) {
+			await rm(path, { force: true });
+			return false;
+		}
 		this.committed.set(layer.chainId, layer);
 		this.syncLater(layer);
+		return true;
 	}
 
 	private syncLater(layer: Layer): void {
@@ -123,8 +128,9 @@ export class LayerStore {
 	private async unmark(layer: Layer): Promise<void> {
 		const path = this.indexOf(layer);
 		await writeFile(`${path}.synced`, JSON.stringify(layer), { mode: 0o600, flush: true });
-		if (this.committed.get(layer.chainId) === layer) fs.renameSync(`${path}.synced`, path);
-		else fs.rmSync(`${path}.synced`);
+		await rename(`${path}.synced`, path);
+		// One that was removed meanwhile stays removed.
+		if (this.committed.get(layer.chainId) !== layer) await rm(path, { force: true });
 	}
 
 	private indexOf(layer: Layer): string {
@@ -132,9 +138,9 @@ export class LayerStore {
 	}
 
 	/** Takes a draft out of the way; it is deleted behind. */
-	discardDraft(draft: LayerDraft): void {
-		this.discard(draft.directory);
-		this.discard(draft.recipe);
+	async discardDraft(draft: LayerDraft): Promise<void> {
+		await this.discardBehind(draft.directory);
+		await this.discardBehind(draft.recipe);
 	}
 
 	/** Deletes a draft; resolves once it is gone. */
@@ -142,19 +148,36 @@ export class LayerStore {
 		for (const path of [draft.directory, draft.recipe]) await rm(path, { recursive: true, force: true });
 	}
 
-	remove(layer: Layer): void {
-		fs.rmSync(this.indexOf(layer), { force: true });
+	/** Not there any more once this is called; without its index file once it resolves. */
+	async remove(layer: Layer): Promise<void> {
 		this.committed.delete(layer.chainId);
-		this.discard(this.directoryOf(layer));
-		this.discard(this.recipeOf(layer));
+		await rm(this.indexOf(layer), { force: true });
+		await this.discardBehind(this.directoryOf(layer));
+		await this.discardBehind(this.recipeOf(layer));
 	}
 
 	/** Takes a directory out of the way at once, and deletes it behind. */
 	discard(path: string): void {
 		if (!fs.existsSync(path)) return;
-		const trash = join(this.root, "trash", `${process.pid}-${this.next++}-${Date.now()}`);
+		const trash = this.trashName();
 		fs.renameSync(path, trash);
 		this.erase(trash);
+	}
+
+	/** The same without holding the event loop. */
+	private async discardBehind(path: string): Promise<void> {
+		const trash = this.trashName();
+		try {
+			await rename(path, trash);
+		} catch (error) {
+			if ((error as NodeJS.ErrnoException).code === "ENOENT") return;
+			throw error;
+		}
+		this.erase(trash);
+	}
+
+	private trashName(): string {
+		return join(this.root, "trash", `${process.pid}-${this.next++}-${Date.now()}`);
 	}
 
 	/** Resolves once nothing goes on behind any more. */

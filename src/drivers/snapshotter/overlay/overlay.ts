@@ -101,8 +101,9 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
 				await this.commit(chainId, unpacked, draft);
 			},
 			[Symbol.asyncDispose]: async () => {
-				if (isOpen) this.store.discardDraft(draft);
+				const wasOpen = isOpen;
 				isOpen = false;
+				if (wasOpen) await this.store.discardDraft(draft);
 			},
 		};
 	}
@@ -151,7 +152,7 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
 
 	async removeLayer(chainId: string): Promise<void> {
 		const layer = this.store.find(chainId);
-		if (layer) this.store.remove(layer);
+		if (layer) await this.store.remove(layer);
 	}
 
 	layers(): string[] {
@@ -261,7 +262,7 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
 	private async unpack(
 		request: Pick<ExtractRequest, "source" | "onProgress"> & Partial<Pick<ExtractRequest, "diffId">>,
 	): Promise<{ draft: LayerDraft; unpacked: Unpacked }> {
-		const draft = this.store.draft();
+		const draft = await this.store.draft();
 		const { source, diffId, onProgress } = request;
 		const { body, ...rest } = "body" in source ? source : { ...source, body: undefined };
 		const { directory, recipe } = draft;
@@ -282,8 +283,8 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
 
 	/** A layer that got there first stays. */
 	private async commit(chainId: string, unpacked: Unpacked, draft: LayerDraft): Promise<{ size: number }> {
-		if (this.has(chainId)) this.store.discardDraft(draft);
-		else this.store.commit({ chainId, number: draft.number, ...unpacked });
+		const isFirst = !this.has(chainId) && (await this.store.commit({ chainId, number: draft.number, ...unpacked }));
+		if (!isFirst) await this.store.discardDraft(draft);
 		return { size: this.size(chainId) };
 	}
 
