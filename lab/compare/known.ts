@@ -1,0 +1,85 @@
+import type { Reply, Step } from "./talk.ts";
+
+interface Known {
+	readonly why: string;
+	/** Of the case. */
+	readonly name?: RegExp;
+	/** `field: ours | theirs`, or `status message | status message` where only one refused. */
+	readonly line?: RegExp;
+	readonly when?: (step: Step, ours: Reply, theirs: Reply) => boolean;
+}
+
+/** Differences that are meant, each with its reason. */
+const KNOWN: readonly Known[] = [
+	{ why: "a request that cannot be is the client's fault", line: /^status: 40[049] \| 500$/ },
+	{
+		why: "what dockerd takes and stumbles over at the start is refused at once",
+		line: /^400 .* \| 201$/,
+		name: refusedAtOnce(),
+	},
+	{
+		why: "files of a container are there from its creation on",
+		line: /^body\.(ResolvConf|Hostname|Hosts|Log)Path: "<root>.* \| ""$/,
+	},
+	{ why: "names that are made up", line: /(Name|Names\[0\]|name): "\/[a-z]+_[a-z]+\d*" \| "\/[a-z]+_[a-z]+\d*"$/ },
+	{ why: "crun runs the containers", line: /^body\.HostConfig\.Runtime: "crun" \| "runc"$/ },
+	{
+		why: "layers and namespaces lie elsewhere",
+		line: /GraphDriver\.Data\.|SandboxKey: |Mounts\[0\]\.Source: "<root>\/overlay/,
+	},
+	{ why: "Go's decoder words it by its version", line: /invalid JSON: .*\| "(invalid JSON: |unexpected content)/ },
+	{
+		why: "Go's words for numbers that are none",
+		line: /(strconv\.|invalid syntax|failed to parse value).*\| .*(strconv\.|out of range)/,
+	},
+	{ why: "we say which filter is wrong", line: /"invalid filters: .*\| ".*invalid filter"/ },
+	{
+		why: "the OCI runtimes have words of their own",
+		name: /host\/|config\/Cmd/,
+		line: /State\.Error: |body\.message: ".*(OCI runtime|error gathering device)/,
+	},
+	{
+		why: "processes of their own, measured at another moment",
+		line: /Pid: |Processes\[|_stats|SizeRootFs|body\.(read|preread|id|name|num_procs|networks)/,
+	},
+	{
+		why: "an error before a stream is an error of HTTP, dockerd writes it into the stream",
+		name: /attach/,
+		line: /headers|body/,
+	},
+	{ why: "dockerd has no statistics on hosts with both cgroup versions", line: /no metrics received/ },
+	{ why: "mounts are seen, dockerd looks below them", name: /archive/, line: /path-stat|^200 \| 404/ },
+	{
+		why: "another engine on another disk",
+		name: /version\/|get\/(info|version|system|images)|volume\/used/,
+		line: /Images|Volumes|Component|Plugins|Driver|Version|Commit|body\.ID|NFd|NGoroutines|Runtime|LiveRestore|CDISpec|Platform|LayersSize|Firewall|Containerd|KernelMemory|body\[/,
+	},
+	{
+		why: "a hijacked answer has its own headers alone",
+		name: /exec/,
+		line: /^headers\.(api-version|docker-experimental): \(none\)/,
+	},
+	{ why: "we say which key is wrong", line: /(Invalid detach keys|cannot read the archive|invalid port)/ },
+	{ why: "a tail that is no number is refused", name: /tail=bad/ },
+	{ why: "two streams have no order between them", name: /logs/, line: /^body: / },
+	{ why: "dockerd tells either first; die is what stop waits for", name: /events\/life/ },
+];
+
+/** Values that are refused at create. */
+function refusedAtOnce(): RegExp {
+	const fields = [
+		...["ExposedPorts", "Hostname", "Image", "Volumes", "StopSignal", "StopTimeout", "MacAddress", "Dns", "DnsOptions"],
+		...["DnsSearch", "ExtraHosts", "Mounts", "Tmpfs", "LogConfig", "PortBindings", "SecurityOpt", "Sysctls", "Devices"],
+		...["MemoryReservation", "MemorySwap", "CpusetMems", "Ulimits", "IpcMode", "UsernsMode", "DeviceCgroupRules"],
+		...["DeviceRequests", "Runtime"],
+	];
+	return new RegExp(`/(${fields.join("|")})=|networking/linkLocal`);
+}
+
+/** Why a difference is meant; undefined: it is not. */
+export function explain(name: string, step: Step, line: string, ours: Reply, theirs: Reply): string | undefined {
+	return KNOWN.find(
+		(one) =>
+			(one.name?.test(name) ?? true) && (one.line?.test(line) ?? true) && (one.when?.(step, ours, theirs) ?? true),
+	)?.why;
+}
