@@ -66,6 +66,7 @@ function raw(request: string) {
 	socket.write(request);
 	const until = async (done: () => boolean) => {
 		for (let i = 0; i < 1000 && !done(); i++) await Bun.sleep(2);
+		if (!done()) throw new Error(`waited in vain, got: ${text}`);
 		return text;
 	};
 	return {
@@ -108,6 +109,20 @@ test("an upgrade that waits for 100 Continue gets it", async () => {
 	await client.has("HTTP/1.1 100 Continue\r\n\r\n");
 	client.socket.end("{}");
 	expect(await client.has("101 UPGRADED")).toContain("101 UPGRADED");
+	client.socket.destroy();
+});
+
+test("a stream that ended before anyone listened ends the client's, too", async () => {
+	containers.add(fakeRecord("web", RUNNING));
+	const stream = new Duplex({ read: () => {}, write: (_chunk, _encoding, done) => done() });
+	stream.push(null);
+	stream.resume();
+	await Bun.sleep(1);
+	stream.pause();
+	expect(stream.readableEnded).toBe(true);
+	containers.stream = () => stream;
+	const client = raw(`POST /containers/web/attach?stdout=1&stream=1 ${UPGRADE}\r\n`);
+	expect(await client.end()).toEndWith("\r\n\r\n");
 	client.socket.destroy();
 });
 

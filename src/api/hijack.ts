@@ -2,6 +2,7 @@ import { type IncomingMessage, STATUS_CODES } from "node:http";
 import type { Duplex } from "node:stream";
 import type { AttachRequest, Containers, Execs } from "../engine/containers/contract.ts";
 import { messageOf } from "../shared/errors.ts";
+import { whenEnded } from "../shared/stream-end.ts";
 import { parseJson } from "./body.ts";
 import { DetachScanner, parseDetachKeys } from "./detach-keys.ts";
 import { invalid, statusOf } from "./errors.ts";
@@ -171,14 +172,14 @@ export function joinStreams(socket: Duplex, session: Session, head?: Uint8Array,
 	};
 	if (head && head.length > 0) input(head);
 	socket.on("data", input);
-	socket.on("end", () => session.stdin && stream.writable && stream.end());
+	whenEnded(socket, () => session.stdin && stream.writable && stream.end());
 	const output = (chunk: Uint8Array) => {
 		if (socket.write(chunk)) return;
 		stream.pause();
 		socket.once("drain", () => stream.resume());
 	};
 	const outputOver = (then: () => void) => (session.ended ? void session.ended.then(then) : then());
-	stream.on("end", () => outputOver(() => leave(false)));
+	whenEnded(stream, () => outputOver(() => leave(false)));
 	stream.on("close", () => outputOver(() => finish(false)));
 	stream.on("error", () => finish(false));
 	socket.on("close", () => finish(true));

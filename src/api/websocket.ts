@@ -1,6 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { type RawData, WebSocketServer } from "ws";
+import { whenEnded } from "../shared/stream-end.ts";
 import { DetachScanner } from "./detach-keys.ts";
 import type { Session } from "./hijack.ts";
 
@@ -31,7 +32,7 @@ export function joinWebSocket(request: IncomingMessage, socket: Duplex, head: Bu
 				client.send(payload, { binary: true }, () => stream.resume());
 			}
 		});
-		stream.on("end", () => client.close(1000));
+		whenEnded(stream, () => client.close(1000));
 		stream.on("error", () => client.close(1011));
 		// A stream may come paused, so that nothing is lost before its listeners are there.
 		stream.resume();

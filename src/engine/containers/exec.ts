@@ -4,6 +4,7 @@ import type { SpecProcess } from "../../oci/runtime-spec.ts";
 import { EngineError, messageOf } from "../../shared/errors.ts";
 import { createId } from "../../shared/id.ts";
 import { frame, STDOUT } from "../../shared/stdcopy.ts";
+import { whenEnded } from "../../shared/stream-end.ts";
 import { ensureProfile, specProfile } from "./apparmor.ts";
 import { availableNames, capabilitiesOf } from "./capabilities.ts";
 import { type Context, find, publish } from "./context.ts";
@@ -143,7 +144,7 @@ export function createExecs(context: () => Context): ExecService {
 					const streams = { stdin: config.AttachStdin, stdout: config.AttachStdout, stderr: config.AttachStderr };
 					stream = await context().runtime.attach(id, streams);
 					if (streams.stdout || streams.stderr)
-						stream.once("end", () => setTimeout(() => endUnheard(context(), records.get(id)), UNHEARD_MS).unref());
+						whenEnded(stream, () => setTimeout(() => endUnheard(context(), records.get(id)), UNHEARD_MS).unref());
 					endings.set(id, ending);
 					await run(id, options);
 				});

@@ -1,5 +1,6 @@
 import type { Duplex } from "node:stream";
 import { EngineError, messageOf } from "../../shared/errors.ts";
+import { whenEnded } from "../../shared/stream-end.ts";
 import { nowNano } from "../../shared/time.ts";
 import { type Context, change, publish } from "./context.ts";
 import type { Execs } from "./contract.ts";
@@ -140,7 +141,7 @@ function collect(stream: Duplex): { done: Promise<"whole">; bytes: () => Buffer 
 	};
 	const { promise, resolve } = Promise.withResolvers<"whole">();
 	stream.on("data", take);
-	stream.once("end", () => resolve("whole"));
+	whenEnded(stream, () => resolve("whole"));
 	stream.once("close", () => resolve("whole"));
 	stream.once("error", () => resolve("whole"));
 	// It may come paused.
