@@ -21,6 +21,8 @@ export interface RuntimeDriverOptions {
 const CONNECT_TRIES = 1000;
 const CONNECT_WAIT_MS = 5;
 const RESPAWN_WAIT_MS = 100;
+/** One that is being killed may still take a connection. */
+const TRIES = 5;
 /** Asked again of the next supervisor when one dies over them. */
 const REPEATABLE: ReadonlySet<OperationName> = new Set<OperationName>(["list", "pids", "usage", "release"]);
 
@@ -118,12 +120,13 @@ class SupervisorClient {
 		name: Name,
 		input: Operations[Name]["input"],
 	): Promise<Operations[Name]["output"]> {
-		const connection = await this.alive();
-		try {
-			return await connection.call(name, input);
-		} catch (error) {
-			if (connection.alive || this.closed || !REPEATABLE.has(name)) throw error;
-			return (await this.alive()).call(name, input);
+		for (let tries = 1; ; tries++) {
+			const connection = await this.alive();
+			try {
+				return await connection.call(name, input);
+			} catch (error) {
+				if (connection.alive || this.closed || tries >= TRIES || !REPEATABLE.has(name)) throw error;
+			}
 		}
 	}
 

@@ -110,6 +110,8 @@ export function runtimePaths(runRoot: string) {
 		log: `${runRoot}/supervisor.log`,
 		/** One directory per process: record, FIFOs, pid file. */
 		processes: `${runRoot}/processes`,
+		/** Of runtimes that wait for an exec. */
+		spares: `${runRoot}/spares`,
 		/** The OCI runtime's own state. */
 		runtime: `${runRoot}/crun`,
 	};

@@ -7,6 +7,16 @@ import type { Reaper } from "./reaper.ts";
 /** fds that become a container process's stdin, stdout and stderr; undefined: /dev/null. */
 export type Stdio = readonly [number | undefined, number | undefined, number | undefined];
 
+/** A runtime that was started before its exec came. */
+export interface WaitingExec {
+	readonly pid: number;
+	running: boolean;
+	/** Its exit code. */
+	readonly ended: Promise<number>;
+	/** Resolves when it has started the process. Throws EngineError with the runtime's text. */
+	succeeded(): Promise<void>;
+}
+
 const SIGKILL = 9;
 const STRAY_TRIES = 500;
 const STRAY_WAIT_MS = 2;
@@ -38,9 +48,23 @@ export class OciRuntime {
 	 * @param oomScoreAdj crun sets it for a container's first process alone: an exec has what it inherits
 	 */
 	async exec(id: string, directory: string, stdio: Stdio, console?: string, oomScoreAdj = 0): Promise<number> {
-		const options = ["--detach", "--process", `${directory}/process.json`];
-		await this.call(["exec", ...options, ...this.ids(directory, console), id], directory, stdio, "exec", oomScoreAdj);
+		await this.call(this.execArguments(id, directory, console), directory, stdio, "exec", oomScoreAdj);
 		return readPid(directory);
+	}
+
+	/** The same, when `process.json` is a FIFO: the runtime goes as far as it can without, and waits there. */
+	execWaiting(id: string, directory: string, stdio: Stdio, oomScoreAdj: number): WaitingExec {
+		const pid = this.spawn(this.execArguments(id, directory), directory, stdio, oomScoreAdj);
+		const waiting: WaitingExec = {
+			pid,
+			running: true,
+			ended: this.reaper.wait(pid).then((exitCode) => {
+				waiting.running = false;
+				return exitCode;
+			}),
+			succeeded: async () => succeeded("exec", await waiting.ended, directory),
+		};
+		return waiting;
 	}
 
 	/** `crun update`: sets these limits of a running container. @param resources as in the spec */
@@ -60,16 +84,21 @@ export class OciRuntime {
 	/**
 	 * Kills runtime processes of an earlier supervisor, which go on starting what nobody will own. They are known by the pid file that we
 	 * name to each. Resolves when they are gone, so that they make nothing any more.
-	 * @param processes directory of the process directories
+	 * @param directories where process directories are
 	 */
-	async endStrays(processes: string): Promise<void> {
-		const mark = `\0--pid-file\0${processes}/`;
+	async endStrays(...directories: readonly string[]): Promise<void> {
+		const marks = directories.map((directory) => `\0--pid-file\0${directory}/`);
+		const isStray = (line: string) => marks.some((mark) => line.includes(mark));
 		for (let tries = 0; tries < STRAY_TRIES; tries++) {
-			const strays = processIds().filter((pid) => pid !== process.pid && commandLine(pid).includes(mark));
+			const strays = processIds().filter((pid) => pid !== process.pid && isStray(commandLine(pid)));
 			if (strays.length === 0) return;
 			for (const pid of strays) killProcess(pid, SIGKILL);
 			await Bun.sleep(STRAY_WAIT_MS);
 		}
+	}
+
+	private execArguments(id: string, directory: string, console?: string): string[] {
+		return ["exec", "--detach", "--process", `${directory}/process.json`, ...this.ids(directory, console), id];
 	}
 
 	private ids(directory: string, console: string | undefined): string[] {
@@ -84,18 +113,19 @@ export class OciRuntime {
 		what: string,
 		oomScoreAdj?: number,
 	): Promise<void> {
+		succeeded(what, await this.reaper.wait(this.spawn(args, directory, stdio, oomScoreAdj)), directory);
+	}
+
+	private spawn(args: readonly string[], directory: string, stdio: Stdio, oomScoreAdj: number | undefined): number {
 		const log = `${directory}/runtime.log`;
-		const argv = [this.path, "--root", this.stateRoot, "--log", log, "--log-format", "json", ...args];
-		const pid = spawnProcess({
+		return spawnProcess({
 			file: this.file,
-			argv,
+			argv: [this.path, "--root", this.stateRoot, "--log", log, "--log-format", "json", ...args],
 			env: ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
 			stdio: [stdio[0] ?? this.devNull, stdio[1] ?? this.devNull, stdio[2] ?? this.devNull],
 			session: true,
 			...(oomScoreAdj !== undefined && { oomScoreAdj }),
 		});
-		const exitCode = await this.reaper.wait(pid);
-		if (exitCode !== 0) throw runtimeError(what, readLog(log) || `exit code ${exitCode}`);
 	}
 
 	close(): void {
@@ -103,7 +133,13 @@ export class OciRuntime {
 	}
 }
 
-function readPid(directory: string): number {
+/** Throws EngineError with what the runtime wrote in `directory`. */
+function succeeded(what: string, exitCode: number, directory: string): void {
+	if (exitCode !== 0) throw runtimeError(what, readLog(`${directory}/runtime.log`) || `exit code ${exitCode}`);
+}
+
+/** The pid that the runtime wrote. */
+export function readPid(directory: string): number {
 	return Number(readFileSync(`${directory}/pid`, "utf8"));
 }
 

@@ -1,7 +1,7 @@
 import { closeSync } from "node:fs";
 import { EngineError } from "../../../shared/errors.ts";
 import { listenConsole, setTerminalSize } from "../../../sys/linux/console-socket.ts";
-import { makeFifo, openInputFifo, openOutputFifo, reopenOutputFifo } from "../../../sys/linux/fifo.ts";
+import { type FifoEnds, makeFifo, openInputFifo, openOutputFifo, reopenOutputFifo } from "../../../sys/linux/fifo.ts";
 import { duplicateFd } from "../../../sys/linux/process.ts";
 import type { ProcessExit, ProcessIo } from "../driver.ts";
 import { type AttachedClient, Attachments } from "./attachments.ts";
@@ -14,6 +14,12 @@ import type { ProcessRecord } from "./records.ts";
 export interface ChildStreams {
 	readonly stdio: Stdio;
 	readonly console?: string;
+}
+
+/** Where a process writes. */
+export interface OutputPipes {
+	readonly stdout: FifoEnds;
+	readonly stderr: FifoEnds;
 }
 
 /**
@@ -46,18 +52,22 @@ export class SupervisedProcess {
 	/**
 	 * Makes the streams in `directory`, runs `start` with the child's side, and begins to read ours. When `start` throws, all is closed and
 	 * attached clients see the end of the stream.
+	 * @param pipes of a process without terminal, when they are made already; ours from now on
 	 */
 	async open(
 		directory: string,
 		io: ProcessIo,
 		log: OutputLog | undefined,
 		start: (streams: ChildStreams) => Promise<ProcessRecord>,
+		pipes?: OutputPipes,
 	): Promise<void> {
 		this.io = io;
 		this.output = new ProcessOutput(io, this.clients, log);
 		if (this.endedEarly) this.inputEnded();
 		try {
-			this.record = io.tty ? await this.openTerminal(directory, start) : await this.openPipes(directory, io, start);
+			this.record = io.tty
+				? await this.openTerminal(directory, start)
+				: await this.openPipes(directory, io, start, pipes);
 		} catch (error) {
 			this.input.close();
 			this.clients.end();
@@ -118,6 +128,7 @@ export class SupervisedProcess {
 		directory: string,
 		io: ProcessIo,
 		start: (streams: ChildStreams) => Promise<ProcessRecord>,
+		pipes?: OutputPipes,
 	): Promise<ProcessRecord> {
 		const theirs: number[] = [];
 		const ours: number[] = [];
@@ -127,9 +138,8 @@ export class SupervisedProcess {
 			return ends;
 		};
 		try {
-			for (const name of ["stdout", "stderr"]) makeFifo(`${directory}/${name}`);
-			const stdout = add(openOutputFifo(`${directory}/stdout`));
-			const stderr = add(openOutputFifo(`${directory}/stderr`));
+			const stdout = add(pipes?.stdout ?? makeOutput(`${directory}/stdout`));
+			const stderr = add(pipes?.stderr ?? makeOutput(`${directory}/stderr`));
 			if (io.stdin) makeFifo(`${directory}/stdin`);
 			const stdin = io.stdin ? add(openInputFifo(`${directory}/stdin`)) : undefined;
 			const record = await start({ stdio: [stdin?.theirs, stdout.theirs, stderr.theirs] });
@@ -161,4 +171,9 @@ export class SupervisedProcess {
 			socket.close();
 		}
 	}
+}
+
+function makeOutput(path: string): FifoEnds {
+	makeFifo(path);
+	return openOutputFifo(path);
 }

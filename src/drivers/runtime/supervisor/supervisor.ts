@@ -17,6 +17,7 @@ import {
 	removeEmptyCgroups,
 } from "./cgroup.ts";
 import { cgroupUsage, networkUsage, systemUsage } from "./cgroup-usage.ts";
+import { type ExecSpare, ExecSpares } from "./exec-spares.ts";
 import { OciRuntime, recordedPid } from "./oci-runtime.ts";
 import type { OutputLog } from "./output.ts";
 import { type ChildStreams, SupervisedProcess } from "./process.ts";
@@ -45,6 +46,7 @@ interface StartTarget extends StartRecord {
 	readonly io: ProcessIo;
 	readonly note?: object;
 	readonly madeCgroups?: readonly string[];
+	readonly spare?: ExecSpare;
 }
 
 /** Has the OCI runtime start it; answers the pid. */
@@ -57,12 +59,14 @@ export class Supervisor {
 	private readonly starting = new Map<string, Promise<StartedProcess>>();
 	private readonly records: ProcessRecords;
 	private readonly runtime: OciRuntime;
+	private readonly spares: ExecSpares;
 	private readonly mounts: CgroupMounts;
 
 	constructor(private readonly options: SupervisorOptions) {
 		mkdirSync(options.paths.runtime, { recursive: true, mode: 0o700 });
 		this.records = new ProcessRecords(options.paths.processes);
 		this.runtime = new OciRuntime(options.runtimePath, options.paths.runtime, options.reaper);
+		this.spares = new ExecSpares(options.paths.spares, this.runtime);
 		this.mounts = parseCgroupMounts(readFileSync("/proc/self/mounts", "utf8"));
 	}
 
@@ -71,7 +75,7 @@ export class Supervisor {
 	 * are watched on, ended ones get exit code 255.
 	 */
 	async adopt(): Promise<void> {
-		await this.runtime.endStrays(this.options.paths.processes);
+		await this.runtime.endStrays(this.options.paths.processes, this.options.paths.spares);
 		const { records, unfinished } = this.records.load();
 		const cgroupOf = new Map(records.map(({ processId, cgroupsPath }) => [processId, cgroupsPath]));
 		for (const start of unfinished) await this.undo(start, cgroupOf.get(start.containerId));
@@ -122,10 +126,20 @@ export class Supervisor {
 
 	async exec({ containerId, execId, process, io, note }: ExecInput): Promise<StartedProcess> {
 		this.running(containerId);
-		return this.alone({ processId: execId, containerId, io, note }, (directory, { stdio, console }) => {
-			writeFileSync(`${directory}/process.json`, JSON.stringify(process), { mode: 0o600 });
-			return this.runtime.exec(containerId, directory, stdio, console, process.oomScoreAdj);
-		});
+		const text = JSON.stringify(process);
+		const { oomScoreAdj = 0 } = process;
+		const plain = !io.tty && !io.stdin;
+		const spare = plain ? this.spares.take(containerId, text, oomScoreAdj) : undefined;
+		try {
+			return await this.alone({ processId: execId, containerId, io, note, spare }, (directory, { stdio, console }) => {
+				if (spare) return spare.run(text, directory);
+				writeFileSync(`${directory}/process.json`, text, { mode: 0o600 });
+				return this.runtime.exec(containerId, directory, stdio, console, oomScoreAdj);
+			});
+		} finally {
+			spare?.close();
+			if (plain && this.processes.get(containerId)?.running) this.spares.prepare(containerId, oomScoreAdj);
+		}
 	}
 
 	kill(processId: string, signal: number, all: boolean): void {
@@ -224,17 +238,20 @@ export class Supervisor {
 	}
 
 	private async begin(target: StartTarget, run: RunProcess): Promise<StartedProcess> {
-		const { processId, io } = target;
+		const { spare, ...recorded } = target;
+		const { processId, io } = recorded;
 		if (this.process(processId).record) await this.releaseEnded(processId);
 		const entry = this.process(processId);
 		const directory = this.records.create(target);
 		try {
 			return await this.options.reaper.during(async () => {
 				const log = await this.openLog(io);
-				await entry.open(directory, io, log, async (streams) => {
+				const pipes = spare?.handOver(directory);
+				const start = async (streams: ChildStreams) => {
 					const pid = await run(directory, streams);
-					return { ...target, pid, startTime: processStartTime(pid) ?? "", startedAt: nowNano() };
-				});
+					return { ...recorded, pid, startTime: processStartTime(pid) ?? "", startedAt: nowNano() };
+				};
+				await entry.open(directory, io, log, start, pipes);
 				const { record } = entry;
 				if (!record) throw new EngineError("internal", `process ${processId} has no record`);
 				this.records.save(record);
@@ -285,6 +302,7 @@ export class Supervisor {
 		const exitedAt = nowNano();
 		let oomKilled = false;
 		try {
+			this.spares.drop(processId);
 			if (cgroupsPath !== undefined) oomKilled = await this.cleanUp(containerId, openCgroup(this.mounts, cgroupsPath));
 			removeEmptyCgroups(this.mounts, record.madeCgroups ?? []);
 			await entry.drain();

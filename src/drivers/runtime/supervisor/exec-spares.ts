@@ -1,0 +1,131 @@
+import { closeSync, constants, mkdirSync, openSync, renameSync, rmSync, symlinkSync, writeSync } from "node:fs";
+import { makeFifo, openOutputFifo } from "../../../sys/linux/fifo.ts";
+import { killProcess } from "../../../sys/linux/process.ts";
+import { closeQuietly } from "./input.ts";
+import { type OciRuntime, readPid, type WaitingExec } from "./oci-runtime.ts";
+import type { OutputPipes } from "./process.ts";
+
+const SIGKILL = 9;
+/** An exec is expected so long after the last one in a container: health checks are this close, and who types. */
+const WAITING_MS = 30_000;
+/** Each is a process of some 0.6 MB. The one that waits longest makes room. */
+const SPARES = 8;
+/** What a FIFO takes at once. */
+const PROCESS_BYTES = 32 * 1024;
+/** Opens a FIFO only when somebody reads, or waits to. */
+const DOOR = constants.O_WRONLY | constants.O_NONBLOCK | 0o2000000;
+
+/**
+ * Runtimes that were started before their exec came: each has found its container and waits at a FIFO for the process to run. Starting a
+ * runtime is some two fifths of an exec's time. For execs without terminal and stdin, into containers that had one lately.
+ */
+export class ExecSpares {
+	private readonly spares = new Map<string, ExecSpare>();
+	private made = 0;
+
+	/** @param root directory for them alone; what an earlier supervisor left there is removed */
+	constructor(
+		private readonly root: string,
+		private readonly runtime: OciRuntime,
+	) {
+		rmSync(root, { recursive: true, force: true });
+		mkdirSync(root, { recursive: true, mode: 0o700 });
+	}
+
+	/** One that waits for this exec, if there is one; whoever takes it closes it at last. @param process the spec's, as JSON */
+	take(containerId: string, process: string, oomScoreAdj: number): ExecSpare | undefined {
+		const spare = this.spares.get(containerId);
+		if (spare?.oomScoreAdj !== oomScoreAdj || Buffer.byteLength(process) > PROCESS_BYTES || !spare.ready())
+			return undefined;
+		this.spares.delete(containerId);
+		return spare;
+	}
+
+	/** An exec may soon come again. */
+	prepare(containerId: string, oomScoreAdj: number): void {
+		this.drop(containerId);
+		const [oldest] = this.spares.keys();
+		if (oldest !== undefined && this.spares.size >= SPARES) this.drop(oldest);
+		const directory = `${this.root}/${this.made++}`;
+		mkdirSync(directory, { mode: 0o700 });
+		const gone = () => {
+			if (this.spares.get(containerId) === spare) this.drop(containerId);
+		};
+		const spare = new ExecSpare(this.runtime, containerId, directory, oomScoreAdj, gone);
+		this.spares.set(containerId, spare);
+	}
+
+	/** The container has ended, or none is expected any more. */
+	drop(containerId: string): void {
+		this.spares.get(containerId)?.close();
+		this.spares.delete(containerId);
+	}
+}
+
+/** One runtime that waits. */
+export class ExecSpare {
+	private readonly pipes: OutputPipes;
+	private readonly waiting: WaitingExec;
+	private readonly timer: ReturnType<typeof setTimeout>;
+	private door: number | undefined;
+	private handedOver = false;
+	private closed = false;
+
+	/** @param gone it ended, or nobody came in time */
+	constructor(
+		runtime: OciRuntime,
+		containerId: string,
+		private readonly directory: string,
+		readonly oomScoreAdj: number,
+		gone: () => void,
+	) {
+		for (const name of ["process.json", "stdout", "stderr"]) makeFifo(`${directory}/${name}`);
+		this.pipes = { stdout: openOutputFifo(`${directory}/stdout`), stderr: openOutputFifo(`${directory}/stderr`) };
+		const stdio = [undefined, this.pipes.stdout.theirs, this.pipes.stderr.theirs] as const;
+		this.waiting = runtime.execWaiting(containerId, directory, stdio, oomScoreAdj);
+		this.timer = setTimeout(gone, WAITING_MS);
+		this.timer.unref();
+		this.waiting.ended.then(gone, gone);
+	}
+
+	/** Whether it has come as far as reading the process. */
+	ready(): boolean {
+		try {
+			this.door ??= openSync(`${this.directory}/process.json`, DOOR);
+			return true;
+		} catch {
+			return false;
+		}
+	}
+
+	/** What it makes is found in the exec's own directory from now on, and its pipes are the caller's. */
+	handOver(directory: string): OutputPipes {
+		for (const name of ["stdout", "stderr"]) renameSync(`${this.directory}/${name}`, `${directory}/${name}`);
+		symlinkSync(`${directory}/pid`, `${this.directory}/pid`);
+		this.handedOver = true;
+		return this.pipes;
+	}
+
+	/** Runs the process; its pid. Throws EngineError with the runtime's text. @param directory that was given to `handOver` */
+	async run(process: string, directory: string): Promise<number> {
+		if (this.door === undefined) throw new Error("run before ready");
+		writeSync(this.door, process);
+		closeSync(this.door);
+		this.door = undefined;
+		await this.waiting.succeeded();
+		return readPid(directory);
+	}
+
+	/** Ends the runtime unless it has run, and leaves nothing of it. */
+	close(): void {
+		if (this.closed) return;
+		this.closed = true;
+		clearTimeout(this.timer);
+		if (this.waiting.running) killProcess(this.waiting.pid, SIGKILL);
+		if (this.door !== undefined) closeQuietly(this.door);
+		if (!this.handedOver) {
+			for (const { ours, theirs } of Object.values(this.pipes)) [ours, theirs].forEach(closeQuietly);
+		}
+		rmSync(this.directory, { recursive: true, force: true });
+	}
+}
