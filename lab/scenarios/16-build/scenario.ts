@@ -114,6 +114,20 @@ export const scenario: Scenario = {
 			equal(cached(again), 10, "steps from the cache");
 			equal(await lab.docker("inspect", "-f", "{{.Id}}", "app:1"), id, "image");
 		}),
+		step("a large context that is as before is not unpacked; a changed one is", async (lab) => {
+			const root = context(lab, "large", {
+				Dockerfile: "FROM busybox\nCOPY . /c\nRUN cat /c/f | wc -c > /out\n",
+				f: "x".repeat(5 << 20),
+			});
+			await built(lab, "-t", "large", root);
+			equal(cached(await built(lab, "-t", "large", root)), 2, "cached steps");
+			writeFileSync(`${root}/g`, "y");
+			equal(cached(await built(lab, "-t", "large", root)), 0, "cached steps after a change");
+			equal(await lab.docker("run", "--rm", "large", "cat", "/out"), String(5 << 20), "what it made");
+			await eventually("its contexts are gone", () => readdirSync(`${lab.engine.dataRoot}/builds`).length === 0);
+			await lab.docker("rmi", "large");
+			await lab.docker("image", "prune", "-f");
+		}),
 		step("a changed file, argument or --no-cache runs its step and those after it", async (lab) => {
 			const root = `${lab.directory}/stages`;
 			const other = await built(lab, "-t", "app:3", "--build-arg", "GREETING=bye", root);

@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { createHash, type Hash } from "node:crypto";
 import type { BuildFiles, Source } from "./files.ts";
 
 /** A build's context: what COPY copies from. Unpacked when its files are first needed, which a build from the cache never does. */
@@ -19,7 +19,7 @@ export interface KnownContext {
 const SMALL = 1 << 20;
 const REMEMBERED = 64;
 
-/** The last small contexts, by the digest of their bytes and the name of the Dockerfile, which may be taken out of them. */
+/** The last contexts, by the digest of their bytes and the name of the Dockerfile, which may be taken out of them. */
 export class KnownContexts {
 	private readonly known = new Map<string, KnownContext>();
 
@@ -34,23 +34,29 @@ export class KnownContexts {
 	}
 }
 
-/** Reads a small body whole; of a larger one the rest comes with what was read. */
-export async function readSmall(
+/** Reads a body to its end: a small one into memory, a larger one by `spool`. What it returns reads it again, once. */
+export async function takeIn(
 	body: AsyncIterable<Uint8Array>,
-): Promise<{ readonly body: AsyncIterable<Uint8Array>; readonly digest?: string }> {
-	const iterator = body[Symbol.asyncIterator]();
+	spool: (body: AsyncIterable<Uint8Array>) => Promise<AsyncIterable<Uint8Array>>,
+): Promise<{ readonly body: AsyncIterable<Uint8Array>; readonly digest: string }> {
+	const hash = createHash("sha256");
+	const iterator = hashed(body, hash);
 	const seen: Uint8Array[] = [];
 	for (let size = 0; size <= SMALL; ) {
 		const next = await iterator.next();
-		if (next.done) {
-			const hash = createHash("sha256");
-			for (const chunk of seen) hash.update(chunk);
-			return { body: all(seen), digest: hash.digest("hex") };
-		}
+		if (next.done) return { body: all(seen), digest: hash.digest("hex") };
 		seen.push(next.value);
 		size += next.value.length;
 	}
-	return { body: all(seen, iterator) };
+	const kept = await spool(all(seen, iterator));
+	return { body: kept, digest: hash.digest("hex") };
+}
+
+async function* hashed(body: AsyncIterable<Uint8Array>, hash: Hash): AsyncGenerator<Uint8Array> {
+	for await (const chunk of body) {
+		hash.update(chunk);
+		yield chunk;
+	}
 }
 
 async function* all(seen: readonly Uint8Array[], rest?: AsyncIterator<Uint8Array>): AsyncGenerator<Uint8Array> {

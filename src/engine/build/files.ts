@@ -2,6 +2,8 @@
 export interface BuildFiles {
 	/** Unpacks a tar in any compression into the directory, which is made. */
 	unpack(directory: string, body: AsyncIterable<Uint8Array>): Promise<void>;
+	/** Keeps a stream in a file, mode 0600, whose directory is made; returns what reads it. `discard` deletes it. */
+	spool(file: string, body: AsyncIterable<Uint8Array>): Promise<AsyncIterable<Uint8Array>>;
 	/** Text of a file; undefined when there is none. */
 	read(root: string, path: string): string | undefined;
 	write(root: string, path: string, body: AsyncIterable<Uint8Array>, mtime?: Date): Promise<void>;

@@ -2,7 +2,7 @@ import { posix } from "node:path";
 import { EngineError, messageOf } from "../../shared/errors.ts";
 import { createId } from "../../shared/id.ts";
 import type { BuildParts } from "./build-state.ts";
-import { type BuildContext, contextOf, type KnownContext, type KnownContexts, readSmall } from "./context.ts";
+import { type BuildContext, contextOf, type KnownContexts, takeIn } from "./context.ts";
 import type { BuildRequest } from "./contract.ts";
 import { isGit, parseGitUrl } from "./git-context.ts";
 import { isIgnored } from "./ignore.ts";
@@ -14,7 +14,12 @@ const TEXT_TYPES = /^(text\/plain|application\/octet-stream)?\s*(;|$)/;
 const ARCHIVE_TYPES =
 	/^application\/(x-)?(tar|gzip|x-gzip|bzip2|x-bzip2|xz|x-xz|octet-stream|x-tar-gz|x-compressed-tar)/;
 
-/** Takes in what a build is made from. Its files go into `directory`, which the caller discards, also when this throws. */
+/** Where a large context waits until its files are needed, which they are not when all steps are in the cache. */
+export function spoolOf(directory: string): string {
+	return `${directory}.tar`;
+}
+
+/** Takes in what a build is made from. Its files go into `directory` and `spoolOf` it, which the caller discards, also when this throws. */
 export async function openContext(
 	parts: BuildParts,
 	request: BuildRequest,
@@ -28,10 +33,11 @@ export async function openContext(
 		return { dockerfile, context: contextOf(parts.files, root, async () => {}, { sources: new Map() }) };
 	}
 	const name = request.dockerfile || DOCKERFILE;
-	const { body, digest } = await readSmall(request.context.body);
-	const known: KnownContext = digest === undefined ? { sources: new Map() } : contexts.of(`${digest} ${name}`);
+	const { body, digest } = await takeIn(request.context.body, (large) => parts.files.spool(spoolOf(directory), large));
+	const known = contexts.of(`${digest} ${name}`);
 	const whole = async () => {
 		await unpack(parts, directory, body);
+		await parts.files.discard(spoolOf(directory));
 		known.dockerfile = readDockerfile(parts, directory, name);
 	};
 	const context = contextOf(parts.files, directory, whole, known);

@@ -8,7 +8,7 @@ import { KnownContexts } from "./context.ts";
 import type { BuildLine, BuildRequest, Builds } from "./contract.ts";
 import { parseDockerfile } from "./dockerfile.ts";
 import type { Dockerfile, Stage } from "./instructions.ts";
-import { openContext } from "./open-context.ts";
+import { openContext, spoolOf } from "./open-context.ts";
 import { linesOf, type Output } from "./output.ts";
 import { sweepContainers } from "./run-step.ts";
 import { buildStages } from "./stages.ts";
@@ -54,6 +54,7 @@ async function buildImage(
 	await using cleanup = new AsyncDisposableStack();
 	const directory = `${parts.directory}/${createId()}`;
 	cleanup.defer(() => void parts.files.discard(directory));
+	cleanup.defer(() => void parts.files.discard(spoolOf(directory)));
 	const { dockerfile, context } = await openContext(parts, request, signal, directory, contexts);
 	const file = narrowed(await parseDockerfile(dockerfile), request);
 	const build: Build = {

@@ -1,5 +1,6 @@
 import * as fs from "node:fs";
 import { rm } from "node:fs/promises";
+import { dirname } from "node:path";
 import { workerEntry } from "../../../shared/worker-entry.ts";
 import { O_PATH, openInRoot } from "../../../sys/linux/openat2.ts";
 import { readInRoot } from "../../../sys/linux/read-in-root.ts";
@@ -22,6 +23,17 @@ export const buildFiles = {
 		await withRoot(directory, (root) => unpack({ root, destination: "/", options: { keepKinds: false } }, body));
 	},
 
+	async spool(file: string, body: AsyncIterable<Uint8Array>): Promise<AsyncIterable<Uint8Array>> {
+		fs.mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+		const fd = fs.openSync(file, "wx", 0o600);
+		try {
+			for await (const chunk of body) writeAll(fd, chunk);
+		} finally {
+			fs.closeSync(fd);
+		}
+		return Bun.file(file).stream();
+	},
+
 	read: readInRoot,
 
 	async write(root: string, path: string, body: AsyncIterable<Uint8Array>, mtime?: Date): Promise<void> {
@@ -30,7 +42,7 @@ export const buildFiles = {
 			const { O_CREAT, O_NOFOLLOW, O_TRUNC, O_WRONLY } = fs.constants;
 			const file = openInRoot(fd, path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0o600);
 			try {
-				for await (const chunk of body) for (let at = 0; at < chunk.length; ) at += fs.writeSync(file, chunk, at);
+				for await (const chunk of body) writeAll(file, chunk);
 				if (mtime) fs.futimesSync(file, mtime, mtime);
 			} finally {
 				fs.closeSync(file);
@@ -182,4 +194,8 @@ async function* readFile(root: string, path: string): AsyncGenerator<Uint8Array>
 	} finally {
 		stream.destroy();
 	}
+}
+
+function writeAll(fd: number, bytes: Uint8Array): void {
+	for (let at = 0; at < bytes.length; ) at += fs.writeSync(fd, bytes, at);
 }
