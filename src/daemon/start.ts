@@ -47,6 +47,7 @@ import { linkInRoot } from "../sys/linux/link-in-root.ts";
 import { runPs } from "../sys/linux/ps.ts";
 import { readInRoot } from "../sys/linux/read-in-root.ts";
 import { trimWhenQuiet } from "../sys/linux/resident.ts";
+import { raiseThreadPriority } from "../sys/linux/thread-priority.ts";
 import { closeAppArmor, openAppArmor } from "./apparmor.ts";
 import { machineGoesDown } from "./machine-state.ts";
 import { buildNetwork } from "./network.ts";
@@ -58,6 +59,9 @@ import { selfCommand } from "./self-command.ts";
 import { gatherSystemFacts } from "./system-facts.ts";
 import { readTlsFiles } from "./tls-files.ts";
 
+/** Of the thread that answers clients. */
+const API_NICE = -5;
+
 /**
  * Builds the engine, takes over what an earlier daemon left running, and serves until SIGTERM or SIGINT; containers run on after it.
  * Throws EngineError when another daemon holds the data root, a listener's address is taken, or the state cannot be read.
@@ -68,6 +72,8 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
 	makeDirectories(options);
 	// First of all: it may execute the process again, and a lock taken before would be lost.
 	enterEngineMountNamespace(options.runRoot);
+	// It answers clients and leaves work to others: none of them should wait for an image that comes in. Not inherited by what it starts.
+	raiseThreadPriority(API_NICE);
 	const locks = [lockRoot(options.dataRoot), lockRoot(options.runRoot), lockInstance(options.instance)];
 	keepLoopbackDirect(process.env);
 	const engine = await buildEngine(options, log);

@@ -53,6 +53,7 @@ const { symbols } = dlopen("libc.so.6", {
 	llistxattr: { args: ["ptr", "ptr", "u64"], returns: "i64" },
 	lgetxattr: { args: ["ptr", "ptr", "ptr", "u64"], returns: "i64" },
 	memfd_create: { args: ["ptr", "u32"], returns: "i32" },
+	sched_setscheduler: { args: ["i32", "i32", "ptr"], returns: "i32" },
 	setpriority: { args: ["i32", "u32", "i32"], returns: "i32" },
 	waitid: { args: ["i32", "i32", "ptr", "i32"], returns: "i32" },
 	kill: { args: ["i32", "i32"], returns: "i32" },
