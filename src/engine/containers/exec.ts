@@ -88,8 +88,9 @@ export function createExecs(context: () => Context): ExecService {
 		const process = execProcess(context(), container, config, size);
 		const io = { tty, stdin: config.AttachStdin, stdinOnce: true };
 		const { pid } = await context().runtime.exec({ containerId: container.id, execId: id, process, io, note: config });
-		// A quick one may have been reported already.
-		if (get(id).state.status !== "created") return;
+		const { state } = get(id);
+		// The end of a quick one may have been reported already, without its pid.
+		if (state.status === "exited") return void records.set(id, { ...record, state: { ...state, pid } });
 		records.set(id, { ...record, state: { status: "running", pid } });
 		notes().drop(id);
 	};

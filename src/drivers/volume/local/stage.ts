@@ -124,9 +124,8 @@ function openSubpath(base: string, subpath: string): number {
 			);
 		}
 		const why = error.code === "ENOTDIR" ? "not a directory" : "no such file or directory";
-		throw new EngineError("invalid", `cannot access path ${shown}: lstat ${firstMissing(base, subpath)}: ${why}`, {
-			cause: error,
-		});
+		const text = `cannot access path ${shown}: lstat ${firstMissing(base, subpath)}: ${why}`;
+		throw new EngineError(error.code === "ENOENT" ? "not-found" : "invalid", text, { cause: error });
 	}
 }
 
