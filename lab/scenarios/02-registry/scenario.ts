@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { equal, includes } from "../../lib/assert.ts";
 import { createDocker, type Docker } from "../../lib/docker.ts";
 import { createEngine, type Engine } from "../../lib/engine.ts";
@@ -71,6 +71,56 @@ async function pullUntilOneLayer(engine: Engine, name: string, tag: string): Pro
 		if (id) return id;
 	}
 	throw new Error(`the pull ended before a layer was complete: ${reply.status} ${text}`);
+}
+
+const INDEX_TYPE = "application/vnd.oci.image.index.v1+json";
+const MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json";
+
+/** One request to the registry below `/v2/`, logged in. */
+async function ask(path: string, init: RequestInit = {}): Promise<Response> {
+	const headers = { authorization: `Basic ${btoa(`${LOGIN.user}:${LOGIN.password}`)}`, ...init.headers };
+	const tls = { rejectUnauthorized: false };
+	return await fetch(`https://${registry().name}/v2/${path}`, { ...init, headers, tls });
+}
+
+/** Puts an index over two images of the repository, as if they were of two platforms; returns its digest. */
+async function pushIndex(
+	repository: string,
+	tag: string,
+	platforms: Readonly<Record<string, string>>,
+): Promise<string> {
+	const manifests = [];
+	for (const [architecture, from] of Object.entries(platforms)) {
+		const bytes = await (await ask(`${repository}/manifests/${from}`, { headers: { accept: MANIFEST_TYPE } })).bytes();
+		const digest = `sha256:${new Bun.CryptoHasher("sha256").update(bytes).digest("hex")}`;
+		manifests.push({ mediaType: MANIFEST_TYPE, digest, size: bytes.length, platform: { os: "linux", architecture } });
+	}
+	const body = JSON.stringify({ schemaVersion: 2, mediaType: INDEX_TYPE, manifests });
+	const reply = await ask(`${repository}/manifests/${tag}`, {
+		method: "PUT",
+		body,
+		headers: { "content-type": INDEX_TYPE },
+	});
+	equal(reply.status, 201, "PUT of an index");
+	return reply.headers.get("docker-content-digest") ?? "";
+}
+
+/** The command of the engine's own binary, against the second engine and with its logins. */
+async function foredeck(...argv: string[]): Promise<string> {
+	const { engine, docker } = second();
+	const flags = ["--instance", engine.instance, "--host", engine.host];
+	const child = Bun.spawn([engine.binary, ...argv, ...flags], {
+		env: { ...docker.env },
+		stdout: "pipe",
+		stderr: "pipe",
+	});
+	const [stdout, stderr, code] = await Promise.all([
+		new Response(child.stdout).text(),
+		new Response(child.stderr).text(),
+		child.exited,
+	]);
+	equal(code, 0, `foredeck ${argv.join(" ")}: ${stderr}`);
+	return stdout;
 }
 
 async function buildFrom({ env }: Docker, base: string) {
@@ -180,6 +230,42 @@ export const scenario: Scenario = {
 			await lab.docker("rmi", imageName("team/big:1"));
 			includes(await lab.docker("load", "-i", tar), "Loaded image", "docker load");
 			equal(await lab.docker("inspect", "-f", "{{.Id}}", imageName("team/big:1")), before, "image id");
+		}),
+		step(
+			"an index is kept with all of its platforms, and travels on as it came: pushed, saved and loaded",
+			async (lab) => {
+				const { docker } = second();
+				await lab.docker("tag", "busybox", imageName("team/many:small"));
+				await lab.docker("push", imageName("team/many:small"));
+				await lab.docker("tag", imageName("team/big:1"), imageName("team/many:big"));
+				await lab.docker("push", imageName("team/many:big"));
+				const digest = await pushIndex("team/many", "1", { amd64: "small", arm64: "big" });
+				includes(await foredeck("image", "pull", "--all-platforms", imageName("team/many:1")), digest, "image pull");
+				await docker("tag", imageName("team/many:1"), imageName("copy/many:2"));
+				includes(await docker("push", imageName("copy/many:2")), `2: digest: ${digest}`, "docker push");
+				const tar = `${lab.directory}/many.tar`;
+				await docker("save", "-o", tar, imageName("copy/many:2"));
+				await lab.docker("load", "-i", tar);
+				await lab.docker("tag", imageName("copy/many:2"), imageName("back/many:3"));
+				includes(
+					await lab.docker("push", imageName("back/many:3")),
+					`3: digest: ${digest}`,
+					"docker push of what was loaded",
+				);
+				equal(await docker("run", "--rm", imageName("team/many:1"), "echo", "runs"), "runs", "the host's platform");
+			},
+		),
+		step("what is damaged is found, and fetched again with the login", async () => {
+			const { engine, docker } = second();
+			const folder = `${engine.dataRoot}/blobs`;
+			const [victim = ""] = readdirSync(folder).sort(
+				(a, b) => statSync(`${folder}/${b}`).size - statSync(`${folder}/${a}`).size,
+			);
+			writeFileSync(`${folder}/${victim}`, "damaged");
+			includes(await foredeck("doctor", "--deep", "--repair"), "repaired", "doctor --deep --repair");
+			includes(await foredeck("doctor", "--deep"), "ok", "doctor --deep");
+			await docker("rmi", imageName("team/many:1"), imageName("copy/many:2"));
+			equal(readdirSync(folder), [], "parts of the index once its names are gone");
 		}),
 		step("with its last image gone, no layer is left", async () => {
 			const { docker } = second();
