@@ -1,27 +1,13 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
-import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { statSync, writeFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Elysia } from "elysia";
-import { createTestVolumes } from "../engine/volumes/testing/fakes.ts";
-import { silentLogger } from "../shared/log.ts";
-import { createApi } from "./api.ts";
-import type { Listener } from "./listener.ts";
-import {
-	echoStream,
-	FAKE_FACTS,
-	FakeContainers,
-	fakeEvents,
-	fakeExecs,
-	fakeImages,
-	fakeNetworks,
-	fakeRecord,
-} from "./testing/fakes.ts";
+import { echoStream, type FakeContainers, fakeEvents, fakeRecord } from "./testing/fakes.ts";
+import { serveTestApi, type TestApi } from "./testing/serve.ts";
 
-let dir: string;
+let api: TestApi;
 let path: string;
-let api: Listener;
 let containers: FakeContainers;
 
 const RUNNING = { status: "running", pid: 7, startedAt: new Date().toISOString() } as const;
@@ -35,9 +21,6 @@ const EVENT = {
 } as const;
 
 beforeEach(async () => {
-	dir = mkdtempSync(join(tmpdir(), `fd-api-${process.pid}-`));
-	path = join(dir, "s.sock");
-	containers = new FakeContainers();
 	const images = new Elysia()
 		.post(
 			"/images/load",
@@ -49,23 +32,12 @@ beforeEach(async () => {
 			{ parse: "none" },
 		)
 		.get("/images/:name/json", ({ params }) => Response.json({ name: params.name }));
-	api = createApi({
-		containers,
-		execs: fakeExecs(),
-		images: fakeImages(),
-		networks: fakeNetworks(),
-		volumes: createTestVolumes().volumes,
-		events: fakeEvents([EVENT]),
-		facts: FAKE_FACTS,
-		log: silentLogger,
-		extra: [images],
-	});
-	await api.listen([`unix://${path}`]);
+	api = await serveTestApi({ events: fakeEvents([EVENT]), extra: [images] });
+	({ path, containers } = api);
 });
 
 afterEach(async () => {
 	await api.close();
-	rmSync(dir, { recursive: true });
 });
 
 const call = (url: string, init?: RequestInit) => fetch(`http://d${url}`, { ...init, unix: path } as RequestInit);
@@ -343,21 +315,13 @@ test("uploads: chunked, and after 100-continue", async () => {
 
 test("the socket is 0660, a live one is not taken, a file is not replaced, TCP beyond loopback needs TLS", async () => {
 	expect(statSync(path).mode & 0o777).toBe(0o660);
-	const other = createApi({
-		containers,
-		execs: fakeExecs(),
-		images: fakeImages(),
-		networks: fakeNetworks(),
-		volumes: createTestVolumes().volumes,
-		events: fakeEvents([]),
-		facts: FAKE_FACTS,
-		log: silentLogger,
-		extra: [],
-	});
+	const second = await serveTestApi();
+	const { directory, listener: other } = second;
 	await expect(other.listen([`unix://${path}`])).rejects.toThrow("another process listens there");
-	writeFileSync(join(dir, "file"), "");
-	await expect(other.listen([`unix://${dir}/file`])).rejects.toThrow("a file that is no socket");
+	writeFileSync(join(directory, "file"), "");
+	await expect(other.listen([`unix://${directory}/file`])).rejects.toThrow("a file that is no socket");
 	await expect(other.listen(["tcp://0.0.0.0:0"])).rejects.toThrow("TLS client certificates");
 	await expect(other.listen(["http://x"])).rejects.toThrow("must be unix:///path");
+	await second.close();
 	expect((await call("/_ping")).status).toBe(200);
 });

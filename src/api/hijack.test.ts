@@ -1,55 +1,25 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
 import { connect } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { Duplex } from "node:stream";
 import WebSocket from "ws";
-import { createTestVolumes } from "../engine/volumes/testing/fakes.ts";
-import { silentLogger } from "../shared/log.ts";
 import { frame, STDERR, STDOUT } from "../shared/stdcopy.ts";
-import { createApi } from "./api.ts";
-import type { Listener } from "./listener.ts";
-import {
-	echoStream,
-	FAKE_FACTS,
-	FakeContainers,
-	fakeEvents,
-	fakeExecs,
-	fakeImages,
-	fakeNetworks,
-	fakeRecord,
-} from "./testing/fakes.ts";
+import { echoStream, type FakeContainers, fakeRecord } from "./testing/fakes.ts";
+import { serveTestApi, type TestApi } from "./testing/serve.ts";
 
 const RUNNING = { status: "running", pid: 7, startedAt: new Date().toISOString() } as const;
 const UPGRADE = "HTTP/1.1\r\nHost: d\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n";
 
-let dir: string;
+let api: TestApi;
 let path: string;
-let api: Listener;
 let containers: FakeContainers;
 
 beforeEach(async () => {
-	dir = mkdtempSync(join(tmpdir(), `fd-hijack-${process.pid}-`));
-	path = join(dir, "s.sock");
-	containers = new FakeContainers();
-	api = createApi({
-		containers,
-		execs: fakeExecs(),
-		images: fakeImages(),
-		networks: fakeNetworks(),
-		volumes: createTestVolumes().volumes,
-		events: fakeEvents([]),
-		facts: FAKE_FACTS,
-		log: silentLogger,
-		extra: [],
-	});
-	await api.listen([`unix://${path}`]);
+	api = await serveTestApi();
+	({ path, containers } = api);
 });
 
 afterEach(async () => {
 	await api.close();
-	rmSync(dir, { recursive: true });
 });
 
 /** Sends bytes as they are. */

@@ -1,26 +1,10 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { createTestVolumes } from "../engine/volumes/testing/fakes.ts";
-import { silentLogger } from "../shared/log.ts";
-import { createApi } from "./api.ts";
-import type { Listener } from "./listener.ts";
-import {
-	FAKE_FACTS,
-	FakeContainers,
-	fakeEvents,
-	fakeExecs,
-	fakeImages,
-	fakeNetworks,
-	fakeRecord,
-} from "./testing/fakes.ts";
+import { FakeContainers, fakeRecord } from "./testing/fakes.ts";
+import { serveTestApi, type TestApi } from "./testing/serve.ts";
 
-let dir: string;
-let api: Listener;
+let api: TestApi;
 
 beforeAll(async () => {
-	dir = mkdtempSync(join(tmpdir(), `fd-replies-${process.pid}-`));
 	const containers = new FakeContainers();
 	const web = fakeRecord("web", { status: "running", pid: 7, startedAt: "2026-01-01T00:00:00Z" });
 	web.network = {
@@ -38,27 +22,15 @@ beforeAll(async () => {
 			finishedAt: "2026-01-01T00:00:01Z",
 		}),
 	);
-	api = createApi({
-		containers,
-		execs: fakeExecs(),
-		images: fakeImages(),
-		networks: fakeNetworks(),
-		volumes: createTestVolumes().volumes,
-		events: fakeEvents([]),
-		facts: FAKE_FACTS,
-		log: silentLogger,
-		extra: [],
-	});
-	await api.listen([`unix://${dir}/s.sock`]);
+	api = await serveTestApi({ containers });
 });
 
 afterAll(async () => {
 	await api.close();
-	rmSync(dir, { recursive: true });
 });
 
 async function ask(method: string, url: string, body?: string, headers: Record<string, string> = {}) {
-	const reply = await fetch(`http://d${url}`, { method, body, headers, unix: `${dir}/s.sock` } as RequestInit);
+	const reply = await fetch(`http://d${url}`, { method, body, headers, unix: api.path } as RequestInit);
 	const text = await reply.text();
 	const json = reply.headers.get("content-type") === "application/json" && text ? JSON.parse(text) : undefined;
 	return { status: reply.status, headers: reply.headers, text, json, message: json?.message as string };

@@ -1,22 +1,8 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { createTestVolumes } from "../../engine/volumes/testing/fakes.ts";
-import { silentLogger } from "../../shared/log.ts";
-import { createApi } from "../api.ts";
 import { buildRoutes } from "../build/routes.ts";
 import { imageRoutes } from "../images/routes.ts";
-import type { Listener } from "../listener.ts";
-import {
-	FAKE_FACTS,
-	FakeContainers,
-	fakeEvents,
-	fakeExecs,
-	fakeImages,
-	fakeNetworks,
-	fakeRecord,
-} from "../testing/fakes.ts";
+import { FakeContainers, fakeImages, fakeRecord } from "../testing/fakes.ts";
+import { serveTestApi, type TestApi } from "../testing/serve.ts";
 import { CORE_OPERATIONS } from "./core-operations.ts";
 import type { Operation } from "./shape.ts";
 import { SWARM_OPERATIONS } from "./swarm-operations.ts";
@@ -33,32 +19,19 @@ const REFUSED = [
 	"POST /swarm/join",
 ];
 
-let dir: string;
-let api: Listener;
+let api: TestApi;
 
 beforeAll(async () => {
-	dir = mkdtempSync(join(tmpdir(), `fd-coverage-${process.pid}-`));
 	const containers = new FakeContainers();
 	containers.add(fakeRecord("thing", { status: "running", pid: 7, startedAt: "2026-01-01T00:00:00Z" }));
 	containers.exit.resolve(0);
 	const images = fakeImages();
-	api = createApi({
-		containers,
-		execs: fakeExecs(),
-		images,
-		networks: fakeNetworks(),
-		volumes: createTestVolumes().volumes,
-		events: fakeEvents([]),
-		facts: FAKE_FACTS,
-		log: silentLogger,
-		extra: [imageRoutes(images) as never, buildRoutes({ async *build() {}, inUse: () => false }) as never],
-	});
-	await api.listen([`unix://${dir}/s.sock`]);
+	const extra = [imageRoutes(images) as never, buildRoutes({ async *build() {}, inUse: () => false }) as never];
+	api = await serveTestApi({ containers, images, extra });
 });
 
 afterAll(async () => {
 	await api.close();
-	rmSync(dir, { recursive: true });
 });
 
 const nameOf = ({ method, path }: Operation) => `${method} ${path}`;
@@ -67,7 +40,7 @@ const nameOf = ({ method, path }: Operation) => `${method} ${path}`;
 async function answerTo({ method, path }: Operation): Promise<{ status: number; message: string }> {
 	const url = path.replace(/\{\w+\}/, path.startsWith("/exec/") ? "e1" : "thing");
 	const gone = new AbortController();
-	const init = { method, unix: `${dir}/s.sock`, signal: gone.signal };
+	const init = { method, unix: api.path, signal: gone.signal };
 	const reply = await fetch(`http://d/v1.51${url}`, init as RequestInit);
 	const text = reply.ok || method === "HEAD" ? "" : await reply.text();
 	gone.abort();
