@@ -1,4 +1,5 @@
 import { invalid } from "./errors.ts";
+import { repeatedKey } from "./repeated-key.ts";
 
 /** Largest JSON body that is read, in bytes. */
 export const MAX_JSON_BYTES = 16 * 1024 * 1024;
@@ -31,7 +32,15 @@ function checkContentType(request: Request, text: string): void {
 	throw invalid(`unsupported Content-Type header (${type}): must be 'application/json'`);
 }
 
+/** A key that stands twice in an object is refused: some readers take the first, some the last, Go's merges both. */
 export function parseJson(text: string): unknown {
+	const value = parsed(text);
+	const key = repeatedKey(text);
+	if (key !== undefined) throw invalid(`invalid JSON: duplicate key ${JSON.stringify(key)}`);
+	return value;
+}
+
+function parsed(text: string): unknown {
 	try {
 		return JSON.parse(text);
 	} catch (error) {
@@ -137,11 +146,11 @@ export const map =
  * so that no two readers can see two meanings. Unknown keys are ignored, as docker does.
  */
 export function object<F extends Record<string, Decode<unknown>>>(fields: F): Decode<Shape<F>> {
-	const names = new Map(Object.keys(fields).map((name) => [name.toLowerCase(), name]));
+	const names = new Map(Object.keys(fields).map((name) => [folded(name), name]));
 	return (value, path) => {
 		const found: Record<string, unknown> = {};
 		for (const [key, one] of Object.entries(asObject(value, path))) {
-			const name = names.get(key.toLowerCase());
+			const name = names.get(folded(key));
 			if (name === undefined) continue;
 			if (Object.hasOwn(found, name)) throw invalid(`invalid JSON: duplicate field ${path}.${name}`);
 			found[name] = one;
@@ -153,6 +162,11 @@ export function object<F extends Record<string, Decode<unknown>>>(fields: F): De
 		}
 		return result as Shape<F>;
 	};
+}
+
+/** As Go's decoder: the long s is an s for it; the Kelvin sign is a k in JavaScript too. */
+function folded(name: string): string {
+	return name.toLowerCase().replaceAll("\u017f", "s");
 }
 
 function asObject(value: unknown, path: string): Record<string, unknown> {
