@@ -5,6 +5,7 @@ import type { Lab, Scenario } from "../../lib/scenario.ts";
 import { step } from "../../lib/scenario.ts";
 
 const [HOST, HOST_IN_LAN, LAN_MACHINE, INTERNET] = ["198.51.100.1", "10.77.0.1", "10.77.0.2", "203.0.113.10"];
+const [HOST6, INTERNET6] = ["2001:db8:17::1", "2001:db8:17::2"];
 const SLEEP = ["sleep", "100000"];
 
 /** The host has the internet on one cable, and its LAN on the other. */
@@ -14,6 +15,14 @@ async function build(directory: string): Promise<Place> {
 	place.addCable("host:wan", `${HOST}/24`, "internet:eth0", "198.51.100.2/24");
 	place.addCable("host:lan", `${HOST_IN_LAN}/24`, "lan:eth0", `${LAN_MACHINE}/24`);
 	place.run("host", "ip", "route", "add", "default", "via", "198.51.100.2");
+	for (const [machine, link, address] of [
+		["host", "wan", HOST6],
+		["internet", "eth0", INTERNET6],
+	] as const) {
+		place.run(machine, "ip", "addr", "add", `${address}/64`, "dev", link, "nodad");
+	}
+	place.run("host", "ip", "-6", "route", "add", "default", "via", INTERNET6);
+	place.run("internet", "ip", "-6", "route", "add", "fd77::/48", "via", HOST6);
 	place.run("lan", "ip", "route", "add", "default", "via", HOST_IN_LAN);
 	place.run("internet", "ip", "addr", "add", `${INTERNET}/32`, "dev", "lo");
 	place.setNameservers(INTERNET);
@@ -48,6 +57,35 @@ async function inside({ docker }: Lab, name: string, command: string): Promise<s
 
 async function links(lab: Lab, name: string): Promise<string[]> {
 	return (await inside(lab, name, "ls /sys/class/net")).trim().split(/\s+/);
+}
+
+/** Of gateway, host and internet, whom a container pings that may give itself an IPv6 address and a default route, where the host would be its router. */
+async function pingsForged(lab: Lab, network: string, prefix: string): Promise<string[]> {
+	const { docker, place } = lab;
+	const name = `forger-${network}`;
+	await docker("run", "-d", "--init", "--privileged", "--name", name, "--network", network, "busybox", ...SLEEP);
+	const gateway = `${prefix}::1`;
+	const id = await docker("network", "inspect", "-f", "{{.Id}}", network);
+	const bridge = network === "outbound" ? `${lab.engine.instance.slice(0, 11)}-out` : `br-${id.slice(0, 12)}`;
+	place?.run("host", "ip", "addr", "add", `${gateway}/64`, "dev", bridge, "nodad");
+	place?.run("host", "sysctl", "-qw", "net.ipv6.conf.all.forwarding=1");
+	const steps = [
+		"echo 0 >/proc/sys/net/ipv6/conf/eth0/disable_ipv6",
+		"echo 0 >/proc/sys/net/ipv6/conf/eth0/accept_dad",
+		`ip -6 addr add ${prefix}::2/64 dev eth0`,
+		`ip -6 route add default via ${gateway}`,
+	];
+	const done = await docker.run(["exec", name, "sh", "-ec", steps.join("; ")]);
+	equal(done.code, 0, `what it gives itself: ${done.stderr}`);
+	await Bun.sleep(1500);
+	const reached = [];
+	for (const target of [gateway, HOST6, INTERNET6]) {
+		const { code } = await docker.run(["exec", name, "ping", "-6", "-c", "1", "-W", "1", target], {
+			timeoutMs: 20_000,
+		});
+		if (code === 0) reached.push(target);
+	}
+	return reached;
 }
 
 const speaker = (text: string) => ["sh", "-c", `while :; do echo ${text} | nc -l -p 80 >/dev/null; done`];
@@ -170,6 +208,26 @@ export const scenario: Scenario = {
 			]);
 			includes(published.stderr, "nothing comes into network outbound; use network full", "publishing");
 		}),
+		step(
+			"outbound: no IPv6, also for one that gives itself an address and a way; full has it by an option",
+			async (lab) => {
+				equal((await inside(lab, "outbound", "ip -6 addr show dev eth0")).trim(), "", "addresses");
+				equal((await inside(lab, "outbound", "ip -6 route show default")).trim(), "", "default route");
+				const refused = await lab.docker.run(["network", "create", "--ipv6", "-o", "foredeck.mode=outbound", "no"]);
+				includes(refused.stderr, "IPv6 is closed in networks of foredeck.mode=outbound", "creation");
+				equal(await pingsForged(lab, "outbound", "fd77:0:0:1"), [], "what it reaches");
+				await lab.docker("network", "create", "-o", "foredeck.mode=full", "plain");
+				// The same tricks are of use on a network that is not closed, or the line above would say nothing.
+				equal(
+					await pingsForged(lab, "plain", "fd77:0:0:2"),
+					["fd77:0:0:2::1", HOST6, INTERNET6],
+					"what another reaches",
+				);
+				await lab.docker("network", "create", "--ipv6", "-o", "foredeck.mode=full", "both");
+				await lab.docker("run", "-d", "--init", "--name", "dual", "--network", "both", "busybox", ...SLEEP);
+				includes(await inside(lab, "dual", `ping -6 -c 1 -W 1 ${INTERNET6}`), "1 packets received", "full with IPv6");
+			},
+		),
 		step("full: everywhere out, reached by host and peers, and by others at published ports", async (lab) => {
 			equal(await heard(lab, "full", INTERNET, 7000), `internet;${HOST}`, "internet");
 			equal(await heard(lab, "full", LAN_MACHINE, 7000), `lan;${HOST_IN_LAN}`, "LAN");

@@ -1,46 +1,24 @@
-import { writeFileSync } from "node:fs";
-import { join } from "node:path";
-import { decode, encode } from "dns-packet";
 import { equal, eventually, includes } from "../../lib/assert.ts";
 import { loadImage } from "../../lib/load-image.ts";
 import type { Lab, Scenario } from "../../lib/scenario.ts";
 import { step } from "../../lib/scenario.ts";
-
-const SLEEP = ["sleep", "100000"];
-/** Says its name to everyone who connects, on two ports. */
-const speaker = (name: string) => [
-	"sh",
-	"-c",
-	`(while :; do echo ${name} | nc -l -p 81 >/dev/null; done) & while :; do echo ${name} | nc -l -p 80 >/dev/null; done`,
-];
-/** The servers of the scenario's internet, and the names they have there. */
-const SERVERS = { api: "10.214.0.10", deep: "10.214.0.11", other: "10.214.0.12" };
-/** The network's own gateway: the lab answers there. */
-const NAMES = "10.214.0.1";
-const ZONE: Readonly<Record<string, string>> = {
-	"api.example.org": SERVERS.api,
-	"a.b.wild.example.org": SERVERS.deep,
-	"wild.example.org": SERVERS.deep,
-	"other.example.org": SERVERS.other,
-};
-
-/** A name server; it ends with the lab. */
-async function serveNames(): Promise<void> {
-	const socket = await Bun.udpSocket({
-		hostname: NAMES,
-		port: 53,
-		socket: {
-			data(own, bytes: Buffer, port, client) {
-				const { id = 0, questions = [] } = decode(bytes);
-				const [{ name = "", type = "A" } = {}] = questions;
-				const data = ZONE[name];
-				const answers = data && type === "A" ? [{ type: "A" as const, name, data, ttl: 300 }] : [];
-				own.send(encode({ type: "response", id, flags: data ? 0 : 3, questions, answers }), port, client);
-			},
-		},
-	});
-	socket.unref();
-}
+import { bothFamilies, refusals, runningFlows } from "./more-steps.ts";
+import {
+	address,
+	applied,
+	apply,
+	exec,
+	heard,
+	hears,
+	NAMES,
+	policy,
+	resolved,
+	ruleset,
+	run,
+	SERVERS,
+	serveNames,
+	speaker,
+} from "./tools.ts";
 
 const LOCK = `
 name: lock
@@ -50,61 +28,6 @@ rules:
   - action: allow
     to: ["api.example.org:80", "*.wild.example.org"]
 `;
-
-async function run({ docker }: Lab, name: string, options: string[], command: string[] = SLEEP): Promise<void> {
-	await docker("run", "-d", "--init", "--name", name, ...options, "busybox", ...command);
-}
-
-async function exec({ docker }: Lab, container: string, ...command: string[]) {
-	return docker.run(["exec", container, ...command], { timeoutMs: 20_000 });
-}
-
-/** What `nc` hears, "" when nobody answers or nobody may. */
-async function heard(lab: Lab, from: string, to: string, port = "80"): Promise<string> {
-	const { stdout } = await exec(lab, from, "sh", "-c", `nc -w 1 ${to} ${port} </dev/null`);
-	return stdout.trim();
-}
-
-/** Tries again: the servers are deaf for a moment after each who asks. */
-async function hears(lab: Lab, from: string, to: string, port = "80"): Promise<string> {
-	return eventually(`${to}:${port} heard from ${from}`, async () => (await heard(lab, from, to, port)) || undefined);
-}
-
-async function resolved(lab: Lab, from: string, name: string, ...server: string[]): Promise<string> {
-	const { stdout, stderr } = await exec(lab, from, "timeout", "3", "nslookup", "-type=a", name, ...server);
-	const [, found = stdout + stderr] = /Name:[\s\S]*?Address: (\S+)/.exec(stdout) ?? [];
-	return found;
-}
-
-/** The command line's answer: exit code, and both outputs. */
-async function policy({ engine }: Lab, ...argv: string[]): Promise<{ code: number; text: string }> {
-	const { exitCode, stdout, stderr } = await Bun.$`${engine.binary} policy ${argv} --host ${engine.host}`
-		.nothrow()
-		.quiet();
-	return { code: exitCode, text: `${stdout}${stderr}`.trim() };
-}
-
-async function apply(lab: Lab, text: string, ...flags: string[]): Promise<{ code: number; text: string }> {
-	const path = join(lab.directory, "policy.yaml");
-	writeFileSync(path, text);
-	return policy(lab, "apply", path, ...flags);
-}
-
-async function applied(lab: Lab, text: string): Promise<string> {
-	const done = await apply(lab, text);
-	equal(done.code, 0, `exit code of apply: ${done.text}`);
-	return done.text;
-}
-
-async function ruleset({ engine }: Lab): Promise<string> {
-	const inet = await Bun.$`nft list table inet foredeck-${engine.instance}`.quiet();
-	const bridge = await Bun.$`nft list table bridge foredeck-${engine.instance}`.nothrow().quiet();
-	return `${inet.stdout}${bridge.stdout}`;
-}
-
-async function address({ docker }: Lab, container: string, network: string): Promise<string> {
-	return docker("inspect", "-f", `{{(index .NetworkSettings.Networks "${network}").IPAddress}}`, container);
-}
 
 async function lockHolds(lab: Lab): Promise<void> {
 	equal(await hears(lab, "web", SERVERS.api), "api", "the server that was resolved");
@@ -221,6 +144,9 @@ export const scenario: Scenario = {
 			equal(denied > 3, true, `denied packets of lock: ${denied}`);
 			includes((await policy(lab, "list")).text, "lock", "list");
 		}),
+		step("both families: ingress, names, explanations and topology are of IPv6 as well", bothFamilies),
+		step("a connection that runs ends when a policy denies it, in either family; others go on", runningFlows),
+		step("where a policy cannot be enforced, neither it nor the container comes to be", refusals),
 		step("kill -9, a rename and a network more: all of it holds, and what was resolved stays", async (lab) => {
 			const { docker, engine } = lab;
 			await engine.kill();
@@ -236,7 +162,8 @@ export const scenario: Scenario = {
 			await eventually("closed again", async () => (await heard(lab, "web", SERVERS.other)) === "");
 		}),
 		step("without policies nothing is left of them in the kernel", async (lab) => {
-			for (const name of ["lock", "db", "shut", "site"]) equal((await policy(lab, "delete", name)).code, 0, name);
+			for (const name of ["lock", "db", "shut", "site", "inner", "six"])
+				equal((await policy(lab, "delete", name)).code, 0, name);
 			equal(await hears(lab, "web", SERVERS.other), "other", "open again");
 			const text = await ruleset(lab);
 			equal(/polic(ed|y_)|table bridge|name\./.test(text), false, `left in the ruleset: ${text}`);

@@ -76,6 +76,36 @@ export const scenario: Scenario = {
 			await lab.docker("network", "disconnect", "lan", "inside");
 			equal(heard(lab, "198.51.100.77"), "", "disconnected");
 		}),
+		step("no policy can hold there: a container that one is about is kept away", async (lab) => {
+			const { engine, docker } = lab;
+			const path = `${lab.directory}/policy.json`;
+			await Bun.write(path, JSON.stringify({ name: "p", default: { egress: "deny" } }));
+			const policy = async (...argv: string[]) =>
+				Bun.$`${engine.binary} policy ${argv} --host ${engine.host}`.nothrow().quiet();
+			equal((await policy("apply", path)).exitCode, 0, "apply");
+			const run = await docker.run([
+				"run",
+				"--rm",
+				"--network",
+				"lan",
+				"--label",
+				"foredeck.policy=p",
+				"busybox",
+				"true",
+			]);
+			includes(run.stderr, "cannot be enforced on network lan (driver macvlan)", "run");
+			await docker("run", "-d", "--init", "--name", "held", "--label", "foredeck.policy=p", "busybox", "sleep", "1000");
+			const connected = await docker.run(["network", "connect", "lan", "held"]);
+			includes(connected.stderr, "cannot be enforced on network lan (driver macvlan)", "connect");
+			await Bun.write(path, JSON.stringify({ name: "all", select: { networks: ["lan"] } }));
+			includes(
+				(await policy("apply", path)).stderr.toString(),
+				"policy all is about container",
+				"apply to those there",
+			);
+			await docker("rm", "-f", "held");
+			equal((await policy("delete", "p")).exitCode, 0, "delete");
+		}),
 		step("kill -9 of the engine, and a restart of the container: it is there again", async (lab) => {
 			await lab.engine.kill();
 			equal(await hearsWeb(lab, "198.51.100.64"), "web", "without an engine");

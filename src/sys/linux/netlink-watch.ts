@@ -33,13 +33,15 @@ export class NetlinkWatch implements Disposable {
 		this.open();
 	}
 
-	/** Reads what is queued without waiting for the event loop. What overflowed meanwhile is not told of. */
-	drain(onDatagram: (datagram: Uint8Array) => void): void {
+	/** Reads what is queued without waiting for the event loop. Whether some of it was lost, which is not told of otherwise. */
+	drain(onDatagram: (datagram: Uint8Array) => void): boolean {
+		let isLost = false;
 		for (;;) {
 			const length = Number(libc.recv(this.fd, ptr(this.buffer), this.buffer.length, MSG_DONTWAIT));
 			if (length > 0) onDatagram(this.buffer.subarray(0, length));
+			else if (length === 0 || errno() !== ENOBUFS) return isLost;
 			// Told once, go on with what there is: our own large transaction may be the cause.
-			else if (length === 0 || errno() !== ENOBUFS) return;
+			else isLost = true;
 		}
 	}
 

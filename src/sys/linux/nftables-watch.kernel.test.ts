@@ -80,6 +80,11 @@ test("more events than the kernel keeps for us count as a change, and the watch 
 	own.own(() => nft.run(bulk("bigger")));
 	await settle();
 	expect(told).toBe(1);
+	// Of our own the end is lost too: what others do elsewhere must not pass for it.
+	own.own(() => nft.run(bulk("biggest").replace("inet others", "inet mine")));
+	nft.run("add chain inet others quiet\n");
+	await settle();
+	expect(told).toBe(1);
 });
 
 test("tells nothing after it is disposed", async () => {

@@ -55,9 +55,11 @@ export class TableWatch implements Disposable {
 	/** Reads what is queued; how many transactions on the table ended in it. */
 	private drain(): number {
 		let count = 0;
-		this.events.drain((datagram) => {
+		const isLost = this.events.drain((datagram) => {
 			count += this.read(datagram);
 		});
+		// The end of a transaction may be lost as well: the next one's, anybody's, would be taken for it.
+		if (isLost) this.touched = false;
 		return count;
 	}
 
