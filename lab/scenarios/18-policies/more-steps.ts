@@ -83,7 +83,7 @@ export async function bothFamilies(lab: Lab): Promise<void> {
 
 /** A program that says a line ten times a second, to a port of inner's, which writes them down. */
 async function begin(lab: Lab, port: string, to: string): Promise<void> {
-	await lab.docker("exec", "-d", "inner", "sh", "-c", `nc -l -p ${port} >/heard-${port}`);
+	await lab.docker("exec", "-d", "inner", "sh", "-c", `sleep 1000 | nc -l -p ${port} >/heard-${port}`);
 	await eventually(`${port} listens`, async () =>
 		(await exec(lab, "inner", "netstat", "-ltn")).stdout.includes(`:${port} `),
 	);
