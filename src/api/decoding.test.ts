@@ -162,6 +162,7 @@ test("versions and image names in paths", () => {
 	expect(splitVersion("/info")).toEqual({ minor: 51, rest: "/info" });
 	expect(encodeNames("/images/a/b/get?x=/")).toBe("/images/a%2Fb/get?x=/");
 	expect(encodeNames("/images/a/b")).toBe("/images/a%2Fb");
+	expect(encodeNames("/networks/a/b/get/connect")).toBe("/networks/a%2Fb%2Fget/connect");
 	expect(encodeNames("/containers/a/b")).toBe("/containers/a/b");
 });
 

@@ -33,15 +33,17 @@ export function versionOf(request: Request): number {
 }
 
 /**
- * Elysia's `:name` does not span slashes, and image names do: the name between a known head and a known tail becomes one segment.
+ * Elysia's `:name` does not span slashes, and names of images and networks do: the name between a known head and a known tail becomes one segment.
  * `/images/a/b:1/json?x` -> `/images/a%2Fb:1/json?x`
  */
 export function encodeNames(path: string): string {
-	if (!path.startsWith("/images/") && !path.startsWith("/distribution/") && !path.startsWith("/plugins/")) return path;
+	if (!/^\/(images|distribution|plugins|networks)\//.test(path)) return path;
 	const cut = path.indexOf("?");
 	const bare = cut < 0 ? path : path.slice(0, cut);
 	const query = cut < 0 ? "" : path.slice(cut);
-	const match = /^(\/[a-z]+\/)(.+?)(\/(?:json|history|tag|push|get|enable|disable|upgrade|set))?$/.exec(bare);
+	const network = /^(\/networks\/)(.+?)(\/(?:connect|disconnect))?$/.exec(bare);
+	const match =
+		network ?? /^(\/[a-z]+\/)(.+?)(\/(?:json|history|tag|push|get|enable|disable|upgrade|set))?$/.exec(bare);
 	if (!match?.[2]) return path;
 	return `${match[1]}${match[2].replaceAll("/", "%2F")}${match[3] ?? ""}${query}`;
 }

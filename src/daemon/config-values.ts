@@ -1,4 +1,5 @@
 import { isIP, isIPv4 } from "node:net";
+import { parseAddressPool } from "../drivers/ipam/configured.ts";
 import { LOG_LEVELS, type LogLevel } from "../shared/log.ts";
 import { UsageError } from "../shared/usage-error.ts";
 
@@ -74,6 +75,11 @@ export function parseDns(text: string, label: string): { address: string; port: 
 		throw bad(label, text, "must be ADDR:PORT with an IP address, such as 127.0.0.153:53");
 	}
 	return { address, port };
+}
+
+export function checkAddressPool(text: string, label: string): string {
+	if (parseAddressPool(text)) return text;
+	throw bad(label, text, "must be base=CIDR,size=N with N the subnets' length, such as base=10.10.0.0/16,size=24");
 }
 
 export function parseRegistry(text: string, label: string): string {

@@ -3,6 +3,7 @@ import { parseArgs } from "node:util";
 import { LOG_LEVELS, type LogLevel } from "../shared/log.ts";
 import { UsageError } from "../shared/usage-error.ts";
 import {
+	checkAddressPool,
 	parseDns,
 	parseDomain,
 	parseHost,
@@ -36,6 +37,7 @@ export type SettingName =
 	| "log-level"
 	| "domain"
 	| "dns"
+	| "default-address-pool"
 	| "insecure-registry"
 	| "registry-mirror"
 	| "registry-certs"
@@ -52,6 +54,12 @@ export const FLAGS: readonly Flag[] = [
 	{ name: "log-level", value: "LEVEL", repeatable: false, help: LOG_LEVELS.join(", ") },
 	{ name: "domain", value: "DOMAIN", repeatable: false, help: "containers answer as NAME.DOMAIN" },
 	{ name: "dns", value: "ADDR:PORT", repeatable: false, help: "where the host's resolver finds those names" },
+	{
+		name: "default-address-pool",
+		value: "base=CIDR,size=N",
+		repeatable: true,
+		help: "networks' subnets are cut from it; of each family docker's where there is none",
+	},
 	{
 		name: "insecure-registry",
 		value: "HOST[:PORT]",
@@ -125,6 +133,7 @@ function assemble(find: (name: SettingName) => Given | undefined): ResolvedConfi
 		logLevel: one<LogLevel>("log-level", "info", parseLogLevel),
 		domain: one("domain", "fd.local", parseDomain),
 		dns: one("dns", "127.0.0.153:53", parseDns),
+		defaultAddressPools: many("default-address-pool", [], checkAddressPool),
 		insecureRegistries: many("insecure-registry", [], parseRegistry),
 		registryMirrors: many("registry-mirror", [], parseMirror),
 		registryCertificates: one("registry-certs", "/etc/docker/certs.d", parsePath),

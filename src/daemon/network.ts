@@ -5,6 +5,7 @@ import { createSandboxResolver } from "../dns/sandbox-resolver.ts";
 import { createDnsServer } from "../dns/server.ts";
 import { NftFirewall } from "../drivers/firewall/nft.ts";
 import type { ControlAddress } from "../drivers/firewall/ruleset.ts";
+import { parseAddressPool } from "../drivers/ipam/configured.ts";
 import { createIpamDriver } from "../drivers/ipam/pool.ts";
 import { BridgeDriver } from "../drivers/network/bridge.ts";
 import { createNamespaceDriver } from "../drivers/network/namespace.ts";
@@ -100,7 +101,7 @@ export function buildNetwork(
 		log,
 	});
 	const driver = new BridgeDriver(log);
-	const ipam = createIpamDriver();
+	const ipam = createIpamDriver(options.defaultAddressPools.flatMap((text) => parseAddressPool(text) ?? []));
 	const live = new LiveNetworks({ instance, store, network: driver, ipam, modes: true, log });
 	const sandboxes: Sandboxes = createSandboxes({
 		instance,

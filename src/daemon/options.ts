@@ -14,6 +14,8 @@ export interface DaemonOptions {
 	readonly domain: string;
 	/** host resolver, 127.0.0.153:53 */
 	readonly dns: { readonly address: string; readonly port: number };
+	/** base=10.10.0.0/16,size=24: where networks' subnets come from; empty: docker's defaults */
+	readonly defaultAddressPools: readonly string[];
 	readonly insecureRegistries: readonly string[];
 	/** https://mirror.example[:port], asked before docker.io */
 	readonly registryMirrors: readonly string[];

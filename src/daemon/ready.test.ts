@@ -16,6 +16,7 @@ const options: DaemonOptions = {
 	logLevel: "info",
 	domain: "fd.local",
 	dns: { address: "127.0.0.9", port: 5300 },
+	defaultAddressPools: [],
 	insecureRegistries: [],
 	registryMirrors: [],
 	registryCertificates: "/none",

@@ -37,6 +37,8 @@ export interface TestNetworksOptions {
 }
 
 interface Engine {
+	/** What a dead process cannot: react to what the next one does. */
+	die(): void;
 	readonly sandboxes: Sandboxes;
 	readonly networks: Networks;
 }
@@ -75,20 +77,25 @@ export class TestNetworks {
 	async start(keep: { containerId: string; settings: NetworkSettings }[] = []): Promise<void> {
 		const { instance, modes = false, control = [] } = this.options;
 		const [store, log, ipam] = [new NetworkStore(this.database), silentLogger, createIpamDriver()];
-		const network = new BridgeDriver(log);
+		this.engine?.die();
+		const [network, firewall] = [new MortalDriver(log), new NftFirewall(log)];
 		const live = new LiveNetworks({ instance, store, network, ipam, modes, log });
 		const sandboxes = createSandboxes({
 			...{ instance, runRoot: this.root, store, live, network, ipam, control, log },
 			resolver: { listen: () => ({ udpPort: 5353, tcpPort: 5354, close: () => {} }) },
 			namespaces: createNamespaceDriver(),
-			firewall: new NftFirewall(log),
+			firewall,
 			relay: createPortRelay(relaySocket(this.root), log),
 			poolSize: 0,
 		});
 		const hasLink = (name: string) => network.hasLink(name);
 		const hasIpv6 = () => network.hasIpv6();
 		const networks = createNetworks({ store, live, ipam, sandboxes, events: createEventBus(), hasIpv6, hasLink });
-		this.engine = { sandboxes, networks };
+		const die = () => {
+			network.watching?.[Symbol.dispose]();
+			firewall.close();
+		};
+		this.engine = { sandboxes, networks, die };
 		await sandboxes.open(keep);
 		// The relay is there at once.
 		await Bun.sleep(20);
@@ -132,6 +139,15 @@ export class TestNetworks {
 	private get started(): Engine {
 		if (!this.engine) throw new Error("not started");
 		return this.engine;
+	}
+}
+
+class MortalDriver extends BridgeDriver {
+	watching: Disposable | undefined;
+
+	override watch(onLoss: (bridge: string) => void): Disposable {
+		this.watching = super.watch(onLoss);
+		return this.watching;
 	}
 }
 

@@ -9,6 +9,11 @@ export interface IpamDriver {
 	/** A /64 of the unique local addresses (RFC 4193) that belong to `seed`, overlapping none of `used`: the same seed always has the same /48. */
 	chooseSubnet6(seed: string, used: readonly Cidr6[]): Cidr6;
 	leases6(subnet: Cidr6, plan?: AddressPlan6): Leases6;
+	/** Several books as one, which gives out the first's addresses first. */
+	together<Address, Subnet>(
+		first: AddressBook<Address, Subnet>,
+		more: readonly AddressBook<Address, Subnet>[],
+	): AddressBook<Address, Subnet>;
 }
 
 /** What a network's owner decided about its addresses. */
@@ -21,16 +26,26 @@ export interface AddressPlan {
 	readonly reserved?: readonly number[];
 }
 
-export interface Leases {
-	readonly subnet: Cidr;
-	readonly gateway: number;
-	/** Throws EngineError "unavailable" when the range is full. */
-	allocate(): number;
+/** Addresses of one network and family, out of one pool or several. */
+export interface AddressBook<Address, Subnet> {
+	/** Of the first pool. */
+	readonly subnet: Subnet;
+	readonly gateway: Address;
+	/** Of all pools. */
+	readonly subnets: readonly Subnet[];
+	/** Throws EngineError "unavailable" when all is given out. */
+	allocate(): Address;
 	/** false when the address is taken, or belongs to the subnet itself. */
-	take(address: number): boolean;
+	take(address: Address): boolean;
 	/** false when it was free already. */
-	release(address: number): boolean;
+	release(address: Address): boolean;
+	/** Whether it is of one of the subnets. */
+	holds(address: Address): boolean;
+	/** The pool that an address is of. */
+	poolOf(address: Address): { readonly subnet: Subnet; readonly gateway: Address };
 }
+
+export type Leases = AddressBook<number, Cidr>;
 
 export interface AddressPlan6 {
 	/** Default: the first address of the range, or of the subnet, that is none of its edges. */
@@ -39,11 +54,4 @@ export interface AddressPlan6 {
 	readonly reserved?: readonly bigint[];
 }
 
-/** As Leases, in the other family. */
-export interface Leases6 {
-	readonly subnet: Cidr6;
-	readonly gateway: bigint;
-	allocate(): bigint;
-	take(address: bigint): boolean;
-	release(address: bigint): boolean;
-}
+export type Leases6 = AddressBook<bigint, Cidr6>;

@@ -1,7 +1,9 @@
-import { type Cidr, formatCidr, overlaps, sizeOf } from "../../shared/cidr.ts";
+import { type Cidr, contains, formatCidr, overlaps, sizeOf } from "../../shared/cidr.ts";
 import { EngineError } from "../../shared/errors.ts";
+import { type AddressPool, subnets4, subnets6 } from "./configured.ts";
 import type { AddressPlan, IpamDriver, Leases } from "./driver.ts";
-import { AddressLeases6, chooseSubnet6 } from "./pool6.ts";
+import { AddressLeases6, chooseSubnet6, ownSubnets } from "./pool6.ts";
+import { SeveralPools } from "./several.ts";
 
 /** Docker's default pools, in its order: 172.17/16 to 172.31/16, then 192.168.0/20 to 192.168.240/20. */
 export const DEFAULT_POOLS: readonly Cidr[] = [
@@ -10,9 +12,8 @@ export const DEFAULT_POOLS: readonly Cidr[] = [
 ];
 
 /** The first pool that touches nothing in use. Throws EngineError "unavailable" when all do. */
-export function chooseSubnet(pools: readonly Cidr[], used: readonly Cidr[]): Cidr {
-	const free = pools.find((pool) => !used.some((other) => overlaps(pool, other)));
-	if (free) return free;
+export function chooseSubnet(pools: Iterable<Cidr>, used: readonly Cidr[]): Cidr {
+	for (const pool of pools) if (!used.some((other) => overlaps(pool, other))) return pool;
 	throw new EngineError(
 		"unavailable",
 		"could not find an available, non-overlapping IPv4 address pool among the defaults to assign to the network",
@@ -65,6 +66,18 @@ export class AddressLeases implements Leases {
 		return true;
 	}
 
+	get subnets(): readonly Cidr[] {
+		return [this.subnet];
+	}
+
+	holds(address: number): boolean {
+		return contains(this.subnet, address);
+	}
+
+	poolOf(): { readonly subnet: Cidr; readonly gateway: number } {
+		return this;
+	}
+
 	/** false when it was free already. */
 	release(address: number): boolean {
 		return this.taken.delete(address);
@@ -78,11 +91,14 @@ function firstOf(range: Cidr, except: ReadonlySet<number>): number {
 	return range.base;
 }
 
-export function createIpamDriver(pools: readonly Cidr[] = DEFAULT_POOLS): IpamDriver {
+/** @param configured where subnets come from; of a family that has none there, docker's defaults */
+export function createIpamDriver(configured: readonly AddressPool[] = []): IpamDriver {
+	const has = (family: 4 | 6) => configured.some((pool) => pool.family === family);
 	return {
-		chooseSubnet: (used) => chooseSubnet(pools, used),
+		chooseSubnet: (used) => chooseSubnet(has(4) ? subnets4(configured) : DEFAULT_POOLS, used),
 		leases: (subnet, plan) => new AddressLeases(subnet, plan),
-		chooseSubnet6,
+		chooseSubnet6: (seed, used) => chooseSubnet6(has(6) ? subnets6(configured) : ownSubnets(seed), used),
 		leases6: (subnet, plan) => new AddressLeases6(subnet, plan),
+		together: (first, more) => (more.length === 0 ? first : new SeveralPools(first, more)),
 	};
 }

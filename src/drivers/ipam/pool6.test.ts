@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { type Cidr6, formatCidr6, parseCidr6 } from "../../shared/cidr.ts";
 import { formatIpv6, parseIpv6 } from "../../shared/ip.ts";
-import { AddressLeases6, chooseSubnet6, ulaOf } from "./pool6.ts";
+import { AddressLeases6, chooseSubnet6, ownSubnets, ulaOf } from "./pool6.ts";
 
 const net = (text: string): Cidr6 => parseCidr6(text) ?? { base: -1n, prefixLength: -1 };
 const address = (text: string) => parseIpv6(text) ?? -1n;
@@ -13,13 +13,13 @@ test("a seed has its own /48 of unique local addresses, and always the same", ()
 });
 
 test("subnets of a seed follow each other and pass over what is used", () => {
-	const first = chooseSubnet6("a", []);
+	const first = chooseSubnet6(ownSubnets("a"), []);
 	expect(first).toEqual({ base: ulaOf("a").base, prefixLength: 64 });
-	expect(chooseSubnet6("a", [first]).base - first.base).toBe(1n << 64n);
-	expect(chooseSubnet6("a", [first, { base: first.base + (1n << 64n), prefixLength: 63 }]).base - first.base).toBe(
-		3n << 64n,
-	);
-	expect(() => chooseSubnet6("a", [net("fd00::/8")])).toThrow("non-overlapping IPv6 address pool");
+	expect(chooseSubnet6(ownSubnets("a"), [first]).base - first.base).toBe(1n << 64n);
+	expect(
+		chooseSubnet6(ownSubnets("a"), [first, { base: first.base + (1n << 64n), prefixLength: 63 }]).base - first.base,
+	).toBe(3n << 64n);
+	expect(() => chooseSubnet6(ownSubnets("a"), [net("fd00::/8")])).toThrow("non-overlapping IPv6 address pool");
 });
 
 test("leases of a /64 start behind the gateway; a freed one comes back last and is freed once", () => {

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { type Cidr6, formatCidr6, overlaps6, sizeOf6 } from "../../shared/cidr.ts";
+import { type Cidr6, contains6, formatCidr6, overlaps6, sizeOf6 } from "../../shared/cidr.ts";
 import { EngineError } from "../../shared/errors.ts";
 import { ipv6OfBytes } from "../../shared/ip.ts";
 import type { AddressPlan6, Leases6 } from "./driver.ts";
@@ -15,13 +15,15 @@ export function ulaOf(seed: string): Cidr6 {
 	return { base: ipv6OfBytes(bytes), prefixLength: 48 };
 }
 
-/** The first /64 of the seed's /48 that touches nothing in use. Throws EngineError "unavailable" when all do. */
-export function chooseSubnet6(seed: string, used: readonly Cidr6[]): Cidr6 {
+/** Every /64 of the seed's /48. */
+export function* ownSubnets(seed: string): Generator<Cidr6> {
 	const { base } = ulaOf(seed);
-	for (let number = 0; number < SUBNETS; number++) {
-		const subnet = { base: base + (BigInt(number) << 64n), prefixLength: 64 };
-		if (!used.some((other) => overlaps6(subnet, other))) return subnet;
-	}
+	for (let number = 0; number < SUBNETS; number++) yield { base: base + (BigInt(number) << 64n), prefixLength: 64 };
+}
+
+/** The first that touches nothing in use. Throws EngineError "unavailable" when all do. */
+export function chooseSubnet6(pools: Iterable<Cidr6>, used: readonly Cidr6[]): Cidr6 {
+	for (const pool of pools) if (!used.some((other) => overlaps6(pool, other))) return pool;
 	throw new EngineError(
 		"unavailable",
 		"could not find an available, non-overlapping IPv6 address pool among the defaults to assign to the network",
@@ -72,6 +74,18 @@ export class AddressLeases6 implements Leases6 {
 		if (this.taken.has(address) || this.kept.has(address)) return false;
 		this.taken.add(address);
 		return true;
+	}
+
+	get subnets(): readonly Cidr6[] {
+		return [this.subnet];
+	}
+
+	holds(address: bigint): boolean {
+		return contains6(this.subnet, address);
+	}
+
+	poolOf(): { readonly subnet: Cidr6; readonly gateway: bigint } {
+		return this;
 	}
 
 	/** false when it was free already. */

@@ -27,15 +27,18 @@ export function checkEndpoint(network: NetworkRecord, config: EndpointConfig): v
 		found.push("user specified IP address is supported on user defined networks only");
 	}
 	const { subnetAsked, subnet6Asked } = network.config ?? {};
-	const subnet = subnetAsked ? parseCidr(network.subnet ?? "") : undefined;
-	const subnet6 = subnet6Asked ? parseCidr6(network.subnet6 ?? "") : undefined;
-	if (address) found.push(...subnetFaults(address, subnet && contains(subnet, parseIpv4(address) ?? -1)));
-	if (address6) found.push(...subnetFaults(address6, subnet6 && contains6(subnet6, parseIpv6(address6) ?? -1n)));
+	const { subnet = "", subnet6 = "", config: stored } = network;
+	const pools = [subnet, subnet6, ...(stored?.ipam.config.map(({ Subnet }) => Subnet) ?? [])];
+	const holds = (text: string) => {
+		const [four, six] = [parseCidr(text), parseCidr6(text)];
+		if (six) return contains6(six, parseIpv6(address6 ?? "") ?? -1n);
+		return four !== undefined && contains(four, parseIpv4(address ?? "") ?? -1);
+	};
+	const inside = (family: 4 | 6) => pools.some((text) => text.includes(":") === (family === 6) && holds(text));
+	if (address) found.push(...subnetFaults(address, subnetAsked ? inside(4) : undefined));
+	if (address6) found.push(...subnetFaults(address6, subnet6Asked ? inside(6) : undefined));
 	found.push(...sysctlFaults(config.driverOpts?.[SYSCTLS]));
 	if (found.length > 0) throw new EngineError("invalid", `invalid endpoint settings:\n${faultList(found)}`);
-	if (LinkLocalIPs.length > 0) {
-		throw new EngineError("unsupported", `IPAMConfig.LinkLocalIPs is not supported yet: ${LinkLocalIPs.join(", ")}`);
-	}
 	if (macAddress) checkMac(macAddress);
 	endpointRequest(network.id, config);
 }
@@ -71,6 +74,7 @@ export function endpointRequest(networkId: string, config: EndpointConfig): Endp
 		network: networkId,
 		...(ipamConfig?.IPv4Address && { address: ipamConfig.IPv4Address }),
 		...(ipamConfig?.IPv6Address && { address6: ipamConfig.IPv6Address }),
+		...(ipamConfig?.LinkLocalIPs?.length && { linkLocal: ipamConfig.LinkLocalIPs }),
 		...(macAddress && { macAddress: colons(macAddress).toLowerCase() }),
 		...(gwPriority && { gwPriority }),
 		...(sysctls && { sysctls: parseSysctls(sysctls) }),

@@ -89,9 +89,11 @@ function baseFault(what: string, text: string, net: Cidr | Cidr6): string[] {
 function rangeFaults(text: string, subnet: Cidr | Cidr6): string[] {
 	const range = networkOf(text);
 	if (!range) return [`invalid ip-range ${text}: invalid CIDR block notation`];
-	const inside = range.prefixLength >= subnet.prefixLength && holds(subnet, range.base);
+	const bigger = range.prefixLength < subnet.prefixLength;
+	const outside = `parent subnet ${textOf(subnet)} doesn't contain ip-range`;
+	const fault = bigger ? `CIDR block is bigger than its parent subnet ${textOf(subnet)}` : outside;
 	return [
-		...(inside ? [] : [`invalid ip-range ${text}: parent subnet ${textOf(subnet)} doesn't contain ip-range`]),
+		...(!bigger && holds(subnet, range.base) ? [] : [`invalid ip-range ${text}: ${fault}`]),
 		...baseFault("ip-range", text, range),
 	];
 }

@@ -185,6 +185,19 @@ test("certain addresses are given, once; a range is used up in docker's words", 
 	expect((await lab.on("f", "own")).address6).toBe("fd77:1::10");
 });
 
+test("of networks of equal priority the one that leads out in both families is the way out, as docker has it", async () => {
+	await lab.create("a-four", { enableIpv6: false });
+	await lab.create("b-dual");
+	const a = await lab.on("a", "a-four");
+	const way = () => Bun.spawnSync(["nsenter", `--net=${a.path}`, "ip", "route", "show", "default"]).stdout.toString();
+	expect(way()).toContain("dev eth0");
+	await lab.sandboxes.attach("a", { network: "b-dual" });
+	expect(way()).toContain("dev eth1");
+	await lab.create("c-four", { enableIpv6: false });
+	await lab.sandboxes.attach("a", { network: "c-four", gwPriority: 1 });
+	expect(way()).toContain("dev eth2");
+});
+
 test("a running sandbox comes to IPv6 and leaves it; its ports and its way out follow", async () => {
 	await lab.create("four", { enableIpv6: false });
 	await lab.create("six", { enableIpv4: false });

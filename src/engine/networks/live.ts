@@ -72,7 +72,7 @@ export class LiveNetworks {
 		const { store, instance, network, ipam, log } = this.options;
 		const used = (own: string, ownName = "bridge") => {
 			const rows = store.networks();
-			const stored = rows.flatMap(({ name, subnet }) => (name !== ownName && subnet ? (parseCidr(subnet) ?? []) : []));
+			const stored = rows.flatMap((row) => (row.name === ownName ? [] : subnetsOf(row)));
 			return [...network.usedNetworks([own, ...rows.flatMap(({ bridge }) => bridge ?? [])]), ...stored];
 		};
 		const predefined = openPredefined(store, instance, used, ipam.chooseSubnet, log);
@@ -147,7 +147,7 @@ export class LiveNetworks {
 
 	/** Of IPv6, ours alone: nobody else has the /48 that our subnets come from. */
 	used6(): Cidr6[] {
-		return [...this.bridges.values()].flatMap(({ leases6 }) => leases6?.subnet ?? []);
+		return [...this.bridges.values()].flatMap(({ leases6 }) => leases6?.subnets ?? []);
 	}
 
 	/** Whether one of our networks has addresses of this one. */
@@ -180,7 +180,7 @@ export class LiveNetworks {
 	}
 
 	private subnets(): Cidr[] {
-		return [...this.bridges.values()].flatMap(({ leases }) => leases?.subnet ?? []);
+		return [...this.bridges.values()].flatMap(({ leases }) => leases?.subnets ?? []);
 	}
 
 	private tryOpen(row: NetworkRow): void {
@@ -250,17 +250,26 @@ export class LiveNetworks {
 	private books({ name, subnet, config }: NetworkRow): Pick<BridgeNetwork, "leases" | "leases6"> {
 		const { ipam } = this.options;
 		const pools = config?.ipam.config ?? [{ Subnet: subnet ?? "" }];
-		const [pool, pool6] = [pools.find((one) => !isIpv6Pool(one)), pools.find(isIpv6Pool)];
-		const four = pool && parseCidr(pool.Subnet) && addressPlan(pool);
-		const six = pool6 && addressPlan6(pool6);
+		const plans = pools.filter((one) => !isIpv6Pool(one) && parseCidr(one.Subnet)).map(addressPlan);
+		const [four, ...more] = plans.map((plan) => ipam.leases(plan.subnet, plan));
+		const [six, ...more6] = pools
+			.filter(isIpv6Pool)
+			.map(addressPlan6)
+			.map((plan) => ipam.leases6(plan.subnet, plan));
 		const on = (config?.enableIpv4 ?? true) && four;
 		const on6 = config?.enableIpv6 && six;
 		if (!on && !on6) throw new EngineError("internal", `cannot open network ${name}: stored subnet ${subnet}`);
 		return {
-			...(on && { leases: ipam.leases(four.subnet, four) }),
-			...(on6 && { leases6: ipam.leases6(six.subnet, six) }),
+			...(on && { leases: ipam.together(on, more) }),
+			...(on6 && { leases6: ipam.together(on6, more6) }),
 		};
 	}
+}
+
+/** Of IPv4, all that a stored network has. */
+function subnetsOf({ subnet, config }: NetworkRow): Cidr[] {
+	const texts = config?.ipam.config.map(({ Subnet }) => Subnet) ?? (subnet ? [subnet] : []);
+	return texts.flatMap((text) => parseCidr(text) ?? []);
 }
 
 /** Containers' ways out by a network that leads anywhere. */

@@ -88,6 +88,27 @@ test.each([
 	expect(hostLinks()).toEqual(before);
 });
 
+test("a wire may carry several subnets: addresses come from the first that has any left, each with its own gateway", async () => {
+	const pools = poolsOf({ Subnet: "10.61.0.0/30" }, { Subnet: "10.62.0.0/24", Gateway: "10.62.0.9" });
+	await lab.create("two", { ...onWire(), ipam: pools });
+	const [a, b] = [await lab.on("a", "two"), await lab.on("b", "two")];
+	const c = await lab.on("c", "two", { address: "10.62.0.77" });
+	const shown = ({ settings: { endpoints } }: typeof a) =>
+		endpoints.map(({ ipAddress, prefixLength, gateway }) => `${ipAddress}/${prefixLength} ${gateway}`);
+	expect([a, b, c].flatMap(shown)).toEqual([
+		"10.61.0.2/30 10.61.0.1",
+		"10.62.0.1/24 10.62.0.9",
+		"10.62.0.77/24 10.62.0.9",
+	]);
+	const { stdout } = Bun.spawnSync(["nsenter", `--net=${b.path}`, "ip", "route", "show", "default"]);
+	expect(stdout.toString()).toStartWith("default via 10.62.0.9 ");
+	await expect(lab.create("clash", { ipam: poolsOf({ Subnet: "10.62.0.0/25" }), driver: "bridge" })).rejects.toThrow(
+		"overlaps",
+	);
+	await lab.start([...lab.joined].map(([containerId, settings]) => ({ containerId, settings })));
+	await expect(lab.on("d", "two", { address: "10.62.0.77" })).rejects.toThrow("Address already in use");
+});
+
 test("a running sandbox comes to the wire and leaves it, and outlives a crash of the engine there", async () => {
 	await lab.create("lan", onWire());
 	await lab.create("blue", { driver: "bridge", ipam: { driver: "default", options: null, config: [] } });

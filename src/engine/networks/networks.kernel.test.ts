@@ -221,6 +221,14 @@ test("what others do to a bridge while the engine runs is repaired: taken away, 
 		expect(await ask(d.path, c.address, 80)).toBe("closed");
 		expect(await ask(d.path, OUTSIDE, 7000)).toBe(`out;${HOST}`);
 	}
+}, 20_000);
+
+test("an interface has the link-local addresses it is given beside its own; a /31 has no broadcast address", async () => {
+	await lab.create("blue", { ipam: poolsOf({ Subnet: "10.63.0.0/31" }) });
+	const a = await lab.on("a", "blue", { linkLocal: ["169.254.7.7", "fe80::77"] });
+	const { stdout } = Bun.spawnSync(["nsenter", `--net=${a.path}`, "ip", "-o", "addr", "show", "eth0"]);
+	const text = stdout.toString();
+	for (const part of ["10.63.0.1/31 scope", "169.254.7.7/16", "fe80::77/64"]) expect(text).toContain(part);
 });
 
 test("a removed network's bridge goes, its subnet is free and its name too", async () => {

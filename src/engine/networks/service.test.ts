@@ -20,7 +20,10 @@ const ipam: IpamDriver = {
 		allocate: () => subnet.base + 2n,
 		take: () => true,
 		release: () => true,
+		...{ subnets: [subnet], holds: () => true },
+		poolOf: () => ({ subnet, gateway: subnet.base + 1n }),
 	}),
+	together: (first) => first,
 	chooseSubnet: (used) => {
 		const pools = [17, 18, 19, 20, 21].map((second) => cidr(`172.${second}.0.0/16`));
 		return pools.find((pool) => !used.some((other) => overlaps(pool, other))) ?? cidr("");
@@ -31,6 +34,8 @@ const ipam: IpamDriver = {
 		allocate: () => subnet.base + 2,
 		take: () => true,
 		release: () => true,
+		...{ subnets: [subnet], holds: () => true },
+		poolOf: () => ({ subnet, gateway: subnet.base + 1 }),
 	}),
 };
 

@@ -160,6 +160,8 @@ function checkOverlaps(live: LiveNetworks, pools: readonly IpamPool[], driver: s
 	// Their gateways and other addresses must not be the same.
 	for (const pool of pools) isIpv6Pool(pool) ? addressPlan6(pool) : addressPlan(pool);
 	const six = pools.filter(isIpv6Pool).length;
+	// A wire may carry several; a bridge has one address of its own.
+	if (driver === "macvlan") return;
 	if (six > 1 || pools.length - six > 1) {
 		throw new EngineError("forbidden", `${driver || "bridge"} driver doesn't support multiple subnets`);
 	}

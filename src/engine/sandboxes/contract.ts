@@ -58,6 +58,8 @@ export interface EndpointRequest {
 	readonly address?: string;
 	/** The same of IPv6. */
 	readonly address6?: string;
+	/** Further addresses of the interface, of either family, that nobody keeps account of. */
+	readonly linkLocal?: readonly string[];
 	readonly macAddress?: string;
 	/** The highest one's network is the way out; of equals the first by name. */
 	readonly gwPriority?: number;

@@ -1,4 +1,5 @@
 import { randomInt } from "node:crypto";
+import type { AddressBook } from "../../drivers/ipam/driver.ts";
 import type { EndpointAddress, NetworkDriver } from "../../drivers/network/driver.ts";
 import { EngineError } from "../../shared/errors.ts";
 import { createId } from "../../shared/id.ts";
@@ -36,7 +37,7 @@ export function connectEndpoint(
 			bridge: network.bridge,
 			link: hostLink,
 			name,
-			addresses: interfaceAddresses(network, leased, used === undefined),
+			addresses: [...interfaceAddresses(network, leased, used === undefined), ...linkLocal(request.linkLocal)],
 			mac,
 			...(network.macvlan && { macvlan: network.macvlan.mode }),
 			isolated: !network.settings.icc,
@@ -65,14 +66,17 @@ function settingsOf(
 		networkId: id,
 		...own,
 		...(leases &&
-			address !== undefined && { ipAddress: formatIpv4(address), prefixLength: leases.subnet.prefixLength }),
-		...(gateway && { gateway }),
+			address !== undefined && {
+				ipAddress: formatIpv4(address),
+				prefixLength: leases.poolOf(address).subnet.prefixLength,
+				...(gateway && { gateway: formatIpv4(leases.poolOf(address).gateway) }),
+			}),
 		...(leases6 &&
 			address6 !== undefined && {
 				ipv6Address: formatIpv6(address6),
-				ipv6PrefixLength: leases6.subnet.prefixLength,
+				ipv6PrefixLength: leases6.poolOf(address6).subnet.prefixLength,
+				...(gateway6 && { ipv6Gateway: formatIpv6(leases6.poolOf(address6).gateway) }),
 			}),
-		...(gateway6 && { ipv6Gateway: gateway6 }),
 	};
 }
 
@@ -82,19 +86,26 @@ function interfaceAddresses(
 	{ address, address6 }: Leased,
 	routes: boolean,
 ): EndpointAddress[] {
-	const four = leases &&
-		address !== undefined && [
-			{ address, prefixLength: leases.subnet.prefixLength, ...(gateway && routes && { gateway: leases.gateway }) },
-		];
-	const six = leases6 &&
-		address6 !== undefined && [
-			{
-				address: address6,
-				prefixLength: leases6.subnet.prefixLength,
-				...(gateway6 && routes && { gateway: leases6.gateway }),
-			},
-		];
-	return [...(four || []), ...(six || [])];
+	const four = leases && address !== undefined && interfaceAddress(leases, address, Boolean(gateway) && routes);
+	const six = leases6 && address6 !== undefined && interfaceAddress(leases6, address6, Boolean(gateway6) && routes);
+	return [...(four ? [four] : []), ...(six ? [six] : [])];
+}
+
+function interfaceAddress<T extends IpAddress>(
+	book: AddressBook<T, { readonly prefixLength: number }>,
+	address: T,
+	route: boolean,
+): EndpointAddress {
+	const { subnet, gateway } = book.poolOf(address);
+	return { address, prefixLength: subnet.prefixLength, ...(route && { gateway }) };
+}
+
+/** Beside its own; nobody keeps account of them. */
+function linkLocal(texts: readonly string[] = []): EndpointAddress[] {
+	return texts.flatMap((text) => {
+		const address = parseIp(text);
+		return address === undefined ? [] : [{ address, prefixLength: typeof address === "bigint" ? 64 : 16 }];
+	});
 }
 
 /** Docker's old stable form: of the IPv4 address, or of the end of the other. */
@@ -118,13 +129,16 @@ export function addressTexts({ address, address6 }: Leased): string[] {
 	return [address, address6].flatMap((one) => (one === undefined ? [] : formatIp(one)));
 }
 
-/** The network that is the way out, of a family: highest priority, then first by name; undefined where none leads anywhere. */
+/** The network that is the way out, of a family: highest priority, then one that leads out in both families, as docker has it, then first by name; undefined where none leads anywhere. */
 export function gatewayOf<T extends Pick<Endpoint, "network" | "settings">>(
 	endpoints: readonly T[],
 	family: 4 | 6 = 4,
 ): T | undefined {
 	const leads = ({ network }: T) => (family === 6 ? network.gateway6 : network.gateway) !== undefined;
-	return endpoints.filter(leads).toSorted(byPriority)[0];
+	const both = ({ network }: T) => (network.gateway6 !== undefined && network.gateway !== undefined ? 1 : 0);
+	const priority = ({ settings }: T) => settings.gwPriority ?? 0;
+	const order = (a: T, b: T) => priority(b) - priority(a) || both(b) - both(a) || byPriority(a, b);
+	return endpoints.filter(leads).toSorted(order)[0];
 }
 
 /** The ways out of both families. */

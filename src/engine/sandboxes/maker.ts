@@ -80,8 +80,8 @@ export class SandboxMaker {
 		}
 	}
 
-	private isPlain({ network, address, address6, macAddress, sysctls, linkName }: EndpointRequest): boolean {
-		const special = [address, address6, macAddress, sysctls, linkName].some((one) => one !== undefined);
+	private isPlain({ network, address, address6, linkLocal, macAddress, sysctls, linkName }: EndpointRequest): boolean {
+		const special = [address, address6, linkLocal, macAddress, sysctls, linkName].some((one) => one !== undefined);
 		return !special && this.live.find(network).isDefault;
 	}
 }
@@ -89,10 +89,9 @@ export class SandboxMaker {
 /** The sandbox's default routes lead to these endpoints' networks, or nowhere. */
 export function setRoutes(driver: NetworkDriver, path: string, { four, six }: WaysOut): void {
 	const routeOf = (name = "eth0", gateway: IpAddress | undefined) => (gateway === undefined ? [] : [{ name, gateway }]);
-	driver.setDefaultRoutes(path, [
-		...routeOf(four?.settings.link, four?.network.leases?.gateway),
-		...routeOf(six?.settings.link, six?.network.leases6?.gateway),
-	]);
+	const gateway = four?.address === undefined ? undefined : four.network.leases?.poolOf(four.address).gateway;
+	const gateway6 = six?.address6 === undefined ? undefined : six.network.leases6?.poolOf(six.address6).gateway;
+	driver.setDefaultRoutes(path, [...routeOf(four?.settings.link, gateway), ...routeOf(six?.settings.link, gateway6)]);
 }
 
 /** Namespace, resolver and addresses. */

@@ -30,7 +30,7 @@ const IFA_ADDRESS = 1;
 const IFA_LOCAL = 2;
 const IFA_BROADCAST = 4;
 
-/** `ip addr replace ADDRESS/PREFIX broadcast BROADCAST dev INDEX` */
+/** `ip addr replace ADDRESS/PREFIX broadcast BROADCAST dev INDEX`; a /31 and a /32 have no broadcast address (RFC 3021). */
 export function addAddress(index: number, address: number, prefixLength: number): NetlinkRequest {
 	const size = 2 ** (32 - prefixLength);
 	const broadcast = address - (address % size) + size - 1;
@@ -41,7 +41,7 @@ export function addAddress(index: number, address: number, prefixLength: number)
 			addressHeader(prefixLength, index),
 			attribute(IFA_LOCAL, ipv4Bytes(address)),
 			attribute(IFA_ADDRESS, ipv4Bytes(address)),
-			attribute(IFA_BROADCAST, ipv4Bytes(broadcast)),
+			...(prefixLength < 31 ? [attribute(IFA_BROADCAST, ipv4Bytes(broadcast))] : []),
 		]),
 		twin: `ip addr replace ${formatIpv4(address)}/${prefixLength} dev ${index}`,
 	};
