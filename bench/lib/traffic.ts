@@ -18,7 +18,7 @@ http {
 
 /** What makes traffic and what takes it: ping is in the base. */
 const IMAGE: PackageImage = {
-	packages: ["iperf3", "nginx", "wrk"],
+	packages: ["fping", "iperf3", "nginx", "wrk"],
 	finish: `mkdir -p /var/lib/nginx /var/log/nginx; printf '%s\\n' '${NGINX}' >/etc/nginx/nginx.conf`,
 	config: { tag: "foredeck-bench/traffic:latest" },
 };
