@@ -28,7 +28,7 @@ import { bindPort, closePort } from "../../sys/linux/port-socket.ts";
 import { addDefaultRoute, deleteDefaultRoute, listRoutes } from "../../sys/linux/route.ts";
 import type { BridgeSpec, EndpointAddress, EndpointSpec, NetworkDriver, ParentSpec } from "./driver.ts";
 import { hasIpv6, prepareBridge6, routeIpv6 } from "./ipv6.ts";
-import { createEndpoint, openParent, removeEndpoint } from "./macvlan.ts";
+import { createEndpoint, nameEndpoint, openParent, removeEndpoint } from "./macvlan.ts";
 
 interface Bridge extends Link {
 	/** The host's own addresses on it. */
@@ -95,13 +95,15 @@ export class BridgeDriver implements NetworkDriver {
 		const parent = this.parents.get(endpoint.bridge) ?? this.opened(endpoint.bridge);
 		const netnsFd = openNetns(path);
 		try {
-			createEndpoint(this.socket, parent, netnsFd, endpoint);
+			const made = createEndpoint(this.socket, parent, netnsFd, endpoint);
 			withNetnsFd(netnsFd, path, () => {
 				try {
+					using inside = new RouteSocket();
+					nameEndpoint(inside, made, endpoint.name);
 					configure({ ...endpoint, first: false });
 				} catch (error) {
 					using inside = new RouteSocket();
-					removeEndpoint(inside, endpoint.name);
+					for (const name of [made, endpoint.name]) removeEndpoint(inside, name);
 					throw error;
 				}
 			});

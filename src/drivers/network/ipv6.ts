@@ -9,9 +9,19 @@ export function hasIpv6(): boolean {
 	return existsSync(CONF) && read("all/disable_ipv6") === "0";
 }
 
-/** Of the bridge alone: it may have IPv6 whatever the host's default is, its addresses are there at once, and no container tells the host of routes. */
+/**
+ * Of the bridge alone: it may have IPv6 whatever the host's default is, its addresses are there at once, and no container tells the host of routes. Its
+ * own `forwarding` is left alone: it says nothing of what is passed on, but writing it takes every default route away that the host has learned from
+ * router advertisements, on all its interfaces.
+ */
 export function prepareBridge6(bridge: string): void {
-	const settings = { disable_ipv6: "0", accept_dad: "0", accept_ra: "0", forwarding: "1" };
+	const settings = {
+		disable_ipv6: "0",
+		accept_dad: "0",
+		accept_ra: "0",
+		accept_redirects: "0",
+		router_solicitations: "0",
+	};
 	for (const [name, value] of Object.entries(settings)) writeSysctl(`net/ipv6/conf/${bridge}/${name}`, value);
 }
 

@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { EngineError } from "../../shared/errors.ts";
 import { SyscallError } from "../../sys/linux/libc.ts";
 import {
@@ -8,6 +9,7 @@ import {
 	findLink,
 	type Link,
 	setAlias,
+	setDownAs,
 	setUp,
 } from "../../sys/linux/link.ts";
 import type { RouteSocket } from "../../sys/linux/netlink.ts";
@@ -40,9 +42,13 @@ function make(socket: RouteSocket, { name, make: how }: ParentSpec): void {
 	}
 }
 
-/** The endpoint's interface, still down, in its namespace. */
-export function createEndpoint(socket: RouteSocket, parent: Link, netnsFd: number, spec: EndpointSpec): void {
-	const { name, mac, macvlan: mode = "bridge" } = spec;
+/**
+ * The endpoint's interface, still down, in its namespace, under the name that is answered: before Linux 6.14 a new interface's name must be free in the
+ * namespace of the caller too, where the parent may be called eth0. nameEndpoint() gives it its own.
+ */
+export function createEndpoint(socket: RouteSocket, parent: Link, netnsFd: number, spec: EndpointSpec): string {
+	const name = `new-${randomBytes(5).toString("hex")}`;
+	const { mac, macvlan: mode = "bridge" } = spec;
 	// The wire may be of another size since.
 	const { index, mtu } = findLink(socket, parent.name) ?? parent;
 	try {
@@ -52,6 +58,14 @@ export function createEndpoint(socket: RouteSocket, parent: Link, netnsFd: numbe
 		const text = `cannot share interface ${parent.name} in macvlan mode ${mode}: it is a port of a bridge, or used in another mode`;
 		throw new EngineError("conflict", text, { cause: error });
 	}
+	return name;
+}
+
+/** @param inside of the endpoint's namespace */
+export function nameEndpoint(inside: RouteSocket, from: string, to: string): void {
+	const link = findLink(inside, from);
+	if (!link) throw new EngineError("internal", `cannot find interface ${from} after its creation`);
+	inside.request(...setDownAs(link.index, to));
 }
 
 /** Of the namespace that `inside` is in: blocks for some 30 ms. */

@@ -7,6 +7,7 @@ import { RouteSocket } from "../../sys/linux/netlink.ts";
 import { withNetns } from "../../sys/linux/netns.ts";
 import { addDefaultRoute } from "../../sys/linux/route.ts";
 import { ask, HOST, serveTcp } from "../../sys/linux/testing/outside-host.ts";
+import { advertiseRouter } from "../../sys/linux/testing/router.ts";
 import { portOf, TestNetworks } from "../../testing/network-host.ts";
 
 /** `outside` of these tests has both families, and knows no way to our networks but the host. */
@@ -49,6 +50,18 @@ test("the host keeps learning its own routes: no interface but ours is made a ro
 	const conf = (name: string) => readFileSync(`/proc/sys/net/ipv6/conf/${name}`, "utf8").trim();
 	const fresh = conf("all/forwarding") === "0";
 	expect(conf("wire/accept_ra")).toBe(fresh ? "1" : "2");
+});
+
+test("the way out that the host has learned from a router stays while networks come", async () => {
+	const learned = () => /^0{32} 00 .* fe80\S+ .* wire$/m.test(readFileSync("/proc/thread-self/net/ipv6_route", "utf8"));
+	for (let tries = 0; tries < 200 && !learned(); tries++) {
+		withNetns(lab.outside, () => advertiseRouter(2));
+		await Bun.sleep(25);
+	}
+	expect(learned()).toBe(true);
+	await lab.create("new");
+	expect(learned()).toBe(true);
+	withNetns(lab.outside, () => advertiseRouter(2, 0));
 });
 
 test("a network without IPv4 gives IPv6 alone, and its ports are published on it alone", async () => {

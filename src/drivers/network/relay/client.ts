@@ -88,8 +88,10 @@ class RelayClient implements PortRelay {
 			this.retryMs = RETRY_MS;
 			this.sayAll();
 		});
-		createInterface({ input: socket }).on("line", (line) => this.waiting.shift()?.resolve(JSON.parse(line) as Done));
-		socket.on("error", () => {});
+		const answers = createInterface({ input: socket });
+		answers.on("line", (line) => this.waiting.shift()?.resolve(JSON.parse(line) as Done));
+		// "close" follows. The interface tells of its input's errors too.
+		for (const each of [socket, answers]) each.on("error", () => {});
 		socket.on("close", () => {
 			if (this.socket === socket) this.socket = undefined;
 			for (const { reject } of this.waiting.splice(0)) reject(new Error("the relay has gone away"));

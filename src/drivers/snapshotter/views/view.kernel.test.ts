@@ -33,8 +33,13 @@ async function* once(...chunks: Uint8Array[]) {
 
 const names = async (body: AsyncIterable<Uint8Array>) => {
 	const child = Bun.spawn(["tar", "-tP"], { stdin: "pipe", stdout: "pipe" });
-	for await (const chunk of body) child.stdin.write(chunk);
-	await child.stdin.end();
+	try {
+		for await (const chunk of body) child.stdin.write(chunk);
+		await child.stdin.end();
+	} catch (error) {
+		// tar does not read what stands behind the end
+		if ((error as NodeJS.ErrnoException).code !== "EPIPE") throw error;
+	}
 	return (await new Response(child.stdout).text()).trim().split("\n").sort();
 };
 
