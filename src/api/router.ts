@@ -47,9 +47,9 @@ export function createRouter(services: ApiServices, list: ContainerList): (reque
 	const { containers, execs, facts, log } = services;
 	const app = new Elysia({ strictPath: true }).onError(({ code, error, request }) => {
 		if (code === "NOT_FOUND") return pageNotFound();
-		if (!(error instanceof EngineError)) {
-			log.error("request failed", { method: request.method, url: request.url, error, stack: stackOf(error) });
-		}
+		const facts = { method: request.method, url: request.url, error };
+		if (request.signal.aborted) log.debug("client gone amid its request", facts);
+		else if (!(error instanceof EngineError)) log.error("request failed", { ...facts, stack: stackOf(error) });
 		return errorResponse(error);
 	});
 	for (const route of services.extra) app.use(route);

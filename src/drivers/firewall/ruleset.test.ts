@@ -1,5 +1,12 @@
 import { expect, test } from "bun:test";
-import { type NetworkRules, type PortForward, renderPublish, renderRuleset, renderUnpublish } from "./ruleset.ts";
+import {
+	type NetworkRules,
+	type PortForward,
+	quoted,
+	renderPublish,
+	renderRuleset,
+	renderUnpublish,
+} from "./ruleset.ts";
 
 const anywhere: PortForward = { protocol: "tcp", hostAddress: 0, hostPort: 8080, address: 0xac110002, port: 80 };
 const loopback: PortForward = {
@@ -320,3 +327,10 @@ test("IPv6 has sets and rules of its own beside those of both families", () => {
 		"delete element inet foredeck-t published_at6 { fd00:9::1 . tcp . 8081 }\n",
 	);
 });
+
+test.each(['x", "eth0', "eth*", "a\\b", "a\nb", "", "a b", "é"])(
+	"a name that nft would read otherwise is not written: %j",
+	(name) => {
+		expect(() => quoted(name)).toThrow("cannot stand in a ruleset");
+	},
+);

@@ -182,8 +182,10 @@ export function set(name: string, type: string, elements: readonly string[], fla
 	return `\tset ${name} {\n\t\ttype ${type}\n${flagsLine}${line}\t}\n`;
 }
 
+/** nft knows no escapes in a string, and a star at its end stands for any name. */
 export function quoted(name: string): string {
-	return JSON.stringify(name);
+	if (!/^[\w.@+=~-]+$/.test(name)) throw new Error(`interface name ${JSON.stringify(name)} cannot stand in a ruleset`);
+	return `"${name}"`;
 }
 
 export function elementsLine(ports: readonly PortForward[], name: string): string {

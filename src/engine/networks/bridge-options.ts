@@ -105,13 +105,9 @@ function prefixOf(value: string | undefined): string {
 	return value;
 }
 
-/** What Linux takes for an interface's name. */
+/** Of what Linux takes for an interface's name, what means itself in a ruleset, a path and a line of text: no quote, no star, no slash. */
 export function isLinkName(name: string): boolean {
-	return (
-		Buffer.byteLength(name) <= MAX_NAME &&
-		!/[/:%\s]/.test(name) &&
-		!["", ".", "..", "lo", "all", "default"].includes(name)
-	);
+	return name.length <= MAX_NAME && /^\w[\w.@+=~-]*$/.test(name) && !["lo", "all", "default"].includes(name);
 }
 
 function bindingOf(name: string, options: Readonly<Record<string, string>>, family: 4 | 6): string {

@@ -64,6 +64,11 @@ test.each<[string, Record<string, string>]>([
 	[`${BRIDGE}.host_binding_ipv4 value: zz (nil ip)`, { [`${BRIDGE}.host_binding_ipv4`]: "zz" }],
 	['invalid bridge name "longer-than-linux-takes"', { [`${BRIDGE}.name`]: "longer-than-linux-takes" }],
 	['invalid bridge name "a/b"', { [`${BRIDGE}.name`]: "a/b" }],
+	['invalid bridge name "x\\",\\"eth0"', { [`${BRIDGE}.name`]: 'x","eth0' }],
+	['invalid bridge name "eth*"', { [`${BRIDGE}.name`]: "eth*" }],
+	['invalid bridge name "a\\\\b"', { [`${BRIDGE}.name`]: "a\\b" }],
+	['invalid bridge name "a\\u0000b"', { [`${BRIDGE}.name`]: "a\0b" }],
+	['invalid bridge name "-x"', { [`${BRIDGE}.name`]: "-x" }],
 	[
 		"com.docker.network.bridge.host_binding_ipv6 value: 1.2.3.4 (nil ip)",
 		{ [`${BRIDGE}.host_binding_ipv6`]: "1.2.3.4" },
