@@ -66,7 +66,9 @@ export function boolFilter(filters: Filters, name: string): boolean | undefined 
 		if (["0", "false"].includes(value.toLowerCase())) return false;
 		throw invalid(`invalid filter '${name}=[${value}]'`);
 	});
-	return values.length === 0 ? undefined : values.includes(true);
+	if (values.includes(true) && values.includes(false))
+		throw invalid(`invalid filter '${name}=[${filters.get(name).join(" ")}]'`);
+	return values[0];
 }
 
 /** `key` or `key=value` against labels. */

@@ -66,3 +66,12 @@ test("prune takes dangling images unless told otherwise, and its filters narrow 
 	expect(pruned?.accepts(app)).toBe(false);
 	await expect(prune({ reference: ["x"] })).rejects.toThrow("invalid filter 'reference'");
 });
+
+test("filters that dockerd does not take are refused in its words", async () => {
+	await expect(rows(filters({ "label!": ["a"] }))).rejects.toThrow("invalid filter 'label!'");
+	await expect(rows(filters({ reference: ["[a"] }))).rejects.toThrow("syntax error in pattern");
+	expect(await rows(filters({ reference: ["[x-z]*"] }))).toEqual([]);
+	await expect(rows(filters({ dangling: ["true", "false"] }))).rejects.toThrow(
+		"invalid filter 'dangling=[true false]'",
+	);
+});

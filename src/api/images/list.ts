@@ -5,7 +5,7 @@ import { boolOf, queryOf } from "../query.ts";
 import type { ImageSummary } from "./schema.ts";
 import { imageSummary, manifestSummaries } from "./view.ts";
 
-const LIST_FILTERS = ["dangling", "reference", "label", "label!", "before", "since", "until"];
+const LIST_FILTERS = ["dangling", "reference", "label", "before", "since", "until"];
 const PRUNE_FILTERS = ["dangling", "label", "label!", "until"];
 
 /**
@@ -15,6 +15,7 @@ const PRUNE_FILTERS = ["dangling", "label", "label!", "until"];
 export function listReply(images: Images, request: Request): Response {
 	const query = queryOf(request);
 	const filters = filtersOf(query, LIST_FILTERS);
+	filters.every("reference", checkPattern);
 	const shared = boolOf(query, "shared-size") ? images.usage().sharedSizes : undefined;
 	const withManifests = boolOf(query, "manifests");
 	const all = boolOf(query, "all");
@@ -75,6 +76,12 @@ function isOld(image: ImageRecord, filters: Filters): boolean {
 
 function named(name: string, filters: Filters): boolean {
 	return filters.any("reference", (pattern) => matchesReference(name, pattern));
+}
+
+/** Go's path.Match refuses a class or an escape that does not end. */
+function checkPattern(pattern: string): true {
+	if (/^(?:[^[\\]|\\.|\[\^?(?:[^\]\\]|\\.)+\])*$/s.test(pattern)) return true;
+	throw invalid("syntax error in pattern");
 }
 
 /** Docker's patterns: `*` and `?` do not cross a slash; without a tag any tag matches. */

@@ -90,6 +90,7 @@ export async function pushReply(images: Images, name: string, request: Request):
 
 /** `GET /images/get?names=` and `GET /images/{name}/get`. */
 export function saveReply(images: Images, names: readonly string[], request: Request): Response {
+	if (names.length === 0) throw invalid("invalid reference format");
 	const platforms = queryOf(request).getAll("platform");
 	if (platforms.length > 1) throw invalid(`platform is not supported more than once: ${platforms.join(" ")}`);
 	const body = images.save(names, { platform: platformOf(platforms[0] ?? null) });

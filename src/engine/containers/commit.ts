@@ -57,12 +57,13 @@ function runConfigOf({ config }: ContainerRecord, image: ImageRunConfig): ImageR
 /** docker's merge of a configuration given by the client over the container's: maps are united, the client's entries win. */
 function mergeRun(asked: ImageRunConfig, own: ImageRunConfig): ImageRunConfig {
 	const entrypoint = asked.Entrypoint ?? own.Entrypoint;
+	const labels = { ...own.Labels, ...asked.Labels };
 	const cmd = asked.Cmd ?? (asked.Entrypoint ? undefined : own.Cmd);
 	return {
 		...own,
 		...asked,
 		Env: mergeEnv(own.Env ?? [], asked.Env ?? []),
-		Labels: { ...own.Labels, ...asked.Labels },
+		Labels: Object.keys(labels).length > 0 ? labels : undefined,
 		...((own.ExposedPorts || asked.ExposedPorts) && { ExposedPorts: { ...own.ExposedPorts, ...asked.ExposedPorts } }),
 		...((own.Volumes || asked.Volumes) && { Volumes: { ...own.Volumes, ...asked.Volumes } }),
 		Entrypoint: entrypoint,

@@ -1,6 +1,6 @@
 import { chainIds } from "../../oci/digest.ts";
 import { parseImageConfig } from "../../oci/image-config.ts";
-import { familiarString, parseReference, parseTagged, type Reference } from "../../oci/reference.ts";
+import { familiarString, isTag, parseReference, parseTagged, type Reference } from "../../oci/reference.ts";
 import { EngineError } from "../../shared/errors.ts";
 import { ZERO_TIME } from "../../shared/time.ts";
 import type { BuildStore } from "../../store/build.ts";
@@ -94,8 +94,8 @@ export function storedName(ref: string): string {
 /** `repo` with `tag`, or with `latest`. Throws "invalid" for a digest: those are given by registries. */
 export function taggedReference(repo: string, tag: string | undefined): Reference {
 	const reference = parseReference(repo);
-	if (reference.digest !== undefined)
-		throw new EngineError("invalid", "refusing to create a tag with a digest reference");
+	if (reference.digest !== undefined) throw new EngineError("invalid", "cannot import digest reference");
+	if (tag && !isTag(tag)) throw new EngineError("invalid", "invalid tag format");
 	return parseTagged(tag ? `${familiarString({ ...reference, tag: undefined })}:${tag}` : repo);
 }
 

@@ -18,8 +18,20 @@ test("changes are read as Dockerfile instructions", () => {
 });
 
 test("other instructions are refused by name", () => {
-	for (const bad of ["RUN x", "CONSTRUCTOR x", "CMD", "EXPOSE http", "ENV x"])
-		expect(() => applyChanges({}, [bad])).toThrow();
+	const texts: [string, string][] = [
+		["RUN x", "RUN is not a valid change command"],
+		["CONSTRUCTOR x", "CONSTRUCTOR is not a valid change command"],
+		["CMD", "CMD requires at least one argument"],
+		["EXPOSE http", "Invalid containerPort: http"],
+		["STOPSIGNAL abc", "invalid signal: abc"],
+		["ENV x", "is no key=value"],
+	];
+	for (const [bad, text] of texts) expect(() => applyChanges({}, [bad])).toThrow(text);
+});
+
+test("an empty list leaves command and entrypoint as they were", () => {
+	const base = { Cmd: ["old"], Entrypoint: ["e"] };
+	expect(applyChanges(base, ["CMD []", "ENTRYPOINT [ ]"])).toEqual(base);
 });
 
 test("an entrypoint takes the old command away; health checks and triggers are read", () => {

@@ -1,27 +1,31 @@
 import type { ImageRunConfig } from "../../oci/image.ts";
 import { EngineError } from "../../shared/errors.ts";
+import { parseSignal } from "../../shared/signals.ts";
 
 type Draft = { -readonly [K in keyof ImageRunConfig]: ImageRunConfig[K] };
 
 /** Applies `docker import --change` instructions (Dockerfile syntax) to an image's run configuration. Throws "invalid". */
 export function applyChanges(base: ImageRunConfig, changes: readonly string[]): ImageRunConfig {
 	// As in a Dockerfile: an entrypoint takes the command that came with the old one away.
-	const words = changes.map((change) => /^\s*(\w+)/.exec(change)?.[1]?.toUpperCase());
+	const words = changes.filter((change) => !EMPTY.test(change)).map(wordOf);
 	const dropped = words.includes("ENTRYPOINT") && !words.includes("CMD");
 	const draft: Draft = { ...base, ...(dropped && { Cmd: undefined }) };
 	for (const change of changes) {
 		const match = /^\s*([A-Za-z]+)\s+([\s\S]+?)\s*$/.exec(change);
-		const [, word = "", rest = ""] = match ?? [];
-		const apply = INSTRUCTIONS[word.toUpperCase()];
-		if (!match || !Object.hasOwn(INSTRUCTIONS, word.toUpperCase()) || !apply) {
-			throw new EngineError(
-				"invalid",
-				`invalid change ${JSON.stringify(change)}: allowed are ${Object.keys(INSTRUCTIONS).join(", ")}`,
-			);
-		}
-		apply(draft, rest);
+		const word = wordOf(change);
+		const apply = Object.hasOwn(INSTRUCTIONS, word) ? INSTRUCTIONS[word] : undefined;
+		if (!apply) throw new EngineError("invalid", `${word || JSON.stringify(change)} is not a valid change command`);
+		if (!match) throw new EngineError("invalid", `${word} requires at least one argument`);
+		// An empty list says nothing, as with dockerd: what was there stays.
+		if (!EMPTY.test(change)) apply(draft, match[2] ?? "");
 	}
 	return draft;
+}
+
+const EMPTY = /^\s*(?:CMD|ENTRYPOINT)\s+\[\s*\]\s*$/i;
+
+function wordOf(change: string): string {
+	return /^\s*(\w+)/.exec(change)?.[1]?.toUpperCase() ?? "";
 }
 
 const INSTRUCTIONS: Record<string, (draft: Draft, rest: string) => void> = {
@@ -42,7 +46,7 @@ const INSTRUCTIONS: Record<string, (draft: Draft, rest: string) => void> = {
 	EXPOSE: (draft, rest) => {
 		const ports = words(rest, draft.Env).map((port) => {
 			if (!/^\d{1,5}(-\d{1,5})?(\/(tcp|udp|sctp))?$/.test(port))
-				throw new EngineError("invalid", `invalid containerPort: ${port}`);
+				throw new EngineError("invalid", `Invalid containerPort: ${port}`);
 			return port.includes("/") ? port : `${port}/tcp`;
 		});
 		draft.ExposedPorts = { ...draft.ExposedPorts, ...Object.fromEntries(ports.map((port) => [port, {}])) };
@@ -59,7 +63,9 @@ const INSTRUCTIONS: Record<string, (draft: Draft, rest: string) => void> = {
 		draft.WorkingDir = path.startsWith("/") ? path : `${(draft.WorkingDir ?? "").replace(/\/$/, "")}/${path}`;
 	},
 	STOPSIGNAL: (draft, rest) => {
-		draft.StopSignal = unquote(rest, draft.Env);
+		const signal = unquote(rest, draft.Env);
+		if (parseSignal(signal) === undefined) throw new EngineError("invalid", `invalid signal: ${signal}`);
+		draft.StopSignal = signal;
 	},
 	ONBUILD: (draft, rest) => {
 		draft.OnBuild = [...(draft.OnBuild ?? []), rest];

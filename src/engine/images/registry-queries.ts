@@ -14,8 +14,9 @@ export async function describeImage(
 	options: RegistryOptions,
 ): Promise<{ descriptor: Descriptor; platforms: readonly Platform[] }> {
 	const reference = parseTagged(name);
-	const top = await context.registry.manifest(reference, options);
-	const descriptor = { mediaType: top.mediaType, digest: top.digest, size: top.bytes.length };
+	// The registry's own words tell what is not there.
+	const descriptor = await context.registry.describe(reference, options);
+	const top = await context.registry.manifest({ ...reference, tag: undefined, digest: descriptor.digest }, options);
 	const value = parseManifestOrIndex(new TextDecoder().decode(top.bytes), name);
 	if ("manifests" in value || isIndexType(top.mediaType)) {
 		const entries = "manifests" in value ? value.manifests : [];
