@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { forwardsIn } from "./network-observer.ts";
+import { forwardsIn, relaysIn } from "./network-observer.ts";
 
 test("a map's elements are read as nft prints them", () => {
 	const listing = `table inet foredeck-fd {
@@ -13,5 +13,8 @@ test("a map's elements are read as nft prints them", () => {
 		["tcp . 8080", "172.17.0.2 . 80"],
 		["udp . 53", "172.17.0.3 . 5353"],
 	]);
+	const six = "set relayed_at {\n\t\telements = { 2001:db8::1 . udp . 53,\n\t\t\t     ::1 . tcp . 80 }\n}";
+	expect(relaysIn(six).map(([key]) => key)).toEqual(["2001:db8::1 . udp . 53", "::1 . tcp . 80"]);
+	expect(relaysIn("set relayed {\n\ttype x\n}")).toEqual([]);
 	expect(forwardsIn("map published {\n\ttype x\n}")).toEqual([]);
 });

@@ -24,7 +24,12 @@ export function createNetworkObserver(instance: string, namespaceDirectory: stri
 			try {
 				using nft = new Nftables();
 				const elements = (name: string) => forwardsIn(nft.run(`list map ${tableOf(instance)} ${name}`));
-				return new Map([...["published", "published_at"].flatMap(elements), ...forwards6(elements)]);
+				const relayed = (name: string) => relaysIn(nft.run(`list set ${tableOf(instance)} ${name}`));
+				const six = [...forwards6(elements), ...["relayed", "relayed_at"].flatMap(relayed)];
+				return new Map([
+					...["published", "published_at"].flatMap(elements),
+					...six.map(([key, target]): [string, string] => [`ip6 ${key}`, target]),
+				]);
 			} catch {
 				return undefined;
 			}
@@ -35,11 +40,17 @@ export function createNetworkObserver(instance: string, namespaceDirectory: stri
 /** There are no such maps where no network has IPv6. */
 function forwards6(elements: (name: string) => [string, string][]): [string, string][] {
 	try {
-		const all = ["published6", "published_at6"].flatMap(elements);
-		return all.map(([key, target]): [string, string] => [`ip6 ${key}`, target]);
+		return ["published6", "published_at6"].flatMap(elements);
 	} catch {
 		return [];
 	}
+}
+
+/** Those of a set, of ports that the relay has. */
+export function relaysIn(listing: string): [string, string][] {
+	const [, elements = ""] = /elements = \{([^}]*)\}/.exec(listing) ?? [];
+	const keys = elements.split(",").map((element) => element.trim());
+	return keys.flatMap((key): [string, string][] => (key === "" ? [] : [[key, "the relay"]]));
 }
 
 /** The elements of a map as nft prints it: `tcp . 8080 : 172.17.0.2 . 80`. */

@@ -95,25 +95,27 @@ export const scenario: Scenario = {
 			equal(performance.now() - begin < 1500, true, "docker version is quick meanwhile");
 			equal((await slow).code, 1, "the check fails");
 		}),
-		step("the status: no leak; what is left lying around is found, and a bridge that is down", async (lab) => {
-			const clean = await foredeck(lab, "status");
-			includes(clean.text, "no leaks", "status");
-			equal(clean.code, 0, "exit code");
-			const { place, engine } = lab;
-			place?.run("host", "ip", "link", "add", "name", "stray", "type", "bridge");
-			place?.run("host", "ip", "link", "set", "stray", "alias", `foredeck ${engine.instance}`);
-			const found = await foredeck(lab, "status");
-			includes(found.text, "interface  stray", "leak");
-			equal(found.code, 1, "exit code with a leak");
-			place?.run("host", "ip", "link", "delete", "stray");
-			const bridge = JSON.parse((await foredeck(lab, "topology", "--format=json")).text).networks.find(
-				({ name }: { name: string }) => name === "front",
-			).bridge;
-			place?.run("host", "ip", "link", "set", bridge, "down");
-			includes((await foredeck(lab, "status")).text, `bridge ${bridge} of network front is down`, "fault");
-			await fails(lab, "FAILED", "gate", "web", "--port", "80");
-			place?.run("host", "ip", "link", "set", bridge, "up");
-			await eventually("reachable again", async () => (await foredeck(lab, "check", "gate", "web")).code === 0);
-		}),
+		step(
+			"the status: no leak; what is left lying around is found; a bridge that is down comes up again",
+			async (lab) => {
+				const clean = await foredeck(lab, "status");
+				includes(clean.text, "no leaks", "status");
+				equal(clean.code, 0, "exit code");
+				equal(clean.text.includes("NOT ACTIVE"), false, "ports, those of IPv6 too, are active");
+				const { place, engine } = lab;
+				place?.run("host", "ip", "link", "add", "name", "stray", "type", "bridge");
+				place?.run("host", "ip", "link", "set", "stray", "alias", `foredeck ${engine.instance}`);
+				const found = await foredeck(lab, "status");
+				includes(found.text, "interface  stray", "leak");
+				equal(found.code, 1, "exit code with a leak");
+				place?.run("host", "ip", "link", "delete", "stray");
+				const bridge = JSON.parse((await foredeck(lab, "topology", "--format=json")).text).networks.find(
+					({ name }: { name: string }) => name === "front",
+				).bridge;
+				place?.run("host", "ip", "link", "set", bridge, "down");
+				// The engine sees to it.
+				await eventually("reachable again", async () => (await foredeck(lab, "check", "gate", "web")).code === 0);
+			},
+		),
 	],
 };

@@ -138,6 +138,25 @@ export const scenario: Scenario = {
 			equal(await pings(lab, "safe", OUTSIDE), false, "from an internal network");
 			equal(await pings(lab, "peer", await field(lab, "safe", "vault", "GlobalIPv6Address")), false, "to it");
 		}),
+		step("the check tries both families and says where one fails; the topology shows both", async (lab) => {
+			const foredeck = async (...argv: string[]) => {
+				const { engine } = lab;
+				const done = await Bun.$`${engine.binary} network ${argv} --host ${engine.host}`.nothrow().quiet();
+				return { code: done.exitCode, text: `${done.stdout}${done.stderr}` };
+			};
+			const web = await field(lab, "web", "dual", "GlobalIPv6Address");
+			const good = await foredeck("check", "peer", "web");
+			equal(good.code, 0, `check: ${good.text}`);
+			for (const line of ["IPv4: answers ARP as", "IPv6: answers neighbour discovery as", `IPv6: web is ${web}`]) {
+				includes(good.text, line, "check");
+			}
+			equal((await foredeck("check", "peer", OUTSIDE)).code, 0, "check of the outside");
+			const apart = await foredeck("check", "stranger", "web", "--family", "6");
+			equal(apart.code, 1, "check of another network");
+			includes(apart.text, "no common network", "reason");
+			includes((await foredeck("topology")).text, web, "topology");
+			equal((await foredeck("status")).code, 0, "no leaks, published ports of IPv6 included");
+		}),
 		step("an address of the user's choice is given, once", async (lab) => {
 			await run(lab, "fixed", ["--network", "own", "--ip6", "fd77:19::7"]);
 			equal(await field(lab, "fixed", "own", "GlobalIPv6Address"), "fd77:19::7", "address");

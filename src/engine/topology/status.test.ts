@@ -80,6 +80,23 @@ test("what no record owns is a leak; others' interfaces and ports are not ours t
 	]);
 });
 
+test("ports of the two families are told apart", () => {
+	const [port] = web.ports;
+	if (!port) throw new Error("a port");
+	const ports = ["0.0.0.0", "::", "2001:db8::1"].map((hostIp) => ({ ...port, hostIp }));
+	const active = (forwards: [string, string][]) =>
+		statusOf({ ...owned, sandboxes: [{ ...web, ports }] }, observer({ forwards: () => new Map(forwards) })).ports.map(
+			(one) => one.active,
+		);
+	expect(active([["tcp . 8080", "10.0.0.2 . 80"]])).toEqual([true, false, false]);
+	expect(
+		active([
+			["ip6 tcp . 8080", "x"],
+			["ip6 2001:db8::1 . tcp . 8080", "x"],
+		]),
+	).toEqual([false, true, true]);
+});
+
 test("what is missing is a fault, and a port that the ruleset has not is not active", () => {
 	const bare = statusOf(owned, observer({ links: () => [], namespaces: () => ["/ns/w"], forwards: () => undefined }));
 	expect(bare.faults).toEqual([
