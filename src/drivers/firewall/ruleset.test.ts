@@ -183,6 +183,8 @@ test("a port comes and goes as one element", () => {
 	expect(renderUnpublish("fd", [loopback])).toBe(
 		"delete element inet foredeck-fd published_at { 127.0.0.1 . udp . 53 }\n",
 	);
+	const sctp: PortForward = { ...anywhere, protocol: "sctp" };
+	expect(renderPublish("fd", [sctp])).toContain("published { sctp . 8080 : 172.17.0.2 . 80 }");
 	expect(renderPublish("fd", [routed])).toBe("add element inet foredeck-fd opened { 10.1.0.2 . tcp . 80 }\n");
 });
 

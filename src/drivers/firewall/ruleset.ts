@@ -49,7 +49,7 @@ export interface Ipv6Rules {
 
 /** Both addresses are of one family, but for `relayed`. hostAddress 0 and 0n stand for every address of the host. */
 export interface PortForward {
-	readonly protocol: "tcp" | "udp";
+	readonly protocol: "tcp" | "udp" | "sctp";
 	readonly hostAddress: IpAddress;
 	readonly hostPort: number;
 	readonly address: IpAddress;

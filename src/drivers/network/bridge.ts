@@ -209,7 +209,7 @@ export class BridgeDriver implements NetworkDriver {
 			.map(({ address, prefixLength }) => cidrOf(address, prefixLength));
 	}
 
-	holdPort(protocol: "tcp" | "udp", address: IpAddress, port: number): { release(): void } {
+	holdPort(protocol: "tcp" | "udp" | "sctp", address: IpAddress, port: number): { release(): void } {
 		try {
 			const fd = bindPort(protocol, address, port);
 			let held = true;
@@ -361,4 +361,6 @@ const BIND_REASONS: Record<string, string> = {
 	EADDRINUSE: "address already in use",
 	EADDRNOTAVAIL: "cannot assign requested address",
 	EACCES: "permission denied",
+	EPROTONOSUPPORT: "protocol not supported",
+	ESOCKTNOSUPPORT: "protocol not supported",
 };

@@ -41,7 +41,7 @@ export interface NetworkDriver {
 	/** IPv4 networks that the host routes to or has an address in, those of these interfaces left out. */
 	usedNetworks(except: readonly string[]): Cidr[];
 	/** Takes a host port for as long as the hold lives. Throws EngineError "conflict" with the kernel's reason in lower-case words: `address already in use`. */
-	holdPort(protocol: "tcp" | "udp", address: IpAddress, port: number): { release(): void };
+	holdPort(protocol: "tcp" | "udp" | "sctp", address: IpAddress, port: number): { release(): void };
 	/** Whether the host has an interface of this name. */
 	hasLink(name: string): boolean;
 	/** Whether the host's kernel knows IPv6, and it is not switched off for it. */

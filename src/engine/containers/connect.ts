@@ -46,7 +46,7 @@ export async function disconnect(context: Context, ref: string, networkRef: stri
 	const network = findNetwork(context.sandboxes.networks(), networkRef);
 	await context.locks.run(id, async () => {
 		const record = changeable(context, id);
-		if (network.driver === "host") {
+		if (network.driver === "host" && record.hostConfig.NetworkMode === "host") {
 			throw new EngineError(
 				"invalid",
 				"cannot disconnect container from host network - container was created in host network mode",

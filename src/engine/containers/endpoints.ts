@@ -2,7 +2,7 @@ import { isIP } from "node:net";
 import { contains, contains6, parseCidr, parseCidr6 } from "../../shared/cidr.ts";
 import { EngineError } from "../../shared/errors.ts";
 import { shortId } from "../../shared/id.ts";
-import { parseIpv4, parseIpv6 } from "../../shared/ip.ts";
+import { parseIp, parseIpv4, parseIpv6 } from "../../shared/ip.ts";
 import { isLinkName } from "../networks/bridge-options.ts";
 import { faultList } from "../networks/ipam-config.ts";
 import type { EndpointRequest, NetworkRecord } from "../sandboxes/contract.ts";
@@ -22,7 +22,7 @@ export function checkEndpoint(network: NetworkRecord, config: EndpointConfig): v
 	const { IPv4Address: address, IPv6Address: address6, LinkLocalIPs = [] } = ipamConfig;
 	if (address && parseIpv4(address) === undefined) found.push(`invalid IPv4 address: ${address}`);
 	if (address6 && isIP(address6) !== 6) found.push(`invalid IPv6 address: ${address6}`);
-	for (const ip of LinkLocalIPs) if (isIP(ip) === 0) found.push(`invalid link-local IP address: ${ip}`);
+	for (const ip of LinkLocalIPs) if (!parseIp(ip)) found.push(`invalid link-local IP address: ${ip}`);
 	if ((address || address6) && !isUserDefined) {
 		found.push("user specified IP address is supported on user defined networks only");
 	}

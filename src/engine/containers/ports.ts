@@ -2,6 +2,9 @@ import { isIP } from "node:net";
 import { EngineError } from "../../shared/errors.ts";
 import type { PortRequest } from "../sandboxes/contract.ts";
 import type { ContainerConfig, HostConfig } from "./config.ts";
+import type { PublishedPort } from "./record.ts";
+
+const PROTOCOLS: readonly PublishedPort["protocol"][] = ["tcp", "udp", "sctp"];
 
 const invalid = (message: string) => new EngineError("invalid", message);
 
@@ -25,13 +28,13 @@ export function portsAsked(config: ContainerConfig, host: HostConfig): PortReque
 	return [...asked, ...exposed];
 }
 
-/** `80/tcp`, `80`; sctp is refused. */
-export function parsePort(spec: string): { protocol: "tcp" | "udp"; port: number } {
-	const [number = "", protocol = "tcp"] = spec.toLowerCase().split("/");
+/** `80/tcp`, `80`. */
+export function parsePort(spec: string): { protocol: PublishedPort["protocol"]; port: number } {
+	const [number = "", given = "tcp"] = spec.toLowerCase().split("/");
 	const port = Number(number);
 	if (!/^\d+$/.test(number) || port < 1 || port > 65535) throw invalid(`invalid port specification: "${number}"`);
-	if (protocol !== "tcp" && protocol !== "udp")
-		throw invalid(`invalid port specification: "${spec}": protocol must be tcp or udp`);
+	const protocol = PROTOCOLS.find((one) => one === given);
+	if (!protocol) throw invalid(`invalid port specification: "${spec}": protocol must be tcp, udp or sctp`);
 	return { protocol, port };
 }
 

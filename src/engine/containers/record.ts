@@ -153,7 +153,7 @@ export interface EndpointSettings {
 }
 
 export interface PublishedPort {
-	readonly protocol: "tcp" | "udp";
+	readonly protocol: "tcp" | "udp" | "sctp";
 	readonly containerPort: number;
 	/** "0.0.0.0", "::", or an address of the host */
 	readonly hostIp: string;

@@ -129,6 +129,15 @@ test("containers that share an alias are all in the answer, and a link is an ali
 	expect(directory.fromSandbox(two.id, "peer")).toBeUndefined();
 });
 
+test("a link means the other container's address on the network that it was asked for on", () => {
+	const networks = [{ networkName: "bridge" }, { networkName: "Back", links: ["two:peer"] }];
+	const one = record("one", "a", "", { on: { n: "10.0.0.2", m: "10.1.0.2" }, networks });
+	const two = record("two", "b", "", { on: { n: "10.0.0.3", m: "10.1.0.3" }, networks: [] });
+	const directory = directoryOf([one, two], { networksOf: () => [BRIDGE, BACK] });
+	expect(directory.fromSandbox(one.id, "peer")).toEqual(["10.1.0.3"]);
+	expect(directory.fromSandbox(one.id, "two")).toEqual(["10.0.0.3"]);
+});
+
 test("compose's services are known to the host by service and project", () => {
 	const labels = { "com.docker.compose.project": "Shop", "com.docker.compose.service": "web" };
 	const directory = directoryOf([

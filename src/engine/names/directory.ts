@@ -31,8 +31,8 @@ interface Index {
 	readonly inside: ReadonlyMap<string, Names>;
 	/** By address: the name, and the id of the network it is on. */
 	readonly byAddress: ReadonlyMap<string, { readonly name: string; readonly network: string }>;
-	/** By container id: `--link CONTAINER:ALIAS` as alias to container. */
-	readonly links: ReadonlyMap<string, ReadonlyMap<string, string>>;
+	/** By container id and network: `--link CONTAINER:ALIAS` as alias to container. */
+	readonly links: ReadonlyMap<string, ReadonlyMap<string, ReadonlyMap<string, string>>>;
 }
 
 /**
@@ -55,9 +55,10 @@ export function createNameDirectory(options: NameDirectoryOptions): NameDirector
 	return {
 		fromSandbox(containerId, name) {
 			const { inside, links } = current();
-			const target = links.get(containerId ?? "")?.get(name) ?? name;
+			const linked = links.get(containerId ?? "");
 			for (const network of shared(containerId)) {
 				const names = inside.get(network.id);
+				const target = linked?.get(network.name)?.get(name) ?? name;
 				const found = names?.get(target) ?? names?.get(withoutNetwork(target, network.name));
 				if (found) return found;
 			}
@@ -132,10 +133,17 @@ function serviceOf({ config }: ContainerRecord): string | undefined {
 	return project && service ? `${service}.${project}`.toLowerCase() : undefined;
 }
 
-/** Aliases of linked containers. */
-function linksOf({ networks = [], hostConfig }: ContainerRecord): ReadonlyMap<string, string> {
-	const links = [...(hostConfig?.Links ?? []), ...networks.flatMap((network) => network.links ?? [])];
-	return new Map(links.map(parseLink).map(({ alias, target }) => [alias.toLowerCase(), target.toLowerCase()]));
+/** Aliases of linked containers, by the network that they were asked for on. */
+function linksOf({ networks = [], hostConfig }: ContainerRecord): ReadonlyMap<string, ReadonlyMap<string, string>> {
+	const byNetwork = new Map<string, Map<string, string>>();
+	const mode = hostConfig?.NetworkMode ?? "default";
+	const own = { networkName: mode === "default" ? "bridge" : mode, links: hostConfig?.Links ?? [] };
+	for (const { networkName, links = [] } of [own, ...networks]) {
+		const known = byNetwork.get(networkName) ?? new Map<string, string>();
+		for (const { alias, target } of links.map(parseLink)) known.set(alias.toLowerCase(), target.toLowerCase());
+		byNetwork.set(networkName, known);
+	}
+	return byNetwork;
 }
 
 function withoutNetwork(name: string, network: string): string {

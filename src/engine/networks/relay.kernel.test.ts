@@ -105,6 +105,17 @@ test("each side's end is passed on alone, and what is big and slow is carried wh
 	}
 });
 
+test("SCTP is the kernel's alone: translated where it knows it, refused with its reason where it does not", async () => {
+	const sctp = { ...portOf(80, 8090), protocol: "sctp" as const };
+	const made = await lab.on("web", "bridge", {}, [sctp]).catch((error: Error) => error);
+	if (made instanceof Error) {
+		expect(made.message).toContain("failed to bind host port for 0.0.0.0:8090:");
+		expect(made.message).toEndWith("80/sctp: protocol not supported");
+	} else {
+		expect(made.settings.ports).toEqual([{ protocol: "sctp", containerPort: 80, hostIp: "0.0.0.0", hostPort: 8090 }]);
+	}
+});
+
 test("datagrams find their way and back, each client's answers to it", async () => {
 	const web = await lab.on("web", "bridge", {}, [{ ...portOf(53, 8087), protocol: "udp" }]);
 	const echo = await withNetns(web.path, () =>

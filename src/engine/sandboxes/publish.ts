@@ -73,7 +73,7 @@ export class Publisher {
 	adopt(ports: readonly PublishedPort[], ways: WaysOut): { published: Published; lost: number } {
 		if (!ways.four && !ways.six) return { published: this.nothing(ports), lost: 0 };
 		const toHold = ports.filter(({ hostPort }) => hostPort !== 0);
-		const held = toHold.flatMap((port) => this.allocator.adopt(port, familyOf(port) === 6) ?? []);
+		const held = toHold.flatMap((port) => this.allocator.adopt(port, isRelayed(port)) ?? []);
 		return { published: { requests: ports, held, ports, ...leadsOf(ports, ways) }, lost: toHold.length - held.length };
 	}
 
@@ -107,13 +107,14 @@ export class Publisher {
 
 	/** The host addresses of a request, those of both families where it names none. For one of a family that leads nowhere: "unsupported" when `strict`, else none. */
 	private bound(request: PortRequest, { four, six }: WaysOut, strict: boolean): BoundRequest[] {
-		const hostIps = request.hostIp === "" ? this.anyAddress({ four, six }) : [request.hostIp];
+		const canRelay = request.protocol !== "sctp";
+		const hostIps = request.hostIp === "" ? this.anyAddress({ four, six }, canRelay) : [request.hostIp];
 		const [first] = hostIps;
 		if (first === undefined) return [];
 		const family = familyOf({ hostIp: first });
 		// The relay leads from IPv6 to either family.
 		const bySix = family === 6 && six !== undefined;
-		const way = bySix ? six : four;
+		const way = bySix || (family === 6 && !canRelay) ? six : four;
 		if (!way && strict) {
 			const text = `cannot publish on host address ${request.hostIp}: no network of the container leads outside by IPv${family}`;
 			throw new EngineError("unsupported", text);
@@ -124,11 +125,11 @@ export class Publisher {
 	}
 
 	/** As docker: by IPv6 too where the container has none, but for networks whose ports are bound to certain addresses. */
-	private anyAddress({ four, six }: WaysOut): string[] {
+	private anyAddress({ four, six }: WaysOut, canRelay: boolean): string[] {
 		const [settings, settings6] = [four?.network.settings, six?.network.settings];
 		const own = isTranslated(four, 4) ? [settings?.hostBinding || "0.0.0.0"] : [];
 		if (isTranslated(six, 6)) return [...own, settings6?.hostBinding6 || "::"];
-		const relayed = own.includes("0.0.0.0") && !six && this.host.hasIpv6();
+		const relayed = canRelay && own.includes("0.0.0.0") && !six && this.host.hasIpv6();
 		return relayed ? [...own, settings?.hostBinding6 || "::"] : own;
 	}
 }
@@ -141,7 +142,12 @@ function failed(error: unknown, containerName: string, way: Endpoint | undefined
 }
 
 function handOver(held: readonly HeldPort[]): void {
-	for (const port of held) if (familyOf(port) === 6) port.handOver();
+	for (const port of held) if (isRelayed(port)) port.handOver();
+}
+
+/** SCTP is the kernel's alone. */
+function isRelayed(port: PublishedPort): boolean {
+	return familyOf(port) === 6 && port.protocol !== "sctp";
 }
 
 function textOf({ hostAddress, hostPort, address, port, protocol }: RelayedPort): string {
@@ -192,7 +198,7 @@ function relaysOf(ports: readonly PublishedPort[], { four, six }: WaysOut): Rela
 	const address = isTranslated(six, 6) ? six.address6 : isTranslated(four, 4) ? four.address : undefined;
 	return ports.flatMap(({ protocol, containerPort: port, hostIp, hostPort }) => {
 		const hostAddress = parseIp(hostIp);
-		if (hostPort === 0 || typeof hostAddress !== "bigint" || address === undefined) return [];
+		if (hostPort === 0 || protocol === "sctp" || typeof hostAddress !== "bigint" || address === undefined) return [];
 		return [{ protocol, hostAddress, hostPort, address, port }];
 	});
 }
