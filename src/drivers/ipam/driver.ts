@@ -43,6 +43,8 @@ export interface AddressBook<Address, Subnet> {
 	holds(address: Address): boolean;
 	/** The pool that an address is of. */
 	poolOf(address: Address): { readonly subnet: Subnet; readonly gateway: Address };
+	/** How many are given out. */
+	readonly count: number;
 }
 
 export type Leases = AddressBook<number, Cidr>;

@@ -82,6 +82,10 @@ export class AddressLeases implements Leases {
 	release(address: number): boolean {
 		return this.taken.delete(address);
 	}
+
+	get count(): number {
+		return this.taken.size;
+	}
 }
 
 /** The first address of the range that is none of these; its base where all are. */

@@ -92,6 +92,10 @@ export class AddressLeases6 implements Leases6 {
 	release(address: bigint): boolean {
 		return this.taken.delete(address);
 	}
+
+	get count(): number {
+		return this.taken.size;
+	}
 }
 
 /** The first address of the range that is none of these; its base where all are. */

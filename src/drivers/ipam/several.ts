@@ -36,6 +36,10 @@ export class SeveralPools<Address, Subnet> implements AddressBook<Address, Subne
 		return this.all.find((book) => book.holds(address))?.release(address) ?? false;
 	}
 
+	get count(): number {
+		return this.all.reduce((sum, book) => sum + book.count, 0);
+	}
+
 	holds(address: Address): boolean {
 		return this.all.some((book) => book.holds(address));
 	}

@@ -29,6 +29,7 @@ import { addDefaultRoute, deleteDefaultRoute, listRoutes } from "../../sys/linux
 import type { BridgeSpec, EndpointAddress, EndpointSpec, NetworkDriver, ParentSpec } from "./driver.ts";
 import { hasIpv6, prepareBridge6, routeIpv6 } from "./ipv6.ts";
 import { createEndpoint, nameEndpoint, openParent, removeEndpoint } from "./macvlan.ts";
+import { NeighbourTables } from "./neighbours.ts";
 
 interface Bridge extends Link {
 	/** The host's own addresses on it. */
@@ -44,7 +45,11 @@ export class BridgeDriver implements NetworkDriver {
 	/** Bridges that the kernel is taking apart. */
 	private readonly going = new Map<string, Promise<void>>();
 
-	constructor(private readonly log: Logger) {}
+	private readonly neighbours: NeighbourTables;
+
+	constructor(private readonly log: Logger) {
+		this.neighbours = new NeighbourTables(log);
+	}
 
 	open(spec: BridgeSpec): void {
 		const link = findLink(this.socket, spec.name) ?? this.create(spec);
@@ -69,6 +74,7 @@ export class BridgeDriver implements NetworkDriver {
 	}
 
 	connect(path: string, endpoint: EndpointSpec): void {
+		this.neighbours.expect(endpoint);
 		if (endpoint.macvlan) {
 			this.connectMacvlan(path, endpoint);
 			return;

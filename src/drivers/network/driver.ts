@@ -109,6 +109,8 @@ export interface EndpointSpec {
 	readonly mac: string;
 	/** The namespace has never had an interface but lo: saves looking for the new one. */
 	readonly first?: boolean;
+	/** How many the network has, this one included; default: not told. */
+	readonly members?: number;
 	/** Reaches the bridge itself but no other member, whatever the firewall says; with bridge-nf-call-iptables on, not even by a published port. */
 	readonly isolated?: boolean;
 	/** Of this interface, written before it is up: path below net/ with IFNAME for its name, as in `ipv4/conf/IFNAME/rp_filter`. */

@@ -22,6 +22,7 @@ const ipam: IpamDriver = {
 		release: () => true,
 		...{ subnets: [subnet], holds: () => true },
 		poolOf: () => ({ subnet, gateway: subnet.base + 1n }),
+		count: 0,
 	}),
 	together: (first) => first,
 	chooseSubnet: (used) => {
@@ -36,6 +37,7 @@ const ipam: IpamDriver = {
 		release: () => true,
 		...{ subnets: [subnet], holds: () => true },
 		poolOf: () => ({ subnet, gateway: subnet.base + 1 }),
+		count: 0,
 	}),
 };
 

@@ -41,6 +41,7 @@ export function connectEndpoint(
 			mac,
 			...(network.macvlan && { macvlan: network.macvlan.mode }),
 			isolated: !network.settings.icc,
+			members: Math.max(network.leases?.count ?? 0, network.leases6?.count ?? 0),
 			...(used === undefined && { first: true }),
 			...(request.sysctls && { sysctls: request.sysctls }),
 		});
