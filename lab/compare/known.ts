@@ -11,6 +11,21 @@ interface Known {
 
 /** Differences that are meant, each with its reason. */
 const KNOWN: readonly Known[] = [
+	{ why: "an archive is filled up to whole blocks", name: /\/archive$/, line: /^body: "passwd/ },
+	{ why: "a semicolon in a query is a character like others", line: /invalid ps arguments/ },
+	{ why: "on the default bridge no name is known", name: /rename$/, line: /DNSNames/ },
+	{
+		why: "either may have ended by then",
+		name: /\/(exec|exec-start)\/|exited\/(start|restart)$/,
+		line: /Running|ExitCode|has already run|^status: 304|State\.|NetworkSettings/,
+	},
+	{ why: "times are taken in every form that events take", name: /logs\?.*since=/, line: /^200 \| 500/ },
+	{
+		why: "the OCI runtimes have words of their own",
+		name: /update|exec/,
+		line: /OCI runtime|invalid CPU shares|cannot resize/,
+	},
+
 	{ why: "a request that cannot be is the client's fault", line: /^status: 40[049] \| 500$/ },
 	{
 		why: "what dockerd takes and stumbles over at the start is refused at once",

@@ -132,6 +132,7 @@ test("filters come in both forms", () => {
 	const of = (text: string) => filtersOf(new URLSearchParams({ filters: text }), ["label"]);
 	expect(of('{"label":["a","b"]}').get("label")).toEqual(["a", "b"]);
 	expect(of('{"label":{"a":true,"b":false}}').get("label")).toEqual(["a"]);
+	expect(of("null").has("label")).toBe(false);
 	expect(() => of('{"x":["a"]}')).toThrow("invalid filter 'x'");
 	for (const bad of ["{", "[]", '{"label":1}', '{"label":[1]}']) expect(() => of(bad)).toThrow("invalid filters");
 	expect(matchesLabel({ a: "b=c" }, "a=b=c")).toBe(true);

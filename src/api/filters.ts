@@ -44,7 +44,9 @@ function parse(text: string): object {
 	} catch {
 		throw invalid(`invalid filters: not JSON: ${text.slice(0, 100)}`);
 	}
-	if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed)) {
+	// As Go reads it into a map.
+	if (parsed === null) return {};
+	if (typeof parsed !== "object" || Array.isArray(parsed)) {
 		throw invalid(`invalid filters: must be an object of lists: ${text.slice(0, 100)}`);
 	}
 	return parsed;

@@ -8,7 +8,7 @@ const MAX_LENGTH = 255;
 /** Throws "invalid" in docker's words. */
 export function checkVolumeName(name: string): void {
 	const invalid = (why: string) => new EngineError("invalid", `create ${name}: ${why}`);
-	if (name.length === 1) {
+	if (Buffer.byteLength(name) === 1) {
 		throw invalid("volume name is too short, names should be at least two alphanumeric characters");
 	}
 	if (!PATTERN.test(name)) {
