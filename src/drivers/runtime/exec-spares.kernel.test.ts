@@ -34,6 +34,8 @@ beforeEach(async () => {
 	mkdirSync(bundle);
 	const spec = testSpec(root, `${cgroupParent}/${container}`, ["sleep", "100"]);
 	await driver.start({ containerId: container, bundle, spec, io: PIPES });
+	// the first of two
+	await exec(["true"]);
 });
 afterEach(async () => {
 	for (const { processId } of await driver.list()) await driver.release(processId);
@@ -100,6 +102,11 @@ async function spare(): Promise<number> {
 	await Bun.sleep(50);
 	return pid;
 }
+
+test("after one exec alone none waits", async () => {
+	await Bun.sleep(100);
+	expect(readdirSync(`${runRoot}/spares`)).toEqual([]);
+});
 
 test("a runtime that waits runs the next exec, as any other would", async () => {
 	expect(await exec(["sh", "-c", "echo one; exit 3"])).toEqual({ output: "one\n", exitCode: 3 });

@@ -6,8 +6,8 @@ import { type OciRuntime, readPid, type WaitingExec } from "./oci-runtime.ts";
 import type { OutputPipes } from "./process.ts";
 
 const SIGKILL = 9;
-/** An exec is expected so long after the last one in a container: health checks are this close, and who types. */
-const WAITING_MS = 30_000;
+/** After two execs of a container that come within this time a third is expected within it. Most health checks are further apart: no gain there. */
+const WAITING_MS = 10_000;
 /** Each is a process of some 0.6 MB. The one that waits longest makes room. */
 const SPARES = 8;
 /** What a FIFO takes at once. */
@@ -17,10 +17,12 @@ const DOOR = constants.O_WRONLY | constants.O_NONBLOCK | 0o2000000;
 
 /**
  * Runtimes that were started before their exec came: each has found its container and waits at a FIFO for the process to run. Starting a
- * runtime is some two fifths of an exec's time. For execs without terminal and stdin, into containers that had one lately.
+ * runtime is some two fifths of an exec's time. For execs without terminal and stdin that follow each other closely.
  */
 export class ExecSpares {
 	private readonly spares = new Map<string, ExecSpare>();
+	/** When the last exec of a container came, in ms. */
+	private readonly last = new Map<string, number>();
 	private made = 0;
 
 	/** @param root directory for them alone; what an earlier supervisor left there is removed */
@@ -41,8 +43,11 @@ export class ExecSpares {
 		return spare;
 	}
 
-	/** An exec may soon come again. */
+	/** An exec has come: another may, soon. */
 	prepare(containerId: string, oomScoreAdj: number): void {
+		const before = this.last.get(containerId);
+		this.last.set(containerId, performance.now());
+		if (before === undefined || performance.now() - before > WAITING_MS) return;
 		this.drop(containerId);
 		const [oldest] = this.spares.keys();
 		if (oldest !== undefined && this.spares.size >= SPARES) this.drop(oldest);
@@ -55,8 +60,13 @@ export class ExecSpares {
 		this.spares.set(containerId, spare);
 	}
 
-	/** The container has ended, or none is expected any more. */
-	drop(containerId: string): void {
+	/** The container has ended. */
+	forget(containerId: string): void {
+		this.drop(containerId);
+		this.last.delete(containerId);
+	}
+
+	private drop(containerId: string): void {
 		this.spares.get(containerId)?.close();
 		this.spares.delete(containerId);
 	}

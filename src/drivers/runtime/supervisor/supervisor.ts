@@ -302,7 +302,7 @@ export class Supervisor {
 		const exitedAt = nowNano();
 		let oomKilled = false;
 		try {
-			this.spares.drop(processId);
+			this.spares.forget(processId);
 			if (cgroupsPath !== undefined) oomKilled = await this.cleanUp(containerId, openCgroup(this.mounts, cgroupsPath));
 			removeEmptyCgroups(this.mounts, record.madeCgroups ?? []);
 			await entry.drain();
