@@ -56,6 +56,8 @@ export class NftFirewall implements Firewall {
 	setNetworks(networks: readonly NetworkRules[]): void {
 		if (!this.model) throw new Error("cannot change the firewall: no ruleset applied");
 		const model = { ...this.model, networks };
+		// A bridge that was made again has forgotten it.
+		this.bridgeFilter.set(this.policies?.current.bridges ?? []);
 		const text = renderNetworkChange(this.model, networks);
 		if (text === undefined || !this.isChanged(text)) {
 			this.policies?.readCounters();

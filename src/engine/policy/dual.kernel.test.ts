@@ -79,6 +79,23 @@ test("ingress by default of deny: peers alone get in, over either family, with b
 	}
 });
 
+test("a bridge that others delete is policed when it is there again", async () => {
+	for (const name of ["iptables", "ip6tables"]) writeSysctl(`net/bridge/bridge-nf-call-${name}`, "0");
+	host.apply({ name: "db", select: { names: ["db"] }, default: { ingress: "deny" } });
+	const [db, other] = [await host.on("db", "dual"), await host.on("other", "dual")];
+	using _db = serveBoth(db.path, 80, "db");
+	using _other = serveBoth(other.path, 80, "other");
+	const bridge = host.sandboxes.networks().find(({ name }) => name === "dual")?.bridge ?? "";
+	Bun.spawnSync(["ip", "link", "delete", bridge]);
+	let reached = "";
+	for (let tries = 0; tries < 10 && reached !== "other"; tries++) {
+		await Bun.sleep(200);
+		reached = await askBoth(db, other, 80);
+	}
+	expect(reached).toBe("other");
+	expect(await askBoth(other, db, 80)).toBe("closed");
+}, 15_000);
+
 test("what has no address of the sandbox's does not get in: link-local, multicast, broadcast", async () => {
 	host.apply({ name: "shut", select: { names: ["db"] }, default: { ingress: "deny" } });
 	const [db, evil, free] = [await host.on("db", "dual"), await host.on("evil", "dual"), await host.on("free", "dual")];
