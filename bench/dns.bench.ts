@@ -6,6 +6,6 @@ export const bench: Bench = {
 	unit: "answers/s",
 	better: "higher",
 	rounds: 5,
-	goal: 1,
+	goal: 2,
 	...containerDns("rate"),
 };

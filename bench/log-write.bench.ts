@@ -1,26 +1,3 @@
-import type { Bench } from "./lib/bench.ts";
-import { act, createContainer, withConnection } from "./lib/engine.ts";
+import { logWriteBench } from "./lib/logs.ts";
 
-const BYTES = 50e6;
-const LINE = "x".repeat(99);
-
-/** From start to the end of a container that prints 50 MB in lines of 100 bytes to its json-file log; its start is part of it. */
-export const bench: Bench = {
-	title: "log written",
-	unit: "MB/s",
-	better: "higher",
-	rounds: 3,
-	bar: 100,
-	measure: (engine) =>
-		withConnection(engine, async (connection) => {
-			const command = ["sh", "-c", `yes ${LINE} | head -c ${BYTES}`];
-			const hostConfig = { LogConfig: { Type: "json-file", Config: {} } };
-			const id = await createContainer(connection, { command, hostConfig });
-			const begin = performance.now();
-			await act(connection, "POST", `/containers/${id}/start`);
-			await act(connection, "POST", `/containers/${id}/wait`);
-			const seconds = (performance.now() - begin) / 1000;
-			await act(connection, "DELETE", `/containers/${id}`);
-			return BYTES / 1e6 / seconds;
-		}),
-};
+export const bench = logWriteBench("log written", "json-file");

@@ -3,8 +3,6 @@ import { archiveOf, type BenchImage } from "./image-content.ts";
 import { load, pull, push, removeImage, save } from "./images.ts";
 import { type BenchRegistry, startRegistry } from "./registry.ts";
 
-const ROUNDS = 5;
-
 export interface ImageBenchSettings {
 	readonly title: string;
 	/** Short and unlike other benches': names the repository. */
@@ -13,17 +11,18 @@ export interface ImageBenchSettings {
 	make(): Promise<BenchImage>;
 }
 
+/** Seconds, against the better of the others. */
+function frameOf({ title, goal }: ImageBenchSettings) {
+	return { title, goal, unit: "s", better: "lower", against: "best", rounds: 5 } as const;
+}
+
 /** Pulling an image that the engine does not have, from a registry on loopback. */
-export function pullBench({ title, name, goal, make }: ImageBenchSettings): Bench {
+export function pullBench(settings: ImageBenchSettings): Bench {
+	const { name, make } = settings;
 	let registry: BenchRegistry | undefined;
 	const reference = () => `${registry?.host}/bench/${name}`;
 	return {
-		title,
-		unit: "s",
-		better: "lower",
-		against: "best",
-		rounds: ROUNDS,
-		goal,
+		...frameOf(settings),
 		async open(engines) {
 			registry = await startRegistry(engines);
 			await registry.upload(await make(), `bench/${name}`);
@@ -39,17 +38,13 @@ export function pullBench({ title, name, goal, make }: ImageBenchSettings): Benc
 }
 
 /** Pushing an image of which the registry has nothing. */
-export function pushBench({ title, name, goal, make }: ImageBenchSettings): Bench {
+export function pushBench(settings: ImageBenchSettings): Bench {
+	const { name, make } = settings;
 	let registry: BenchRegistry | undefined;
 	let archive: Buffer | undefined;
 	const reference = () => `${registry?.host}/bench/${name}`;
 	return {
-		title,
-		unit: "s",
-		better: "lower",
-		against: "best",
-		rounds: ROUNDS,
-		goal,
+		...frameOf(settings),
 		async open(engines) {
 			registry = await startRegistry(engines);
 			archive = await archiveOf(await make(), `${reference()}:latest`);
@@ -65,16 +60,12 @@ export function pushBench({ title, name, goal, make }: ImageBenchSettings): Benc
 }
 
 /** Loading an image that the engine does not have. */
-export function loadBench({ title, name, goal, make }: ImageBenchSettings): Bench {
+export function loadBench(settings: ImageBenchSettings): Bench {
+	const { name, make } = settings;
 	const tag = `bench-${name}:latest`;
 	let archive: Buffer | undefined;
 	return {
-		title,
-		unit: "s",
-		better: "lower",
-		against: "best",
-		rounds: ROUNDS,
-		goal,
+		...frameOf(settings),
 		async open() {
 			archive = await archiveOf(await make(), tag);
 		},
@@ -91,16 +82,12 @@ export function loadBench({ title, name, goal, make }: ImageBenchSettings): Benc
 }
 
 /** Saving an image, read to the end. */
-export function saveBench({ title, name, goal, make }: ImageBenchSettings): Bench {
+export function saveBench(settings: ImageBenchSettings): Bench {
+	const { name, make } = settings;
 	const tag = `bench-${name}:latest`;
 	let archive: Buffer | undefined;
 	return {
-		title,
-		unit: "s",
-		better: "lower",
-		against: "best",
-		rounds: ROUNDS,
-		goal,
+		...frameOf(settings),
 		async open() {
 			archive = await archiveOf(await make(), tag);
 		},
