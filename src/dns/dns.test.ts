@@ -2,7 +2,8 @@ import { afterEach, describe, expect, test } from "bun:test";
 import { type DecodedPacket, decode, encode, type Packet, streamEncode } from "dns-packet";
 import type { NameDirectory } from "../engine/names/contract.ts";
 import { silentLogger } from "../shared/log.ts";
-import { createForwarder, type Upstream } from "./forward.ts";
+import { createForwarder, limited, type Upstream } from "./forward.ts";
+import type { Query } from "./message.ts";
 import { createDnsServer, type DnsServer } from "./server.ts";
 
 const HOST = "127.0.0.77";
@@ -362,5 +363,41 @@ describe("forwarding", () => {
 		expect(performance.now() - started).toBeLessThan(60);
 		await first;
 		expect(silent.asked).toHaveLength(1);
+	});
+
+	test("believes no other address or port, whatever it knows of the query", async () => {
+		const upstream = await fakeUpstream(() => []);
+		const forward = createForwarder({ upstreams: () => [upstream], timeoutMs: 150, attempts: 1 });
+		const server = createDnsServer({
+			address: HOST,
+			port: 0,
+			domain: "fd.local",
+			directory,
+			forward,
+			log: silentLogger,
+		});
+		undo.push(server.close);
+		const answer = ask(server, "example.org");
+		while (upstream.asked.length === 0) await Bun.sleep(1);
+		const { port = 0, raw = Buffer.alloc(0) } = upstream.asked[0] ?? {};
+		for (const hostname of [HOST, "127.0.0.66"]) {
+			const impostor = await Bun.udpSocket({ hostname, port: 0, socket: { error() {} } });
+			undo.push(() => impostor.close());
+			impostor.send(answerOf(decode(raw), "6.6.6.6"), port, HOST);
+		}
+		expect((await answer).rcode).toBe("SERVFAIL");
+	});
+
+	test("a limit lets so many be under way, and goes on when they are done", async () => {
+		const waiting: (() => void)[] = [];
+		const slow = { answer: () => new Promise<Uint8Array>((resolve) => waiting.push(() => resolve(new Uint8Array()))) };
+		const handler = limited(slow, 2);
+		const query = {} as Query;
+		const first = [handler.answer(query), handler.answer(query)];
+		await expect(handler.answer(query)).rejects.toThrow("too many forwarded queries: 2");
+		for (const done of waiting.splice(0)) done();
+		await Promise.all(first);
+		expect(handler.answer(query)).toBeInstanceOf(Promise);
+		expect(limited({ answer: () => undefined }, 1).answer(query)).toBeUndefined();
 	});
 });

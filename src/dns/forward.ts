@@ -40,6 +40,23 @@ export function createForwarder(options: ForwardOptions): Handler {
 	};
 }
 
+/** Lets `most` queries be under way at once; more are answered SERVFAIL: who asks without end takes the forwarder from nobody else. */
+export function limited(handler: Handler, most: number): Handler {
+	let inFlight = 0;
+	return {
+		answer(query) {
+			if (inFlight >= most)
+				return Promise.reject(new EngineError("unavailable", `too many forwarded queries: ${most}`));
+			const answer = handler.answer(query);
+			if (!(answer instanceof Promise)) return answer;
+			inFlight++;
+			return answer.finally(() => {
+				inFlight--;
+			});
+		},
+	};
+}
+
 async function askAll(query: Query, options: ForwardOptions): Promise<Uint8Array> {
 	const upstreams = options.upstreams();
 	let last: Uint8Array | undefined;

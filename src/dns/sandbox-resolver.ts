@@ -2,6 +2,7 @@ import type { NameDirectory } from "../engine/names/contract.ts";
 import type { NamePolicies } from "../engine/policy/contract.ts";
 import type { SandboxResolver } from "../engine/sandboxes/contract.ts";
 import type { Logger } from "../shared/log.ts";
+import { limited } from "./forward.ts";
 import {
 	type Handler,
 	insideOnlyHandler,
@@ -27,6 +28,8 @@ export interface SandboxResolverOptions {
 	readonly log: Logger;
 }
 
+/** One sandbox's share of what the forwarder has under way at once. */
+const FORWARDED_AT_ONCE = 128;
 /** Docker's address of the resolver inside every sandbox. */
 export const SANDBOX_DNS_ADDRESS = "127.0.0.11";
 
@@ -46,7 +49,7 @@ export function createSandboxResolver(options: SandboxResolverOptions): SandboxR
 				reverseHandler(directory, containerId),
 				insideOnlyHandler(directory, containerId),
 				...(policies ? [policyHandler(policies, containerId)] : []),
-				forwardHandler(options, containerId),
+				limited(forwardHandler(options, containerId), FORWARDED_AT_ONCE),
 			];
 			const respond = createResponder(handlers, log, policies && policyObserver(policies, containerId));
 			return withNetns(netnsPath, () => openDnsSockets(SANDBOX_DNS_ADDRESS, 0, respond));

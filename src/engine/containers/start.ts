@@ -12,7 +12,7 @@ import { linkGifts } from "./links.ts";
 import { logTarget } from "./log-config.ts";
 import { migrateMounts } from "./mounts/migrate.ts";
 import { prepareMounts, releaseMounts } from "./mounts/prepare.ts";
-import { checkTargets } from "./mounts/safe-targets.ts";
+import { safeTargets } from "./mounts/safe-targets.ts";
 import { joinNetworks, networkFilesDir } from "./networking.ts";
 import type { ContainerRecord } from "./record.ts";
 import { removeLocked } from "./remove.ts";
@@ -82,8 +82,7 @@ async function launch(context: Context, asked: ContainerRecord): Promise<void> {
 	const directory = networkFilesDir(context, record);
 	if (directory === containerDir(context, id)) writeFiles(context, record, network, links.hosts);
 	undo.defer(() => releaseMounts(context, id));
-	const mounts = await prepareMounts(context, record);
-	checkTargets(rootPath, mounts);
+	const mounts = safeTargets(rootPath, await prepareMounts(context, record));
 	undo.defer(() => closeSharedMemory(context, id));
 	const joinedIpc = joinedPid(context, hostConfig.IpcMode, "IPC");
 	const shmPath = openSharedMemory(context, record);

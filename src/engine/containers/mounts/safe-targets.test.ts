@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { AskedMount } from "../mounts.ts";
 import { MountedTree } from "./mounted-tree.ts";
-import { checkTargets } from "./safe-targets.ts";
+import { safeTargets } from "./safe-targets.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "foredeck-targets-"));
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
@@ -47,16 +47,23 @@ test("ordinary mounts pass, those of the host's /dev, of files of /proc and belo
 		tmpfs("/dev/shm"),
 		bind(files(), "/sys/fs/bpf"),
 	];
-	for (const mount of asked) checkTargets(root, [mount]);
-	checkTargets(root, asked.slice(4));
+	for (const mount of asked) safeTargets(root, [mount]);
+	safeTargets(root, asked.slice(4));
+});
+
+test("a mount lies where its target leads inside the container, be it there or not", () => {
+	const root = files({ lnk: "/not/there", "var/run": "/run", a: "" });
+	const volume = files({ b: "../lnk" });
+	const asked = [bind("/x", "/a/b/c"), bind(volume, "/a"), tmpfs("/lnk"), bind("/y", "/var/run/../up")];
+	expect(safeTargets(root, asked).map(({ target }) => target)).toEqual(["/a", "/not/there", "/not/there/c", "/up"]);
 });
 
 test.each(["dev", "proc", "sys"])("a root in which /%s is a link or a file is refused", (name) => {
 	const refusal = `error preparing rootfs: /${name} of the container is not a directory`;
-	expect(() => checkTargets(files({ [name]: "/tmp" }), [])).toThrow(refusal);
+	expect(() => safeTargets(files({ [name]: "/tmp" }), [])).toThrow(refusal);
 	const root = files();
 	writeFileSync(join(root, name), "");
-	expect(() => checkTargets(root, [])).toThrow(refusal);
+	expect(() => safeTargets(root, [])).toThrow(refusal);
 });
 
 test("a volume on /dev needs a real null device: neither a link to a file, nor a file, nor none", () => {
@@ -64,31 +71,29 @@ test("a volume on /dev needs a real null device: neither a link to a file, nor a
 	const plain = files();
 	writeFileSync(join(plain, "null"), "");
 	for (const source of [files({ null: "/hostfile" }), files({ null: "/dev/zero" }), plain, files()])
-		expect(() => checkTargets(root, [bind(source, "/dev")])).toThrow("container's /dev/null is invalid");
-	expect(() => checkTargets(root, [bind(join(plain, "null"), "/dev/null")])).toThrow("/dev/null is invalid");
-	expect(() => checkTargets(root, [bind("/dev/zero", "/dev/null")])).toThrow("/dev/null is invalid");
+		expect(() => safeTargets(root, [bind(source, "/dev")])).toThrow("container's /dev/null is invalid");
+	expect(() => safeTargets(root, [bind(join(plain, "null"), "/dev/null")])).toThrow("/dev/null is invalid");
+	expect(() => safeTargets(root, [bind("/dev/zero", "/dev/null")])).toThrow("/dev/null is invalid");
 });
 
 test("no link leads a mount to /dev, of the image or of a volume mounted before", () => {
 	for (const link of ["dev", "/dev", "../../dev", "/x/../dev/", "other"]) {
 		const root = files({ lnk: link, other: "./dev", x: "" });
-		expect(() => checkTargets(root, [bind(files(), "/lnk")])).toThrow('rootfs at "/lnk": it leads to /dev');
-		expect(() => checkTargets(root, [tmpfs("/lnk")])).toThrow("it leads to /dev");
+		expect(() => safeTargets(root, [bind(files(), "/lnk")])).toThrow('rootfs at "/lnk": it leads to /dev');
+		expect(() => safeTargets(root, [tmpfs("/lnk")])).toThrow("it leads to /dev");
 	}
 	const volume = files({ b: "/dev" });
-	expect(() => checkTargets(files({ a: "" }), [bind(files(), "/a/b"), bind(volume, "/a")])).toThrow("leads to /dev");
-	expect(() => checkTargets(files(), [bind(files({ null: "/f" }), "/dev"), bind("/dev/null", "/x")])).toThrow(
-		"invalid",
-	);
+	expect(() => safeTargets(files({ a: "" }), [bind(files(), "/a/b"), bind(volume, "/a")])).toThrow("leads to /dev");
+	expect(() => safeTargets(files(), [bind(files({ null: "/f" }), "/dev"), bind("/dev/null", "/x")])).toThrow("invalid");
 });
 
 test("nothing covers the kernel's /proc, by its name or by a link", () => {
 	const root = files({ lnk: "/proc/sys/../self", self: "proc" });
 	for (const target of ["/proc", "/proc/self", "/proc/sys/kernel", "/proc/version", "/lnk/attr", "/self"]) {
-		expect(() => checkTargets(root, [bind(files(), target)])).toThrow("cannot be mounted because it is inside /proc");
-		expect(() => checkTargets(root, [tmpfs(target)])).toThrow("cannot be mounted because it is inside /proc");
+		expect(() => safeTargets(root, [bind(files(), target)])).toThrow("cannot be mounted because it is inside /proc");
+		expect(() => safeTargets(root, [tmpfs(target)])).toThrow("cannot be mounted because it is inside /proc");
 	}
-	expect(() => checkTargets(root, [bind("/procedures", "/proc")])).toThrow("inside /proc");
+	expect(() => safeTargets(root, [bind("/procedures", "/proc")])).toThrow("inside /proc");
 });
 
 test("a tree is walked inside the container, and a loop of links ends", () => {

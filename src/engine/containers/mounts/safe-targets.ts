@@ -14,24 +14,27 @@ const PROC_FILES = new Set([
 const NULL_DEVICE = (1 << 8) | 3;
 
 /**
- * Refuses a start in which links of a hostile image or volume would lead the OCI runtime astray. crun before 1.30 and runc before 1.3.6 trust the
+ * The mounts at what their targets lead to inside the container, outer ones first: the runtime meets no link on its way. Refuses a start in which
+ * links of a hostile image or volume would lead the runtime astray. crun before 1.30 and runc before 1.3.6 trust the
  * container's /dev: they make device nodes where a link leads on the host (CVE-2026-47766, CVE-2026-41579), make a file where /dev/console
  * leads (CVE-2026-88264), and give the process's output to what /dev/null is, with its owner (CVE-2026-88265). Errors are "invalid".
  * @param root the container's root directory, mounted
  * @param mounts all the client asked for, sources ready
  */
-export function checkTargets(root: string, mounts: readonly AskedMount[]): void {
+export function safeTargets(root: string, mounts: readonly AskedMount[]): AskedMount[] {
 	const tree = new MountedTree(root);
 	for (const path of SYSTEM_DIRECTORIES) {
 		if (tree.stat(path)?.isDirectory() === false)
 			throw new EngineError("invalid", `error preparing rootfs: ${path} of the container is not a directory`);
 	}
 	for (const path of SYSTEM_DIRECTORIES) tree.place(path, undefined);
-	for (const mount of byDepth(mounts, ({ target }) => target)) place(tree, mount);
-	checkNullDevice(tree, mounts);
+	const placed = byDepth(mounts, ({ target }) => target).map((mount) => place(tree, mount));
+	checkNullDevice(tree, placed);
+	return placed;
 }
 
-function place(tree: MountedTree, { target, source, type }: AskedMount): void {
+function place(tree: MountedTree, mount: AskedMount): AskedMount {
+	const { target, source, type } = mount;
 	const path = tree.resolve(target);
 	const refuse = (why: string) =>
 		new EngineError("invalid", `error mounting "${source}" to rootfs at "${target}": ${why}`);
@@ -40,6 +43,7 @@ function place(tree: MountedTree, { target, source, type }: AskedMount): void {
 	if (isWithin(path, "/proc") && !isProc(path, type === "bind" ? source : ""))
 		throw refuse(`"${path}" cannot be mounted because it is inside /proc`);
 	tree.place(path, type === "bind" ? source : undefined);
+	return { ...mount, target: path };
 }
 
 /** Masks of the kernel's files are only masks on the kernel's files. */
