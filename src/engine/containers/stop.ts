@@ -134,6 +134,10 @@ async function thaw(context: Context, id: string): Promise<void> {
 	const record = context.store.get(id);
 	if (record?.state.status !== "paused") return;
 	await context.runtime.resume(id).catch(() => {});
+	// It may heed the signal, or go on.
+	const now = context.store.get(id);
+	if (now?.state.status === "paused") change(context, id, { state: { ...now.state, status: "running" } });
+	context.followHealth(id);
 	publish(context, record, "unpause");
 }
 
