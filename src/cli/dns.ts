@@ -1,5 +1,5 @@
 import { UsageError } from "../shared/usage-error.ts";
-import { installHostDns, removeHostDns } from "./host-dns/host-dns.ts";
+import { type HostDnsOptions, installHostDns, removeHostDns } from "./host-dns/host-dns.ts";
 
 /** The daemon's settings that the host's resolver depends on. */
 interface DnsSettings {
@@ -7,6 +7,11 @@ interface DnsSettings {
 	readonly instance: string;
 	readonly domain: string;
 	readonly dns: { readonly address: string; readonly port: number };
+}
+
+/** @param settings the daemon's */
+export function hostDnsOptions({ dataRoot, instance, domain, dns }: DnsSettings): HostDnsOptions {
+	return { domain, instance, dns, backupPath: `${dataRoot}/resolv.conf.before` };
 }
 
 /** `dns install|uninstall [daemon flags]`: makes this machine resolve the engine's names, or takes that back. */
@@ -19,8 +24,8 @@ export async function runDns(
 	if (verb !== "install" && verb !== "uninstall") {
 		throw new UsageError("usage: foredeck dns install|uninstall [daemon flags]");
 	}
-	const { dataRoot, instance, domain, dns } = resolve(rest).options;
-	const settings = { domain, instance, dns, backupPath: `${dataRoot}/resolv.conf.before` };
+	const { domain } = resolve(rest).options;
+	const settings = hostDnsOptions(resolve(rest).options);
 	const change = verb === "install" ? await installHostDns(settings) : await removeHostDns(settings);
 	print(change ?? `nothing to change: ${domain} is ${verb === "install" ? "resolved already" : "not resolved here"}`);
 	return 0;

@@ -1,5 +1,5 @@
 import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
 import { UsageError } from "../../shared/usage-error.ts";
 
 export interface HostDnsOptions {
@@ -23,7 +23,8 @@ export interface HostDnsPaths {
 /** What was changed on the host, one sentence for the user; undefined when it was already so. */
 export type HostDnsChange = string | undefined;
 
-const DEFAULT_PATHS: HostDnsPaths = { resolvConf: "/etc/resolv.conf", resolvedDropIns: "/etc/systemd/resolved.conf.d" };
+export const RESOLV_CONF = "/etc/resolv.conf";
+const DEFAULT_PATHS: HostDnsPaths = { resolvConf: RESOLV_CONF, resolvedDropIns: "/etc/systemd/resolved.conf.d" };
 
 /**
  * Makes the host resolve the domain: a drop-in where resolv.conf names systemd-resolved's stub, else our server as the first nameserver.
@@ -32,13 +33,23 @@ const DEFAULT_PATHS: HostDnsPaths = { resolvConf: "/etc/resolv.conf", resolvedDr
 export async function installHostDns(options: HostDnsOptions): Promise<HostDnsChange> {
 	const paths = options.paths ?? DEFAULT_PATHS;
 	const text = readOptional(paths.resolvConf);
-	if (usesResolvedStub(text ?? "")) return await installDropIn(options, paths);
-	return installNameserver(options, paths.resolvConf, text);
+	const stub = usesResolvedStub(text ?? "");
+	const change = stub ? await installDropIn(options, paths) : installNameserver(options, paths.resolvConf, text);
+	mkdirSync(dirname(options.backupPath), { recursive: true, mode: 0o710 });
+	writeFileSync(installedMark(options), "");
+	return change;
+}
+
+/** A file that says that the host is to resolve our names, whoever writes resolv.conf anew. */
+export function installedMark({ backupPath }: HostDnsOptions): string {
+	return join(dirname(backupPath), "host-dns.installed");
 }
 
 /** Takes back what install did, our lines only: what others changed in between stays. Safe to repeat, and without an install. */
 export async function removeHostDns(options: HostDnsOptions): Promise<HostDnsChange> {
 	const paths = options.paths ?? DEFAULT_PATHS;
+	// First of all: a daemon that sees resolv.conf change would put our lines back.
+	rmSync(installedMark(options), { force: true });
 	const changes = [removeNameserver(options, paths.resolvConf), await removeDropIn(options, paths)];
 	return changes.filter((change) => change !== undefined).join("; ") || undefined;
 }
