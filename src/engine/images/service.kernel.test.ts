@@ -173,3 +173,28 @@ test("an OCI layout loads like docker save's archive", async () => {
 	expect(Bun.spawnSync(["tar", "-czf", join(root, "oci.tar"), "-C", join(root, "oci"), "."]).exitCode).toBe(0);
 	expect(await load(images, join(root, "oci.tar"))).toEqual([{ stream: "Loaded image: oci:1\n" }]);
 });
+
+test("what images use is what du counts, within 2 %, also of hard links and shared layers", async () => {
+	const data = join(root, "data");
+	const { images, snapshotter } = open(data);
+	await load(images, await archive());
+	const files = join(root, "files");
+	fs.mkdirSync(files);
+	for (let i = 0; i < 500; i++) fs.writeFileSync(join(files, `f${i}`), Buffer.alloc(i * 97, i));
+	for (let i = 0; i < 50; i++) fs.linkSync(join(files, "f499"), join(files, `link${i}`));
+	expect(Bun.spawnSync(["tar", "-cf", join(root, "f.tar"), "-C", files, "."]).exitCode).toBe(0);
+	const body = () => Bun.file(join(root, "f.tar")).stream() as unknown as AsyncIterable<Uint8Array>;
+	await images.importTar(body(), { repo: "many", tag: "1", changes: [] });
+	const parent = images.resolve("busybox").id;
+	const base = { author: "", comment: "", command: "", containerId: "c", config: {}, changes: [], parent };
+	await images.commit({ ...base, layer: body(), repo: "busier", tag: "1" });
+	const du = Bun.spawnSync([
+		"du",
+		"-sb",
+		join(data, "overlay/layers"),
+		join(data, "overlay/recipes"),
+	]).stdout.toString();
+	const real = du.split("\n").reduce((sum, line) => sum + Number(line.split("\t")[0]), 0);
+	expect(snapshotter.layers().length).toBe(3);
+	expect(Math.abs(images.usage().layersSize / real - 1)).toBeLessThan(0.02);
+});
