@@ -111,6 +111,11 @@ test("it is saved as it came and loads elsewhere with everything; a platform alo
 	const one = createTestImages({ content: fakeContent(files) });
 	await Array.fromAsync(one.open().load(images.save([], {}), { quiet: true, platform: "linux/arm64" }));
 	expect([one.open().resolve(APP).id, one.parts.blobs.list()]).toEqual([arm, []]);
+	const none = createTestImages({
+		content: fakeContent(await unpack(await bytesOf(images.save([APP], { platform: "linux/arm64" })))),
+	});
+	const work = Array.fromAsync(none.open().load(images.save([], {}), { quiet: true, platform: "linux/s390x" }));
+	await expect(work).rejects.toThrow("no image for platform linux/s390x in the archive");
 	const alone = await unpack(await bytesOf(images.save([APP], { platform: "linux/arm64" })));
 	expect(JSON.parse(new TextDecoder().decode(alone["manifest.json"]))[0].Config).toBe(`blobs/${arm.replace(":", "/")}`);
 });

@@ -1,12 +1,13 @@
 import type { Archive } from "../../drivers/content/driver.ts";
 import type { ExtractRequest, StagedLayer } from "../../drivers/snapshotter/driver.ts";
 import { chainIds } from "../../oci/digest.ts";
-import { hostPlatform, parsePlatform } from "../../oci/manifest.ts";
+import { hostPlatform, type Platform, parsePlatform } from "../../oci/manifest.ts";
 import { EngineError } from "../../shared/errors.ts";
 import { type ArchivedImage, readArchive } from "./archive.ts";
 import { type Context, publish, saveImage, type WholeIndex } from "./context.ts";
 import type { IndexContent } from "./keep.ts";
 import { takeIndex, wholeIndexes } from "./load-kept.ts";
+import { platformText, samePlatform } from "./platform.ts";
 import { type Line, linesOf, type Output } from "./progress.ts";
 
 /** Contract: Images.load. */
@@ -21,7 +22,9 @@ export function loadImages(
 		await using archive = await context.content.spoolArchive(body, (bytes, name) => takeLayer(context, bytes, name));
 		const indexes = await wholeIndexes(archive);
 		const whole = new Set(indexes.keys());
-		const found = await readArchive(archive, { platform, whole, isAsked: options.platform !== undefined });
+		const isAsked = options.platform !== undefined;
+		const all = await readArchive(archive, { platform, whole, isAsked });
+		const found = isAsked ? ofPlatform(all, platform) : all;
 		const chain = found.flatMap((image) => chainIds(image.config.rootfs.diff_ids));
 		await using _hold = context.layers.hold(chain);
 		const named: Named = new Map();
@@ -34,6 +37,14 @@ export function loadImages(
 			if (image.tags.length === 0) output.line({ stream: `Loaded image ID: ${image.id}\n` });
 		}
 	});
+}
+
+/** Those of the platform that was asked for; dockerd leaves the others out without a word. Throws "invalid" when none is left. */
+function ofPlatform(images: readonly ArchivedImage[], platform: Platform): readonly ArchivedImage[] {
+	const found = images.filter(({ config }) => samePlatform(config, platform));
+	if (found.length === 0)
+		throw new EngineError("invalid", `no image for platform ${platformText(platform)} in the archive`);
+	return found;
 }
 
 /** The images, with the indexes that they are kept with. */
