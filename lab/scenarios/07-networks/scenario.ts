@@ -199,6 +199,14 @@ export const scenario: Scenario = {
 			await run(lab, "late", ["--network", "back"]);
 			equal(await reaches(lab, "late", "store"), true, "a new container there");
 		}),
+		step("a bridge deleted while the daemon runs is there again, with those that were on it", async (lab) => {
+			const id = await lab.docker("network", "inspect", "-f", "{{.Id}}", "back");
+			await Bun.$`ip link del br-${id.slice(0, 12)}`.quiet();
+			await joined(lab);
+			equal(await heard(lab, "store", "web"), "web", "by the bridge");
+			equal(await eventually("an answer", () => hostHears(28080)), "web", "published port");
+			await apart(lab);
+		}),
 		step("networks in use are not removed, others are; prune takes what nobody uses", async ({ docker }) => {
 			const refused = await docker.run(["network", "rm", "front"]);
 			includes(refused.stderr, "network front has active endpoints", "rm of one in use");

@@ -122,6 +122,13 @@ export const scenario: Scenario = {
 				const said = await eventually("an answer", async () => heard(lab, machine, to, 28090) === "web" && "web");
 				equal(said, "web", `${machine} at ${to}`);
 			}
+			equal(heard(lab, "host", "::1", 28090), "web", "host at ::1");
+			await run(lab, "plain", ["-p", "28091:80"], SPEAKER);
+			equal(await lab.docker("port", "plain"), "80/tcp -> 0.0.0.0:28091\n80/tcp -> [::]:28091", "without IPv6");
+			for (const [machine, to] of [...machines, ["host", "::1"]] as const) {
+				const text = await eventually("an answer", async () => heard(lab, machine, to, 28091) === "web" && "web");
+				equal(text, "web", `${machine} at ${to}, of a container without IPv6`);
+			}
 			await run(lab, "stranger", ["--network", "six"]);
 			const said = await eventually("an answer", async () => {
 				const { stdout } = await exec(lab, "stranger", "sh", "-c", `nc -w 1 ${HOST} 28090 </dev/null`);
