@@ -306,7 +306,7 @@ function configure({ name, first, addresses, macvlan, sysctls = {} }: EndpointSp
 	const index = first ? FIRST_INDEX : findLink(inside, name)?.index;
 	if (index === undefined) throw new EngineError("internal", `cannot find interface ${name} after its creation`);
 	prepareIpv6(name, addresses);
-	for (const [path, value] of Object.entries(sysctls)) writeSysctl(`net/${path.replaceAll("IFNAME", name)}`, value);
+	for (const [path, value] of Object.entries(sysctls)) setSysctl(name, `net/${path.replaceAll("IFNAME", name)}`, value);
 	if (macvlan) tellNeighbours(name);
 	inside.request(
 		// With its addresses on it when it comes up, the kernel tells the neighbours.
@@ -315,6 +315,17 @@ function configure({ name, first, addresses, macvlan, sysctls = {} }: EndpointSp
 		...(macvlan ? [setUp(index)] : []),
 		...addresses.flatMap(({ gateway }) => (gateway === undefined ? [] : [addDefaultRoute(index, gateway)])),
 	);
+}
+
+/** Says what is wrong in docker's words. */
+function setSysctl(link: string, path: string, value: string): void {
+	try {
+		writeSysctl(path, value);
+	} catch (error) {
+		const missing = error instanceof Error && "code" in error && error.code === "ENOENT";
+		const why = missing ? `/proc/sys/${path} is not a sysctl file` : `cannot set ${path}=${value}: ${messageOf(error)}`;
+		throw new EngineError("internal", `failed to add interface ${link} to sandbox: ${why}`, { cause: error });
+	}
 }
 
 /** Others on a wire may remember the address with the MAC of its last owner. */

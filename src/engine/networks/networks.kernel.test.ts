@@ -170,7 +170,12 @@ test("addresses, MAC, interface name and sysctls of the client's choice; a taken
 	for (const address of ["10.5.0.7", "10.5.0.254", "10.5.0.255"]) {
 		await expect(lab.on("x", "blue", { address })).rejects.toThrow("Address already in use");
 	}
-	expect((await lab.on("b", "blue")).address).toBe("10.5.0.64");
+	const nosuch = lab.on("x", "blue", { sysctls: { "ipv4/conf/IFNAME/nosuch": "1" } });
+	await expect(nosuch).rejects.toThrow("/proc/sys/net/ipv4/conf/eth0/nosuch is not a sysctl file");
+	await lab.create("red");
+	const same = lab.sandboxes.attach("a", { network: "red", linkName: "wan0" });
+	await expect(same).rejects.toThrow('error renaming interface to "wan0": file exists');
+	expect((await lab.on("b", "blue")).address).toMatch(/^10\.5\.0\.6[45]$/);
 	expect(defaultRoute(a.path)).toBe("wan0");
 });
 

@@ -27,6 +27,10 @@ export function connectEndpoint(
 	request: Omit<EndpointRequest, "network">,
 	used: readonly string[] | undefined,
 ): Endpoint {
+	if (request.linkName && used?.includes(request.linkName)) {
+		const text = `failed to add interface to sandbox: error renaming interface to "${request.linkName}": file exists`;
+		throw new EngineError("internal", text);
+	}
 	const leased = leaseAddresses(network, request);
 	const endpointId = createId();
 	const mac = request.macAddress ?? (network.macvlan ? anyMac() : macOf(leased));
