@@ -3,7 +3,6 @@ import { RELAY_SOURCE } from "../../shared/relay-source.ts";
 import { listAddresses, listAddresses6 } from "../../sys/linux/address.ts";
 import type { ConntrackSocket, Flow } from "../../sys/linux/conntrack.ts";
 import { RouteSocket } from "../../sys/linux/netlink.ts";
-import { FAMILIES } from "./address-family.ts";
 import { PROTOCOLS } from "./denied-log.ts";
 import type { FlowEnds } from "./policy-model.ts";
 
@@ -21,8 +20,7 @@ export function endFlows(
 	const own = new Set([...addresses].map(parseIp));
 	const local = hostAddresses();
 	const isOurs = ({ source, replySource }: Flow) => own.has(source) || own.has(replySource);
-	const stale = (flow: Flow) => isOurs(flow) && isDenied(endsOf(flow, local));
-	return FAMILIES.reduce((sum, family) => sum + socket.forgetFlows(family, stale), 0);
+	return socket.forgetFlows((flow) => isOurs(flow) && isDenied(endsOf(flow, local)));
 }
 
 /** By its real ends: the client before it is masqueraded, the server that a published port leads to. */

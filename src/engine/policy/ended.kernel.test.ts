@@ -154,6 +154,7 @@ test("a container that stops to be a peer, or comes to be under a policy by its 
 	expect(await open.say("before")).toBe("before");
 	host.facts.set("app", { name: "app", labels: {} });
 	host.policies.changed();
+	await Bun.sleep(200);
 	expect(await open.say("after")).toBe("closed");
 	open.close();
 });

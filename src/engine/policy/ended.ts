@@ -2,6 +2,7 @@ import type { FlowEnds } from "../../drivers/firewall/policy-model.ts";
 import { decide, type Party, type Service } from "./decide.ts";
 import { nameSet } from "./names.ts";
 import type { Policy, Subject } from "./policy.ts";
+import { policiesOf } from "./select.ts";
 import { addressesOn } from "./ways.ts";
 
 /** What running flows are judged by. */
@@ -18,18 +19,21 @@ export interface FlowJudge {
 export function denierOf(judge: FlowJudge): (flow: FlowEnds) => boolean {
 	const { policies } = judge;
 	const owners = new Map(judge.subjects.flatMap((one) => addressesOn(one).map((address) => [address, one])));
-	const judged = new Set(judge.changed.map(({ id }) => id));
-	const patterns = policies.flatMap(({ rules }) =>
-		rules.flatMap(({ peers }) => peers.flatMap((peer) => (peer.kind === "name" ? [peer.name] : []))),
-	);
+	const own = new Map(judge.changed.map((one) => [one.id, policiesOf(policies, one)]));
+	const peers = [...own.values()].flat().flatMap(({ rules }) => rules.flatMap((rule) => rule.peers));
+	const sets = new Map(peers.flatMap((peer) => (peer.kind === "name" ? [[peer.name, nameSet(peer.name)]] : [])));
 	return ({ client, server, clientIsHost, serverIsHost, protocol, port }) => {
 		const [sender, receiver] = [owners.get(client), owners.get(server)];
 		const service: Service = { protocol, ...(port !== undefined && { port }) };
-		const names = patterns.filter((pattern) => judge.wasLearned(nameSet(pattern), client, server));
+		const names = [...sets].flatMap(([name, set]) => (judge.wasLearned(set, client, server) ? [name] : []));
 		const goal = party(server, receiver, serverIsHost, names);
 		const source = party(client, sender, clientIsHost, []);
-		const isDenied = (one: Subject | undefined, direction: "egress" | "ingress", other: Party) =>
-			one !== undefined && judged.has(one.id) && decide(policies, one, direction, other, service).action === "deny";
+		const isDenied = (one: Subject | undefined, direction: "egress" | "ingress", other: Party) => {
+			const rules = own.get(one?.id ?? "");
+			return (
+				one !== undefined && rules !== undefined && decide(rules, one, direction, other, service).action === "deny"
+			);
+		};
 		return isDenied(sender, "egress", goal) || isDenied(receiver, "ingress", source);
 	};
 }

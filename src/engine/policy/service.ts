@@ -38,6 +38,8 @@ type SandboxMember = { readonly containerId: string } & Pick<Subject, "endpoints
 
 /** Answers kept for explanations. */
 const MAX_ANSWERED = 1024;
+/** How long after a change of sandboxes running flows are looked at, ms: the kernel takes tens of ms for it. */
+const SETTLE_MS = 50;
 /** Addresses once answered, that flows may have been begun by. */
 const MAX_REMEMBERED = 16_384;
 
@@ -50,6 +52,7 @@ export class PolicyService implements Policies, SandboxPolicies, NamePolicies {
 	private watching: Disposable | undefined;
 	/** By container id, as of the last look at running flows. */
 	private rulings: ReadonlyMap<string, string> | undefined;
+	private settling: ReturnType<typeof setTimeout> | undefined;
 	/** Holes that the log knows. */
 	private told = new Set<string>();
 	/** `SET LOCAL REMOTE`, oldest first. */
@@ -146,8 +149,18 @@ export class PolicyService implements Policies, SandboxPolicies, NamePolicies {
 	changed(): void {
 		if (!this.isActive()) return;
 		this.options.firewall.setPolicies(this.model());
-		this.endDenied([]);
-		this.tellHoles();
+		this.settling ??= setTimeout(() => this.settle(), SETTLE_MS).unref();
+	}
+
+	/** After sandboxes have come and gone: once for all that did. */
+	private settle(): void {
+		this.settling = undefined;
+		try {
+			this.endDenied([]);
+			this.tellHoles();
+		} catch (error) {
+			this.options.log.warn("running flows not looked at", { error: messageOf(error) });
+		}
 	}
 
 	check(containerId: string, place: SandboxPlace): void {
@@ -200,6 +213,8 @@ export class PolicyService implements Policies, SandboxPolicies, NamePolicies {
 	}
 
 	close(): void {
+		clearTimeout(this.settling);
+		this.settling = undefined;
 		this.watching?.[Symbol.dispose]();
 		this.watching = undefined;
 	}

@@ -15,9 +15,7 @@ export interface MasqueradedFlow {
  */
 export function forgetMasqueraded(stale: (flow: MasqueradedFlow) => boolean): number {
 	using socket = new ConntrackSocket();
-	const forget = (family: 4 | 6) =>
-		socket.forgetFlows(family, ({ source, destination, replyDestination: behind }) => {
-			return behind !== source && stale({ source, destination, behind });
-		});
-	return forget(4) + forget(6);
+	return socket.forgetFlows(({ source, destination, replyDestination: behind }) => {
+		return behind !== source && stale({ source, destination, behind });
+	});
 }
