@@ -96,6 +96,8 @@ export const scenario: Scenario = {
 			const second = await addressOf(lab, "second", `${PROJECT}_inner`);
 			const [, last = ""] = /\.(\d+)$/.exec(second) ?? [];
 			equal(second.startsWith(`${PREFIX}.`) && Number(last) >= 128, true, `address in the range (${second})`);
+			const all = await composeOf(lab)("exec", "-T", "site", "hostname", "-I");
+			equal(all.split(" ").includes("169.254.77.77"), true, `link-local address among ${all}`);
 		}),
 		step("extra hosts are in the hosts file; host-gateway is this host", async (lab) => {
 			const compose = composeOf(lab);
