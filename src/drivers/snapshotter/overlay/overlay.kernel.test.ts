@@ -277,3 +277,22 @@ test("what the runtime mounts on is a directory in every container, whatever the
 	for (const name of ["dev", "proc", "sys"]) expect(fs.lstatSync(join(root, name)).isDirectory()).toBe(true);
 	expect(await snapshots.changes("c")).toEqual([]);
 });
+
+test("nobody but root comes to the files of images and containers, also where the directory was open before", () => {
+	const open = join(base, "open");
+	fs.mkdirSync(open);
+	fs.chmodSync(open, 0o755);
+	new OverlaySnapshotter(open);
+	expect(fs.statSync(open).mode & 0o777).toBe(0o700);
+});
+
+test("a sparse file, whatever size it claims, is refused", async () => {
+	sh("mkdir sparse && truncate -s 1T sparse/big");
+	for (const format of ["gnu", "pax"]) {
+		const tar = sh(`tar -c --sparse --format=${format} -C sparse big`);
+		expect(await failure(snapshots.ingest({ source: { body: pieces(tar) } }))).toMatch(
+			/unsupported type "S"|sparse file/,
+		);
+	}
+	expect(fs.readdirSync(join(base, "store/layers"))).toEqual([]);
+});

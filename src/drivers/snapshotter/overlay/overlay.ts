@@ -50,6 +50,9 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
 		private readonly root: string,
 		options: OverlayOptions = {},
 	) {
+		fs.mkdirSync(root, { recursive: true, mode: 0o700 });
+		// Whatever the directories above are: images hold set-id programs, and files of users who have the same numbers here (CVE-2021-41091).
+		fs.chmodSync(root, 0o700);
 		for (const name of ["active", INIT]) fs.mkdirSync(join(root, name), { recursive: true, mode: 0o711 });
 		for (const name of INIT_DIRECTORIES) fs.mkdirSync(join(root, INIT, name), { recursive: true, mode: 0o755 });
 		fs.writeFileSync(join(root, INIT, CONTAINER_MARK), "", { mode: 0o755 });

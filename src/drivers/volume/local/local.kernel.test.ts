@@ -45,9 +45,9 @@ afterEach(async () => {
 const content = (path: string, more = {}) => ({ root, path, inUse: false, ...more });
 const mounts = () => mountInfos().filter(({ mountPoint }) => mountPoint.startsWith(`${directory}/`));
 
-test("a volume is a directory that only root lists and anyone may pass to; removed, its data is gone", async () => {
+test("a volume is a directory that nobody but root comes to; removed, its data is gone", async () => {
 	volumes.create("data");
-	expect(statSync(join(directory, "volumes")).mode & 0o777).toBe(0o701);
+	expect(statSync(join(directory, "volumes")).mode & 0o777).toBe(0o700);
 	expect(statSync(volumes.pathOf("data")).mode & 0o777).toBe(0o755);
 	writeFileSync(join(volumes.pathOf("data"), "file"), "x");
 	volumes.create("data");

@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
+import { chmodSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { unmount } from "../../../sys/linux/mount.ts";
@@ -18,8 +18,9 @@ export class LocalVolumes implements VolumeDriver {
 	private next = 1;
 
 	constructor(private readonly root: string) {
-		// Not to be listed by others, but to be passed: a container's user may be anyone.
-		mkdirSync(root, { recursive: true, mode: 0o701 });
+		mkdirSync(root, { recursive: true, mode: 0o700 });
+		// Whatever the directories above are: its files are not for users of the host who have the same numbers (CVE-2021-41091).
+		chmodSync(root, 0o700);
 		mkdirSync(this.trash, { recursive: true, mode: 0o700 });
 		for (const name of readdirSync(this.trash)) this.erase(join(this.trash, name));
 		for (const name of this.found()) rmSync(this.draftOf(name), { recursive: true, force: true });
