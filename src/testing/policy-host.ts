@@ -52,6 +52,8 @@ export class PolicyHost {
 	readonly outside = join(this.root, "outside");
 	readonly facts = new Map<string, { name: string; labels: Record<string, string> }>();
 	readonly joined = new Map<string, NetworkSettings>();
+	/** What the log was warned of. */
+	readonly warned: string[] = [];
 	guests: ReturnType<PoliciesOptions["guests"]> = [];
 	private readonly database = new Database(":memory:");
 	private readonly store: networkStore.NetworkStore;
@@ -103,7 +105,7 @@ export class PolicyHost {
 			members: () => sandboxes.members(),
 			containerOf: (id) => this.facts.get(id),
 			guests: () => this.guests,
-			log,
+			log: { ...log, warn: (message) => void this.warned.push(message) },
 			lifetime: { min: 1, max: 3600 },
 		});
 		const forward = createForwarder({ upstreams: () => [{ address: OUTSIDE, port: 53 }] });

@@ -78,4 +78,15 @@ test("a rename that brings a container under a policy which cannot hold is told 
 	host.facts.set("free", { name: "web", labels: {} });
 	host.policies.changed();
 	expect(host.policies.list()[0]?.unenforced).toEqual([{ container: "web", why: "on network lan (driver macvlan)" }]);
+	const warnings = () => host.warned.filter((message) => message === "policy not enforced").length;
+	await Bun.sleep(150);
+	expect(warnings()).toBe(1);
+	// Once, and again by the next daemon.
+	host.policies.changed();
+	await Bun.sleep(150);
+	expect(warnings()).toBe(1);
+	await host.stop();
+	await host.start();
+	await Bun.sleep(150);
+	expect(warnings()).toBe(2);
 });

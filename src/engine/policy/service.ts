@@ -141,14 +141,21 @@ export class PolicyService implements Policies, SandboxPolicies, NamePolicies {
 	model() {
 		this.views = new Map();
 		this.watch();
-		// An earlier daemon has seen to the flows there are.
-		this.rulings ??= rulingsOf(this.options.store.list(), this.subjects());
+		if (!this.rulings) {
+			// An earlier daemon has seen to the flows there are; where policies do not hold is told anew.
+			this.rulings = rulingsOf(this.options.store.list(), this.subjects());
+			this.settleSoon();
+		}
 		return compile(this.options.store.list(), this.isActive() ? this.subjects() : []);
 	}
 
 	changed(): void {
 		if (!this.isActive()) return;
 		this.options.firewall.setPolicies(this.model());
+		this.settleSoon();
+	}
+
+	private settleSoon(): void {
 		this.settling ??= setTimeout(() => this.settle(), SETTLE_MS).unref();
 	}
 
