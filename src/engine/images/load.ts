@@ -29,6 +29,7 @@ export function loadImages(
 		await using _hold = context.layers.hold(chain);
 		const named: Named = new Map();
 		for (const image of found) await extractAll(context, archive, image, named, options.quiet ? undefined : output);
+		for (const line of renamed(context, found)) output.line(line);
 		// With a platform one is asked for, and not the whole.
 		await saveAll(context, archive, found, options.platform ? new Map() : indexes);
 		for (const image of found) {
@@ -37,6 +38,17 @@ export function loadImages(
 			if (image.tags.length === 0) output.line({ stream: `Loaded image ID: ${image.id}\n` });
 		}
 	});
+}
+
+/** Docker's words about images that lose a name to a loaded one. */
+function renamed({ catalog }: Context, images: readonly ArchivedImage[]): Line[] {
+	return images.flatMap(({ id, tags }) =>
+		tags.flatMap((tag) => {
+			const old = catalog.find(tag)?.id ?? id;
+			const stream = `The image ${tag} already exists, renaming the old one with ID ${old} to empty string\n`;
+			return old === id ? [] : [{ stream }];
+		}),
+	);
 }
 
 /** Those of the platform that was asked for; dockerd leaves the others out without a word. Throws "invalid" when none is left. */

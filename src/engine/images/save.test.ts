@@ -23,13 +23,16 @@ test("what is saved loads elsewhere with equal ids and tags; saving twice gives 
 	const files = await unpack(bytes);
 	expect(Object.keys(files).length).toBe(4 + 2 * 2 + 3);
 	const target = createTestImages({ content: fakeContent(files) });
+	const before = target.put(["other"], ["app:1"]);
 	const lines = await Array.fromAsync(target.open().load(images.save([], {}), { quiet: true }));
 	expect(lines).toEqual([
+		{ stream: `The image app:1 already exists, renaming the old one with ID ${before} to empty string\n` },
 		{ stream: "Loaded image: app:1\n" },
 		{ stream: "Loaded image: app:2\n" },
 		{ stream: "Loaded image: two:1\n" },
 	]);
 	expect(target.store.list().map(({ id, references }) => [id, references])).toEqual([
+		[before, []],
 		[one, ["app:1", "app:2"]],
 		[two, ["two:1"]],
 	]);
