@@ -268,14 +268,18 @@ const PHRASES: Readonly<Record<string, string>> = {
 const NO_ARCHIVE =
 	/^(damaged tar|tar entry |the tar has|unexpected (EOF|end of)|incorrect (header|data|length) check|invalid )/;
 
-/** The kernel's refusal in docker's words. */
-function worded(error: unknown, path: string, ref: string): EngineError {
+/** What is said of entries that cannot be where they want to. */
+const NO_PLACE = /^(".*" is outside of "|cannot overwrite )/s;
+
+/** The kernel's refusal, or the archive's reader's, in docker's words: what the client sent wrong is "invalid". */
+export function worded(error: unknown, path: string, ref: string): EngineError {
 	if (error instanceof EngineError) return error;
 	const code = (error as { code?: unknown } | undefined)?.code;
 	const text = messageOf(error);
 	if (code === "ENOENT") return new EngineError("not-found", `Could not find the file ${path} in container ${ref}`);
 	// What the client sent is no tar, or no path: nothing of the engine's has failed.
 	if (NO_ARCHIVE.test(text)) return new EngineError("invalid", `cannot read the archive: ${text}`, { cause: error });
+	if (NO_PLACE.test(text)) return new EngineError("invalid", text, { cause: error });
 	const phrase = typeof code === "string" ? PHRASES[code] : undefined;
 	const call = text.replace(/: [A-Z]+$/, "").replace(/^openat2 /, "lstat ");
 	const kind = code === "ENAMETOOLONG" ? "invalid" : "internal";
