@@ -8,6 +8,7 @@ const good: HostFacts = {
 	runc: undefined,
 	nftablesLibrary: true,
 	filesystems: "nodev\tproc\nnodev\toverlay\n\text4\n",
+	modules: "",
 	mounts: "cgroup2 /sys/fs/cgroup cgroup2 rw 0 0\n",
 	ipForward: "1",
 	resolvConf: "# made by hand\nnameserver 192.0.2.1\n",
@@ -53,6 +54,10 @@ test("the cgroup layout is told apart", () => {
 test("what is missing is named with what to do", () => {
 	expect(check("libnftables", { nftablesLibrary: false })?.advice).toBe("apt-get install libnftables1");
 	expect(check("overlayfs", { filesystems: "nodev\tfuse.overlay\n" })?.status).toBe("fail");
+	// Before the first mount it is a module only.
+	const modules = "kernel/fs/overlayfs/overlay.ko:\n";
+	expect(check("overlayfs", { filesystems: "", modules })?.status).toBe("ok");
+	expect(check("overlayfs", { filesystems: "", modules: "kernel/fs/notoverlay.ko:\n" })?.status).toBe("fail");
 	expect(check("kernel", { kernel: "4.19.0" })?.status).toBe("fail");
 	expect(check("user", { uid: 1000 })?.status).toBe("fail");
 	expect(check("ip_forward", { ipForward: "0" })?.status).toBe("warn");

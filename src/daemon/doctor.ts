@@ -22,6 +22,8 @@ export interface HostFacts {
 	readonly nftablesLibrary: boolean;
 	/** Content of /proc/filesystems, /proc/mounts, /proc/sys/net/ipv4/ip_forward, /etc/resolv.conf; empty when unreadable. */
 	readonly filesystems: string;
+	/** modules.dep of this kernel: what a mount loads when it is asked for. */
+	readonly modules: string;
 	readonly mounts: string;
 	readonly ipForward: string;
 	readonly resolvConf: string;
@@ -44,6 +46,7 @@ export function examineHost(): Check[] {
 		runc: commandOutput("runc", ["--version"]),
 		nftablesLibrary: libraryHas("libnftables.so.1", "nft_ctx_new"),
 		filesystems: readOr("/proc/filesystems"),
+		modules: readOr(`/lib/modules/${release()}/modules.dep`),
 		mounts: readOr("/proc/mounts"),
 		ipForward: readOr("/proc/sys/net/ipv4/ip_forward").trim(),
 		resolvConf: readOr("/etc/resolv.conf"),
@@ -57,7 +60,7 @@ export function evaluateHost(facts: HostFacts): Check[] {
 		root(facts),
 		kernel(facts),
 		feature("namespaces", facts.namespaces, "net, mnt, pid, uts, ipc", "the kernel needs CONFIG_NAMESPACES"),
-		feature("overlayfs", hasFilesystem(facts, "overlay"), "registered", "modprobe overlay"),
+		feature("overlayfs", hasFilesystem(facts, "overlay"), "there", "modprobe overlay"),
 		cgroups(facts),
 		crun(facts),
 		runc(facts),
@@ -82,7 +85,8 @@ function feature(name: string, present: boolean, found: string, advice: string):
 	return present ? { name, status: "ok", found } : { name, status: "fail", found: "missing", advice };
 }
 
-function hasFilesystem({ filesystems }: HostFacts, name: string): boolean {
+function hasFilesystem({ filesystems, modules }: HostFacts, name: string): boolean {
+	if (new RegExp(`/${name}\\.ko[.:]`).test(modules)) return true;
 	return filesystems.split("\n").some((line) => line.split("\t")[1] === name);
 }
 
