@@ -5,7 +5,7 @@ import { EngineError, messageOf } from "../../shared/errors.ts";
 import type { IpAddress } from "../../shared/ip.ts";
 import type { Logger } from "../../shared/log.ts";
 import { macOfIpv4 } from "../../shared/mac.ts";
-import { addAddress, addAddress6, deleteAddress, listAddresses, listAddresses6 } from "../../sys/linux/address.ts";
+import { deleteAddress, listAddresses, listAddresses6 } from "../../sys/linux/address.ts";
 import { SyscallError } from "../../sys/linux/libc.ts";
 import {
 	createBridge,
@@ -27,6 +27,7 @@ import { openNetns, withNetns, withNetnsFd, writeSysctl } from "../../sys/linux/
 import { bindPort, closePort } from "../../sys/linux/port-socket.ts";
 import { addDefaultRoute, deleteDefaultRoute, listRoutes } from "../../sys/linux/route.ts";
 import type { BridgeSpec, EndpointAddress, EndpointSpec, NetworkDriver, ParentSpec } from "./driver.ts";
+import { addAny, configure, tolerate } from "./inside.ts";
 import { hasIpv6, prepareBridge6, routeIpv6 } from "./ipv6.ts";
 import { createEndpoint, nameEndpoint, openParent, removeEndpoint } from "./macvlan.ts";
 import { NeighbourTables } from "./neighbours.ts";
@@ -42,6 +43,8 @@ export class BridgeDriver implements NetworkDriver {
 	private readonly bridges = new Map<string, Bridge>();
 	/** Interfaces of the host's that macvlan endpoints hang on. */
 	private readonly parents = new Map<string, Link>();
+	/** Interfaces that should be gone soon. */
+	private readonly leaving = new Set<string>();
 	/** Bridges that the kernel is taking apart. */
 	private readonly going = new Map<string, Promise<void>>();
 
@@ -152,6 +155,25 @@ export class BridgeDriver implements NetworkDriver {
 			if (index !== undefined) inside.request(...setDownAs(index, `gone${index}`));
 		});
 		if (link !== "") void this.takeApart(link);
+	}
+
+	seeOff(links: readonly string[]): void {
+		if (this.leaving.size === 0) setTimeout(() => this.deleteStayers(), SEE_OFF_MS).unref();
+		for (const link of links) if (link !== "") this.leaving.add(link);
+	}
+
+	private deleteStayers(): void {
+		const names = [...this.leaving];
+		this.leaving.clear();
+		try {
+			const there = new Set(listLinks(this.socket).map(({ name }) => name));
+			for (const link of names.filter((name) => there.has(name))) {
+				this.log.debug("interface outlives its namespace, deleted", { link });
+				void this.takeApart(link);
+			}
+		} catch (error) {
+			this.log.warn("interfaces of removed sandboxes not looked for", { error: messageOf(error) });
+		}
 	}
 
 	setDefaultRoutes(path: string, routes: readonly { name: string; gateway: IpAddress }[]): void {
@@ -297,48 +319,8 @@ export class BridgeDriver implements NetworkDriver {
 	}
 }
 
-/** What the kernel numbers the first interface after lo. */
-const FIRST_INDEX = 2;
-
-/** Everything of an endpoint that is set from inside its namespace, in the calling thread's. */
-function configure({ name, first, addresses, macvlan, sysctls = {} }: EndpointSpec): void {
-	using inside = new RouteSocket();
-	const index = first ? FIRST_INDEX : findLink(inside, name)?.index;
-	if (index === undefined) throw new EngineError("internal", `cannot find interface ${name} after its creation`);
-	prepareIpv6(name, addresses);
-	for (const [path, value] of Object.entries(sysctls)) setSysctl(name, `net/${path.replaceAll("IFNAME", name)}`, value);
-	if (macvlan) tellNeighbours(name);
-	inside.request(
-		// With its addresses on it when it comes up, the kernel tells the neighbours.
-		...(macvlan ? [] : [setUp(index)]),
-		...addresses.map((one) => addAny(index, one)),
-		...(macvlan ? [setUp(index)] : []),
-		...addresses.flatMap(({ gateway }) => (gateway === undefined ? [] : [addDefaultRoute(index, gateway)])),
-	);
-}
-
-/** Says what is wrong in docker's words. */
-function setSysctl(link: string, path: string, value: string): void {
-	try {
-		writeSysctl(path, value);
-	} catch (error) {
-		const missing = error instanceof Error && "code" in error && error.code === "ENOENT";
-		const why = missing ? `/proc/sys/${path} is not a sysctl file` : `cannot set ${path}=${value}: ${messageOf(error)}`;
-		throw new EngineError("internal", `failed to add interface ${link} to sandbox: ${why}`, { cause: error });
-	}
-}
-
-/** Others on a wire may remember the address with the MAC of its last owner. */
-function tellNeighbours(name: string): void {
-	writeSysctl(`net/ipv4/conf/${name}/arp_notify`, "1");
-	tolerate("ENOENT", () => writeSysctl(`net/ipv6/conf/${name}/ndisc_notify`, "1"));
-}
-
-function addAny(index: number, { address, prefixLength }: EndpointAddress) {
-	return typeof address === "bigint"
-		? addAddress6(index, address, prefixLength)
-		: addAddress(index, address, prefixLength);
-}
+/** The kernel takes a namespace apart in 50 ms, several together in less each. */
+const SEE_OFF_MS = 1000;
 
 /** The host's own addresses on the bridge. */
 function gatewaysOf({ gateway, prefixLength = 32, ipv6 }: BridgeSpec): EndpointAddress[] {
@@ -346,32 +328,6 @@ function gatewaysOf({ gateway, prefixLength = 32, ipv6 }: BridgeSpec): EndpointA
 		...(gateway === undefined ? [] : [{ address: gateway, prefixLength }]),
 		...(ipv6?.gateway === undefined ? [] : [{ address: ipv6.gateway, prefixLength: ipv6.prefixLength }]),
 	];
-}
-
-/** As docker: a network without IPv6 has no link-local addresses either; interfaces that the container makes itself may. */
-function prepareIpv6(name: string, addresses: readonly EndpointAddress[]): void {
-	if (!addresses.some(({ address }) => typeof address === "bigint")) {
-		disableIpv6(name);
-		return;
-	}
-	// A sysctl of the container may have switched it off for new interfaces.
-	writeSysctl(`net/ipv6/conf/${name}/disable_ipv6`, "0");
-	writeSysctl(`net/ipv6/conf/${name}/accept_dad`, "0");
-	// The engine is the router here; nobody else on the network shall claim to be one.
-	writeSysctl(`net/ipv6/conf/${name}/accept_ra`, "0");
-}
-
-function disableIpv6(link: string): void {
-	// A kernel started without IPv6 has no such file.
-	tolerate("ENOENT", () => writeSysctl(`net/ipv6/conf/${link}/disable_ipv6`, "1"));
-}
-
-function tolerate(code: string, work: () => void): void {
-	try {
-		work();
-	} catch (error) {
-		if (!(error instanceof Error && "code" in error && error.code === code)) throw error;
-	}
 }
 
 const BIND_REASONS: Record<string, string> = {

@@ -30,6 +30,8 @@ export interface NetworkDriver {
 	watch(onLoss: (bridge: string) => void): Disposable;
 	/** Takes an endpoint out of the namespace, by its names there and on the host; one that is gone is as good. It has no use when this returns; the kernel takes 30 ms to take it apart, during which a remnant shows, down and under another name. */
 	disconnect(path: string, endpoint: Pick<EndpointSpec, "name" | "link">): void;
+	/** For interfaces on the host whose namespace has been removed: they go with it, but what a program left unsent can keep a namespace for minutes. A little later those that are still there, and would answer for an address that is another's by then, are deleted. */
+	seeOff(links: readonly string[]): void;
 	/** The namespace's ways out, one a family at most. They replace those there were. */
 	setDefaultRoutes(path: string, routes: readonly { readonly name: string; readonly gateway: IpAddress }[]): void;
 	/** Names of the interfaces in the namespace. */

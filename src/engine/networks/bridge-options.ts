@@ -10,6 +10,8 @@ export interface BridgeSettings {
 	readonly masquerade: boolean;
 	/** Host address for published ports that name none; "" is every address. */
 	readonly hostBinding: string;
+	/** The host has no IPv4 address on the bridge: another machine on it, reached through an interface that the user adds, is the gateway. */
+	readonly inhibitIpv4: boolean;
 	/** bytes */
 	readonly mtu?: number;
 	readonly gatewayMode: GatewayMode;
@@ -43,6 +45,8 @@ export function bridgeSettings(options: Readonly<Record<string, string>>, intern
 	}
 	const masquerade = bool(`${BRIDGE}.enable_ip_masquerade`) ?? true;
 	const outbound = outboundOptions(options);
+	const trusted = options[`${BRIDGE}.trusted_host_interfaces`];
+	if (trusted) throw unsupported(`${BRIDGE}.trusted_host_interfaces`, trusted);
 	return {
 		...nameOf(options[`${BRIDGE}.name`]),
 		icc: (bool(`${BRIDGE}.enable_icc`) ?? true) && !outbound.outbound,
@@ -50,6 +54,7 @@ export function bridgeSettings(options: Readonly<Record<string, string>>, intern
 		masquerade6: mode6.startsWith("nat") && masquerade,
 		hostBinding: bindingOf("host_binding_ipv4", options, 4),
 		hostBinding6: bindingOf("host_binding_ipv6", options, 6),
+		inhibitIpv4: bool(`${BRIDGE}.inhibit_ipv4`) ?? false,
 		...mtuOf(options[MTU]),
 		gatewayMode: mode,
 		gatewayMode6: mode6,

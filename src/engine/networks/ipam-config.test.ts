@@ -88,6 +88,7 @@ test("options say what the bridge does; unknown ones are the user's own", () => 
 		masquerade6: true,
 		hostBinding: "",
 		hostBinding6: "",
+		inhibitIpv4: false,
 		gatewayMode: "nat",
 		gatewayMode6: "nat",
 		outbound: false,

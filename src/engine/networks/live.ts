@@ -235,7 +235,8 @@ export class LiveNetworks {
 	}
 
 	private specOf({ bridge: name, leases, leases6, settings, internal }: BridgeNetwork): BridgeSpec {
-		const gateway = settings.gatewayMode === "isolated" ? undefined : leases?.gateway;
+		const hostless = settings.gatewayMode === "isolated" || settings.inhibitIpv4;
+		const gateway = hostless ? undefined : leases?.gateway;
 		const gateway6 = settings.gatewayMode6 === "isolated" ? undefined : leases6?.gateway;
 		return {
 			name,

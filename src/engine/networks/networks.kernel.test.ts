@@ -4,7 +4,8 @@ import { formatIpv4, parseIpv4 } from "../../shared/ip.ts";
 import { deleteAddress, listAddresses } from "../../sys/linux/address.ts";
 import { deleteLink, findLink, listLinks, setDown } from "../../sys/linux/link.ts";
 import { RouteSocket } from "../../sys/linux/netlink.ts";
-import { withNetns, writeSysctl } from "../../sys/linux/netns.ts";
+import { openNetns, withNetns, writeSysctl } from "../../sys/linux/netns.ts";
+import { closePort } from "../../sys/linux/port-socket.ts";
 import { addDefaultRoute, listRoutes } from "../../sys/linux/route.ts";
 import { ask, HOST, OUTSIDE, serveTcp } from "../../sys/linux/testing/outside-host.ts";
 import { poolsOf, portOf, TestNetworks } from "../../testing/network-host.ts";
@@ -227,6 +228,24 @@ test("what others do to a bridge while the engine runs is repaired: taken away, 
 		expect(await ask(d.path, OUTSIDE, 7000)).toBe(`out;${HOST}`);
 	}
 }, 20_000);
+
+test("a sandbox's interface goes with it, also when something keeps the namespace", async () => {
+	await lab.create("blue");
+	const a = await lab.on("a", "blue");
+	// As sockets do that have something to send yet.
+	const kept = openNetns(a.path);
+	const link = a.settings.endpoints[0]?.hostLink;
+	const isThere = () => linkList().some(({ name }) => name === link);
+	try {
+		await lab.sandboxes.leave("a");
+		lab.joined.delete("a");
+		expect(isThere()).toBe(true);
+		for (let i = 0; i < 150 && isThere(); i++) await Bun.sleep(20);
+		expect(isThere()).toBe(false);
+	} finally {
+		closePort(kept);
+	}
+});
 
 test("an interface has the link-local addresses it is given beside its own; a /31 has no broadcast address", async () => {
 	await lab.create("blue", { ipam: poolsOf({ Subnet: "10.63.0.0/31" }) });

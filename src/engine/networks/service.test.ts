@@ -111,6 +111,18 @@ function request(
 	};
 }
 
+test("with inhibit_ipv4 the host has no address on the bridge; trusted interfaces are refused by name", async () => {
+	const { networks, bridges } = engine();
+	const option = (name: string, value: string) => ({ [`com.docker.network.bridge.${name}`]: value });
+	await networks.create(request("hostless", { options: option("inhibit_ipv4", "true") }));
+	const made = [...bridges.values()].at(-1);
+	expect([made?.gateway, made?.prefixLength]).toEqual([undefined, 16]);
+	const trusting = networks.create(request("x", { options: option("trusted_host_interfaces", "eth1") }));
+	await expect(trusting).rejects.toThrow(
+		"com.docker.network.bridge.trusted_host_interfaces is not supported yet: eth1",
+	);
+});
+
 test("a network gets a free subnet and a bridge named after its id, outlives a restart, and is told of", async () => {
 	const { networks, bridges, seen, database } = engine(["172.18.0.0/16"]);
 	const { id } = await networks.create(request("blue", { labels: { a: "b" } }));

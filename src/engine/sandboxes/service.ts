@@ -310,6 +310,7 @@ class SandboxService implements Sandboxes {
 		this.publisher.letGo(joined.published);
 		if (joined.sandbox) {
 			destroySandbox({ sandbox: joined.sandbox, endpoints: joined.endpoints });
+			this.options.network.seeOff(joined.endpoints.map(({ settings }) => settings.hostLink ?? ""));
 			store.removeLease(containerId);
 		} else if (joined.path) {
 			namespaces.remove(joined.path);
