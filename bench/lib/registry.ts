@@ -4,12 +4,13 @@ import { join } from "node:path";
 import type { Engine } from "./engine.ts";
 import { type BenchImage, sha256 } from "./image-content.ts";
 
-const PORT = 5001;
+/** This run's own: another run beside it has a registry, too. */
+const PORT = 5001 + (process.pid % 1000);
 const MANIFEST = "application/vnd.docker.distribution.manifest.v2+json";
 
-/** Debian's docker-registry on 127.0.0.1:5001, one per network namespace of the engines, all over one directory. */
+/** Debian's docker-registry on 127.0.0.1, one per network namespace of the engines, all over one directory. */
 export interface BenchRegistry extends AsyncDisposable {
-	/** `127.0.0.1:5001` */
+	/** `127.0.0.1:5001` and on */
 	readonly host: string;
 	upload(image: BenchImage, repository: string): Promise<void>;
 	/** Deletes all that was pushed. */
