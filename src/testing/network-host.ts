@@ -65,6 +65,11 @@ export class TestNetworks {
 		this.relay = serveRelay(relaySocket(this.root), silentLogger);
 	}
 
+	/** As kill -9 of the engine. */
+	die(): void {
+		this.started.die();
+	}
+
 	get sandboxes(): Sandboxes {
 		return this.started.sandboxes;
 	}

@@ -55,7 +55,7 @@ export class BridgeDriver implements NetworkDriver {
 	}
 
 	open(spec: BridgeSpec): void {
-		const link = findLink(this.socket, spec.name) ?? this.create(spec);
+		const link = this.marked(spec) ?? this.create(spec);
 		if (link.kind !== "bridge" || link.alias !== spec.alias) {
 			throw new EngineError(
 				"conflict",
@@ -266,6 +266,16 @@ export class BridgeDriver implements NetworkDriver {
 			.split(/\s+/)
 			.map(Number);
 		return { first, last };
+	}
+
+	/** The bridge if there is one; marked now where an earlier daemon was killed between making and marking it: as we make them, with nothing on it yet. */
+	private marked({ name, alias }: BridgeSpec): Link | undefined {
+		const link = findLink(this.socket, name);
+		if (link?.kind !== "bridge" || link.alias !== "" || !link.mac.startsWith("02:42:")) return link;
+		const used = listLinks(this.socket).some(({ master }) => master === link.index);
+		if (used || listAddresses(this.socket).some(({ index }) => index === link.index)) return link;
+		this.socket.request(setAlias(link.index, alias));
+		return { ...link, alias };
 	}
 
 	private create(spec: BridgeSpec): Link {

@@ -59,6 +59,8 @@ export interface LiveNetworksOptions {
 export class LiveNetworks {
 	private readonly bridges = new Map<string, BridgeNetwork>();
 	private others: NetworkRow[] = [];
+	/** Stored, but what they hang on could not be made: they are listed, and can be removed. */
+	private readonly failed = new Map<string, NetworkRow>();
 
 	constructor(private readonly options: LiveNetworksOptions) {}
 
@@ -93,6 +95,7 @@ export class LiveNetworks {
 	remove(id: string): void {
 		const known = this.bridges.get(id);
 		this.bridges.delete(id);
+		this.failed.delete(id);
 		// The last one of those that share a parent takes it down, where it is ours: the driver leaves the host's own alone.
 		if (known && !this.bridgeNames().includes(known.bridge)) void this.options.network.remove(known.bridge);
 	}
@@ -113,7 +116,7 @@ export class LiveNetworks {
 	/** All, in the order they were made. */
 	rows(): readonly NetworkRow[] {
 		const [first, ...more] = [...this.bridges.values()].map(({ row }) => row);
-		return [...(first ? [first] : []), ...this.others, ...more];
+		return [...(first ? [first] : []), ...this.others, ...more, ...this.failed.values()];
 	}
 
 	row(name: "host" | "none"): NetworkRow {
@@ -187,6 +190,7 @@ export class LiveNetworks {
 		try {
 			this.openBridge(row);
 		} catch (error) {
+			this.failed.set(row.id, row);
 			this.options.log.error("network not opened", { name: row.name, id: row.id, error: messageOf(error) });
 		}
 	}

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { formatIpv4, parseIpv4 } from "../../shared/ip.ts";
 import { deleteAddress, listAddresses } from "../../sys/linux/address.ts";
-import { deleteLink, findLink, listLinks, setDown } from "../../sys/linux/link.ts";
+import { createBridge, deleteLink, findLink, listLinks, setDown } from "../../sys/linux/link.ts";
 import { RouteSocket } from "../../sys/linux/netlink.ts";
 import { openNetns, withNetns, writeSysctl } from "../../sys/linux/netns.ts";
 import { closePort } from "../../sys/linux/port-socket.ts";
@@ -197,6 +197,26 @@ test("after a crash bridges, interfaces and leases are made so again, and what w
 	const left = () => linkList().some(({ name }) => name === lost.settings.endpoints[0]?.hostLink);
 	for (let i = 0; i < 100 && left(); i++) await Bun.sleep(20);
 	expect(left()).toBe(false);
+});
+
+test("a bridge that was made and not marked when the engine died is taken over; another's is not, and its network can be removed", async () => {
+	await lab.create("blue");
+	await lab.create("red");
+	const [blue, red] = ["blue", "red"].map((name) => lab.networks.inspect(name).bridge ?? "");
+	using socket = new RouteSocket();
+	lab.die();
+	for (const name of [blue, red]) socket.request(deleteLink(findLink(socket, name ?? "")?.index ?? 0));
+	socket.request(createBridge(blue ?? "", "02:42:ac:12:00:01"), createBridge(red ?? "", "02:00:00:00:00:99"));
+	await lab.start();
+	const [a, b] = [await lab.on("a", "blue"), await lab.on("b", "blue")];
+	using _ = serveTcp(a.path, 80, "a");
+	expect(await ask(b.path, a.address, 80)).toStartWith("a;");
+	await expect(lab.on("c", "red")).rejects.toThrow("network red not found");
+	expect(lab.networks.inspect("red").name).toBe("red");
+	await lab.networks.remove("red");
+	await lab.start([...lab.joined].map(([containerId, settings]) => ({ containerId, settings })));
+	expect(lab.networks.list().map(({ name }) => name)).toEqual(["bridge", "host", "none", "blue"]);
+	socket.request(deleteLink(findLink(socket, red ?? "")?.index ?? 0));
 });
 
 test("what others do to a bridge while the engine runs is repaired: taken away, set down, without its address", async () => {
