@@ -1,5 +1,5 @@
+import { repeatedKey } from "../shared/repeated-key.ts";
 import { invalid } from "./errors.ts";
-import { repeatedKey } from "./repeated-key.ts";
 
 /** Largest JSON body that is read, in bytes. */
 export const MAX_JSON_BYTES = 16 * 1024 * 1024;

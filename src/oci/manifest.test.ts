@@ -25,4 +25,6 @@ test("a document that could be read in two ways, or is not what it says, is refu
 	]) {
 		expect(() => parseManifestOrIndex(JSON.stringify(bad), "x")).toThrow(/^invalid/);
 	}
+	const twice = `{"config":${JSON.stringify(config)},"layers":[],"layers":[${JSON.stringify(config)}]}`;
+	expect(() => parseManifestOrIndex(twice, "x")).toThrow('invalid x: duplicate key "layers"');
 });

@@ -1,4 +1,5 @@
 import { EngineError } from "../shared/errors.ts";
+import { repeatedKey } from "../shared/repeated-key.ts";
 import { isDigest } from "./digest.ts";
 
 /** Points at a blob. Source: OCI image spec, descriptor.md. */
@@ -153,9 +154,13 @@ function requireObject(value: unknown, name: string): Record<string, unknown> {
 }
 
 function parseJson(json: string, name: string): unknown {
+	let value: unknown;
 	try {
-		return JSON.parse(json);
+		value = JSON.parse(json);
 	} catch (cause) {
 		throw new EngineError("invalid", `invalid ${name}: not JSON`, { cause });
 	}
+	const key = repeatedKey(json);
+	if (key !== undefined) throw new EngineError("invalid", `invalid ${name}: duplicate key ${JSON.stringify(key)}`);
+	return value;
 }

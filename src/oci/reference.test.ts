@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { chainIds } from "./digest.ts";
-import { familiarString, parseReference, parseTagged, repositoryOf } from "./reference.ts";
+import { familiarString, parseNewTag, parseReference, parseTagged, repositoryOf } from "./reference.ts";
 
 test("names are shown in docker's familiar form", () => {
 	const shown = (text: string) => familiarString(parseTagged(text));
@@ -27,4 +27,10 @@ test("chainIds() hashes parent and diffID; the first is the diffID itself", () =
 	const hash = new Bun.CryptoHasher("sha256").update(`${a} ${b}`).digest("hex");
 	expect(chainIds([a, b])).toEqual([a, `sha256:${hash}`]);
 	expect(chainIds([])).toEqual([]);
+});
+
+test("no image gets a name that digests look like", () => {
+	for (const name of ["sha256", "sha256:latest", `sha256:${"a".repeat(64)}`, "docker.io/library/sha256:1"])
+		expect(() => parseNewTag(name)).toThrow("refusing to create an ambiguous tag using digest algorithm as name");
+	expect(parseNewTag("me/sha256:1")).toMatchObject({ path: "me/sha256", tag: "1" });
 });

@@ -45,6 +45,13 @@ export function isTag(text: string): boolean {
 	return TAG.test(text);
 }
 
+/** For a name that an image is to get; one that digests look like is refused in docker's words. */
+export function parseNewTag(text: string): Reference {
+	const reference = parseTagged(text);
+	if (familiarName(reference) === "sha256") fail("refusing to create an ambiguous tag using digest algorithm as name");
+	return reference;
+}
+
 /** The same with `latest` where neither tag nor digest is given. */
 export function parseTagged(text: string): Reference {
 	const reference = parseReference(text);

@@ -9,7 +9,7 @@ import {
 	parseArchiveManifest,
 	parseManifestOrIndex,
 } from "../../oci/manifest.ts";
-import { familiarString, parseReference, parseTagged } from "../../oci/reference.ts";
+import { familiarString, parseNewTag, parseReference, parseTagged } from "../../oci/reference.ts";
 import { EngineError } from "../../shared/errors.ts";
 
 /** One image found in an archive: its verified config and where its layers lie, base first. */
@@ -52,7 +52,7 @@ async function readDockerArchive(archive: Archive): Promise<ArchivedImage[]> {
 	const entries = parseArchiveManifest(await readText(archive, "manifest.json"));
 	const images: ArchivedImage[] = [];
 	for (const entry of entries) {
-		const tags = entry.repoTags.map((tag) => familiarString(parseTagged(tag)));
+		const tags = entry.repoTags.map((tag) => familiarString(parseNewTag(tag)));
 		const expected = /([0-9a-f]{64})(?:\.json)?$/.exec(entry.config)?.[1];
 		images.push(await readImage(archive, entry.config, expected && `sha256:${expected}`, entry.layers, tags));
 	}

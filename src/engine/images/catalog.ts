@@ -1,6 +1,13 @@
 import { chainIds } from "../../oci/digest.ts";
-import { parseImageConfig } from "../../oci/image-config.ts";
-import { familiarString, isTag, parseReference, parseTagged, type Reference } from "../../oci/reference.ts";
+import { parseStoredConfig } from "../../oci/image-config.ts";
+import {
+	familiarString,
+	isTag,
+	parseNewTag,
+	parseReference,
+	parseTagged,
+	type Reference,
+} from "../../oci/reference.ts";
 import { EngineError } from "../../shared/errors.ts";
 import { ZERO_TIME } from "../../shared/time.ts";
 import type { BuildStore } from "../../store/build.ts";
@@ -58,7 +65,7 @@ export class Catalog {
 		for (const row of this.store.list()) {
 			// The id is the configuration's digest: what was parsed once stays so.
 			const known = before.get(row.id);
-			const config = known?.config ?? parseImageConfig(row.config);
+			const config = known?.config ?? parseStoredConfig(row.config);
 			this.images.set(row.id, {
 				id: row.id,
 				configJson: row.config,
@@ -96,7 +103,7 @@ export function taggedReference(repo: string, tag: string | undefined): Referenc
 	const reference = parseReference(repo);
 	if (reference.digest !== undefined) throw new EngineError("invalid", "cannot import digest reference");
 	if (tag && !isTag(tag)) throw new EngineError("invalid", "invalid tag format");
-	return parseTagged(tag ? `${familiarString({ ...reference, tag: undefined })}:${tag}` : repo);
+	return parseNewTag(tag ? `${familiarString({ ...reference, tag: undefined })}:${tag}` : repo);
 }
 
 function shownName(ref: string): string {

@@ -2,7 +2,7 @@ import type { BlobStore, Content } from "../../drivers/content/driver.ts";
 import type { Registry } from "../../drivers/registry/driver.ts";
 import type { Snapshotter } from "../../drivers/snapshotter/driver.ts";
 import { chainIds } from "../../oci/digest.ts";
-import { parseImageConfig } from "../../oci/image-config.ts";
+import { parseStoredConfig } from "../../oci/image-config.ts";
 import { nowNano } from "../../shared/time.ts";
 import type { BuildStore } from "../../store/build.ts";
 import type { DistributionStore } from "../../store/distribution.ts";
@@ -62,7 +62,7 @@ export function saveImage(
 	names: readonly string[],
 	index?: WholeIndex,
 ): void {
-	const chain = chainIds(parseImageConfig(image.configJson).rootfs.diff_ids);
+	const chain = chainIds(parseStoredConfig(image.configJson).rootfs.diff_ids);
 	const size = chain.reduce((sum, chainId) => sum + context.snapshotter.size(chainId), 0);
 	context.store.save({ id: image.id, config: image.configJson, size }, names, nowNano());
 	if (index?.parts) context.kept.save(index.digest, index.parts);

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
+import { repeatedKey } from "../shared/repeated-key.ts";
 import { object, parseJson, string } from "./body.ts";
-import { repeatedKey } from "./repeated-key.ts";
 
 test.each([
 	['{"a":1,"a":2}', "a"],
