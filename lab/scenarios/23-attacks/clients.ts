@@ -1,18 +1,20 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
-import { CheckFailed } from "../../lib/assert.ts";
+import { CheckFailed, eventually } from "../../lib/assert.ts";
 import type { Lab } from "../../lib/scenario.ts";
 
 const ANSWER_WITHIN_MS = 5000;
 
 export const socketOf = ({ engine }: Lab) => engine.host.slice("unix://".length);
 
-/** A connection that is used as it is; errors are its end. */
+/** A connection that is used as it is; errors are its end. Refused while too many wait to be taken, it tries again. */
 export async function open(lab: Lab): Promise<Socket> {
-	const socket = connect({ path: socketOf(lab), allowHalfOpen: true });
-	socket.on("error", () => {});
-	await new Promise((resolve, reject) => socket.once("connect", resolve).once("error", reject));
-	return socket;
+	return eventually("a connection", async () => {
+		const socket = connect({ path: socketOf(lab), allowHalfOpen: true });
+		await new Promise((resolve, reject) => socket.once("connect", resolve).once("error", reject));
+		socket.on("error", () => {});
+		return socket;
+	});
 }
 
 /** What comes back for these bytes until the end, or until nothing comes for a moment. */
