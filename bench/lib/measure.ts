@@ -15,7 +15,7 @@ export interface Row {
 	readonly errors: Readonly<Record<string, string>>;
 }
 
-/** Measures A B A B ..., so that the machine's noise meets every engine alike; each engine's first round warms up. */
+/** Measures A B B A ..., so that the machine's noise, and what an engine still does after its turn, meets every one alike; each engine's first round warms up. */
 export async function measure(bench: Bench, engines: readonly Engine[], rounds = bench.rounds): Promise<Row> {
 	try {
 		await bench.open?.(engines);
@@ -38,7 +38,7 @@ async function measureRounds(bench: Bench, engines: readonly Engine[], rounds: n
 	};
 	for (const engine of engines) await guarded(engine, async () => await bench.prepare?.(engine));
 	for (let round = 0; round <= rounds; round++) {
-		for (const engine of engines) {
+		for (const engine of round % 2 === 0 ? engines : engines.toReversed()) {
 			await guarded(engine, async () => {
 				const value = await bench.measure(engine);
 				if (round > 0) values[engine.name] = [...(values[engine.name] ?? []), value];

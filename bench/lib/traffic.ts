@@ -26,6 +26,8 @@ const NETWORK = "foredeck-bench-traffic";
 const SERVER = ["sh", "-c", "nginx; exec iperf3 -s"];
 const IPERF_PORT = "5201/tcp";
 const READY_TRIES = 100;
+/** Others may still be clearing up after their turn, on the same cores. */
+const SETTLE_MS = 700;
 
 /** A server and clients: containers of one engine. */
 export interface Traffic {
@@ -49,6 +51,7 @@ export function trafficBench(figure: Figure, where: Where = "beside"): Pick<Benc
 		async measure({ name }) {
 			const traffic = prepared.get(name);
 			if (!traffic) throw new Error("not prepared");
+			await Bun.sleep(SETTLE_MS);
 			return await figure(traffic);
 		},
 		cleanup: (engine) => removeNetwork(engine, NETWORK),
