@@ -190,6 +190,16 @@ test("input of a client that left before the start is not for a later one", asyn
 	expect(output).not.toContain("past");
 });
 
+test("an exit that cannot be recorded is told all the same", async () => {
+	const containerId = id("unrecorded");
+	await start(containerId, ["sleep", "0.3"]);
+	const record = `${runRoot}/processes/${containerId}/record.json`;
+	// as on a full disk: nothing can be written in its place
+	mkdirSync(`${record}.new`);
+	await until("its exit is told", () => exits.length > 0);
+	expect(exits).toMatchObject([{ processId: containerId, exitCode: 0 }]);
+});
+
 test("a container that runs is not harmed by a second start of it", async () => {
 	const containerId = id("twice");
 	const { pid } = await start(containerId, ["sleep", "100"]);

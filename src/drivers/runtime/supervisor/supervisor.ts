@@ -18,6 +18,7 @@ import {
 } from "./cgroup.ts";
 import { cgroupUsage, networkUsage, systemUsage } from "./cgroup-usage.ts";
 import { type ExecSpare, ExecSpares } from "./exec-spares.ts";
+import { splitUnlimited } from "./limits.ts";
 import { OciRuntime, recordedPid } from "./oci-runtime.ts";
 import type { OutputLog } from "./output.ts";
 import { type ChildStreams, SupervisedProcess } from "./process.ts";
@@ -310,10 +311,19 @@ export class Supervisor {
 			this.options.log.error("cannot clean up after a container", { id: containerId, error: messageOf(error) });
 		}
 		const exit = { processId, containerId, exitCode, oomKilled, exitedAt };
-		this.records.save({ ...record, exit });
+		this.recordExit({ ...record, exit });
 		// Told before the streams end: who sees the end and asks finds the exit code.
 		this.options.onExit(exit);
 		entry.conclude(record, exit);
+	}
+
+	/** On a full disk the exit is told all the same; only a later supervisor would not know the code. */
+	private recordExit(record: ProcessRecord): void {
+		try {
+			this.records.save(record);
+		} catch (error) {
+			this.options.log.error("cannot record an exit", { id: record.processId, error: messageOf(error) });
+		}
 	}
 
 	private async cleanUp(containerId: string, cgroup: Cgroup): Promise<boolean> {
@@ -374,21 +384,4 @@ function readText(file: string): string {
 
 function observed({ processId, containerId, pid, startedAt, exit, note }: ProcessRecord): ObservedProcess {
 	return { processId, containerId, pid, startedAt, exit, note };
-}
-
-/** What crun 1.8 cannot take away: "no limit" of processes, and of processor time. The rest is as it was. */
-function splitUnlimited(resources: SpecResources): { limits: SpecResources; unlimited: ("pids" | "cpu")[] } {
-	const { pids, cpu, ...others } = resources;
-	const unlimitedPids = pids !== undefined && pids.limit <= 0;
-	const unlimitedCpu = cpu?.quota !== undefined && cpu.quota < 0;
-	const { quota, ...cpuLimits } = cpu ?? {};
-	const cpuLeft = unlimitedCpu ? cpuLimits : cpu;
-	return {
-		limits: {
-			...others,
-			...(pids && !unlimitedPids && { pids }),
-			...(cpuLeft && Object.keys(cpuLeft).length > 0 && { cpu: cpuLeft }),
-		},
-		unlimited: [...(unlimitedPids ? (["pids"] as const) : []), ...(unlimitedCpu ? (["cpu"] as const) : [])],
-	};
 }
