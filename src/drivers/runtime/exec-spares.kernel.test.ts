@@ -141,6 +141,15 @@ test("an exec that a FIFO does not hold, or with another OOM score, has a runtim
 	expect(await exec(score, { oomScoreAdj: 70 })).toEqual({ output: "70\n", exitCode: 0 });
 });
 
+test("an exec does not fail because no other can be prepared", async () => {
+	rmSync(`${runRoot}/spares`, { recursive: true });
+	try {
+		expect(await exec(["echo", "on"])).toEqual({ output: "on\n", exitCode: 0 });
+	} finally {
+		mkdirSync(`${runRoot}/spares`);
+	}
+});
+
 test("none outlives its container", async () => {
 	await exec(["true"]);
 	const pid = await spare();

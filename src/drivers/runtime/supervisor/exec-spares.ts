@@ -1,5 +1,5 @@
 import { closeSync, constants, mkdirSync, openSync, renameSync, rmSync, symlinkSync, writeSync } from "node:fs";
-import { makeFifo, openOutputFifo } from "../../../sys/linux/fifo.ts";
+import { type FifoEnds, makeFifo, openOutputFifo } from "../../../sys/linux/fifo.ts";
 import { killProcess } from "../../../sys/linux/process.ts";
 import { closeQuietly } from "./input.ts";
 import { type OciRuntime, readPid, type WaitingExec } from "./oci-runtime.ts";
@@ -89,10 +89,23 @@ export class ExecSpare {
 		readonly oomScoreAdj: number,
 		gone: () => void,
 	) {
-		for (const name of ["process.json", "stdout", "stderr"]) makeFifo(`${directory}/${name}`);
-		this.pipes = { stdout: openOutputFifo(`${directory}/stdout`), stderr: openOutputFifo(`${directory}/stderr`) };
-		const stdio = [undefined, this.pipes.stdout.theirs, this.pipes.stderr.theirs] as const;
-		this.waiting = runtime.execWaiting(containerId, directory, stdio, oomScoreAdj);
+		const opened: FifoEnds[] = [];
+		const output = (name: string) => {
+			makeFifo(`${directory}/${name}`);
+			const ends = openOutputFifo(`${directory}/${name}`);
+			opened.push(ends);
+			return ends;
+		};
+		try {
+			makeFifo(`${directory}/process.json`);
+			this.pipes = { stdout: output("stdout"), stderr: output("stderr") };
+			const stdio = [undefined, this.pipes.stdout.theirs, this.pipes.stderr.theirs] as const;
+			this.waiting = runtime.execWaiting(containerId, directory, stdio, oomScoreAdj);
+		} catch (error) {
+			closeAll(opened);
+			rmSync(directory, { recursive: true, force: true });
+			throw error;
+		}
 		this.timer = setTimeout(gone, WAITING_MS);
 		this.timer.unref();
 		this.waiting.ended.then(gone, gone);
@@ -133,9 +146,11 @@ export class ExecSpare {
 		clearTimeout(this.timer);
 		if (this.waiting.running) killProcess(this.waiting.pid, SIGKILL);
 		if (this.door !== undefined) closeQuietly(this.door);
-		if (!this.handedOver) {
-			for (const { ours, theirs } of Object.values(this.pipes)) [ours, theirs].forEach(closeQuietly);
-		}
+		if (!this.handedOver) closeAll(Object.values(this.pipes));
 		rmSync(this.directory, { recursive: true, force: true });
 	}
+}
+
+function closeAll(pipes: readonly FifoEnds[]): void {
+	for (const { ours, theirs } of pipes) [ours, theirs].forEach(closeQuietly);
 }

@@ -139,7 +139,16 @@ export class Supervisor {
 			});
 		} finally {
 			spare?.close();
-			if (plain && this.processes.get(containerId)?.running) this.spares.prepare(containerId, oomScoreAdj);
+			if (plain && this.processes.get(containerId)?.running) this.prepareExec(containerId, oomScoreAdj);
+		}
+	}
+
+	/** The exec that came before has had its answer: where no other can be prepared, the next one starts as the first did. */
+	private prepareExec(containerId: string, oomScoreAdj: number): void {
+		try {
+			this.spares.prepare(containerId, oomScoreAdj);
+		} catch (error) {
+			this.options.log.warn("no exec can be prepared", { id: containerId, error: messageOf(error) });
 		}
 	}
 
@@ -303,7 +312,6 @@ export class Supervisor {
 		const exitedAt = nowNano();
 		let oomKilled = false;
 		try {
-			this.spares.forget(processId);
 			if (cgroupsPath !== undefined) oomKilled = await this.cleanUp(containerId, openCgroup(this.mounts, cgroupsPath));
 			removeEmptyCgroups(this.mounts, record.madeCgroups ?? []);
 			await entry.drain();
@@ -314,6 +322,8 @@ export class Supervisor {
 		this.recordExit({ ...record, exit });
 		// Told before the streams end: who sees the end and asks finds the exit code.
 		this.options.onExit(exit);
+		// Last: until now an exec may have made another wait.
+		this.spares.forget(processId);
 		entry.conclude(record, exit);
 	}
 
