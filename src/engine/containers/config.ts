@@ -143,6 +143,20 @@ export interface PortBinding {
 	HostPort: string;
 }
 
+/** Of the limits that can change, none; of an update: all as they are. */
+export const NO_LIMITS = {
+	Memory: 0,
+	MemoryReservation: 0,
+	MemorySwap: 0,
+	NanoCpus: 0,
+	CpuShares: 0,
+	CpuPeriod: 0,
+	CpuQuota: 0,
+	CpusetCpus: "",
+	CpusetMems: "",
+	PidsLimit: null,
+} as const;
+
 /** What a container gets that asks for nothing: no log, the default network. */
 export const PLAIN_HOST: HostConfig = {
 	Binds: null,
@@ -164,16 +178,7 @@ export const PLAIN_HOST: HostConfig = {
 	ReadonlyRootfs: false,
 	SecurityOpt: null,
 	ShmSize: 0,
-	Memory: 0,
-	MemoryReservation: 0,
-	MemorySwap: 0,
-	NanoCpus: 0,
-	CpuShares: 0,
-	CpuPeriod: 0,
-	CpuQuota: 0,
-	CpusetCpus: "",
-	CpusetMems: "",
-	PidsLimit: null,
+	...NO_LIMITS,
 	OomScoreAdj: 0,
 	Ulimits: null,
 	Devices: null,

@@ -1,6 +1,6 @@
 import type { SpecResources } from "../../oci/runtime-spec.ts";
 import { EngineError, messageOf } from "../../shared/errors.ts";
-import type { HostConfig } from "./config.ts";
+import { type HostConfig, NO_LIMITS } from "./config.ts";
 import { type Context, change, find, isRunning, publish } from "./context.ts";
 import { validateKernelLimits, WHOLE_KERNEL, withinKernel } from "./kernel-limits.ts";
 import type { ContainerRecord } from "./record.ts";
@@ -32,19 +32,6 @@ export interface UpdateRequest {
 	readonly restartPolicy?: HostConfig["RestartPolicy"];
 }
 
-const NOTHING: Resources = {
-	Memory: 0,
-	MemoryReservation: 0,
-	MemorySwap: 0,
-	NanoCpus: 0,
-	CpuShares: 0,
-	CpuPeriod: 0,
-	CpuQuota: 0,
-	CpusetCpus: "",
-	CpusetMems: "",
-	PidsLimit: null,
-};
-
 /** Contract: Containers.update. A running container gets the limits first; only what the kernel took is stored. */
 export async function update(context: Context, ref: string, request: UpdateRequest): Promise<{ warnings: string[] }> {
 	const { id } = find(context, ref);
@@ -57,7 +44,7 @@ export async function update(context: Context, ref: string, request: UpdateReque
 		const { OomKillDisable: _, ...resources } = host;
 		// Swap alone refers to the memory limit that there is.
 		const swapAlone = resources.Memory === 0 && resources.MemorySwap > 0;
-		validateResources({ ...record.hostConfig, ...NOTHING, ...resources, ...(swapAlone && { MemorySwap: 0 }) });
+		validateResources({ ...record.hostConfig, ...NO_LIMITS, ...resources, ...(swapAlone && { MemorySwap: 0 }) });
 		const conflict = conflictOf(record, request);
 		if (conflict) throw new EngineError("conflict", `Cannot update container ${id}: ${conflict}`);
 		const limits = liveResources(resources);
@@ -109,7 +96,7 @@ function merged(host: HostConfig, { resources, restartPolicy }: UpdateRequest): 
 
 /** What the runtime is told: only what was asked for. */
 export function liveResources(asked: Resources): Omit<SpecResources, "devices"> {
-	const { memory: _, cpu, ...others } = resourcesOf({ ...(NOTHING as HostConfig), ...asked });
+	const { memory: _, cpu, ...others } = resourcesOf({ ...(NO_LIMITS as HostConfig), ...asked });
 	// Takes a limit away that there is; a new cgroup has none.
 	const processor = { ...cpu, ...(asked.CpuQuota < 0 && { quota: -1 }) };
 	const memory = {
