@@ -26,7 +26,10 @@ beforeAll(async () => {
 	containers.add(fakeRecord("thing", { status: "running", pid: 7, startedAt: "2026-01-01T00:00:00Z" }));
 	containers.exit.resolve(0);
 	const images = fakeImages();
-	const extra = [imageRoutes(images) as never, buildRoutes({ async *build() {}, inUse: () => false }) as never];
+	const extra = [
+		imageRoutes(images) as never,
+		buildRoutes({ async *build() {}, solve: () => Promise.reject(new Error("no build")), inUse: () => false }) as never,
+	];
 	api = await serveTestApi({ containers, images, extra });
 });
 

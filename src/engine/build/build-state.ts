@@ -5,7 +5,7 @@ import type { Containers } from "../containers/contract.ts";
 import type { ImageRecord, Images } from "../images/contract.ts";
 import type { BuildArgs } from "./build-args.ts";
 import type { BuildContext } from "./context.ts";
-import type { BuildRequest } from "./contract.ts";
+import type { BuildRequest, BuildStep } from "./contract.ts";
 import type { BuildFiles } from "./files.ts";
 import type { GitContext } from "./git-context.ts";
 import type { Output } from "./output.ts";
@@ -53,6 +53,12 @@ export interface Build {
 	readonly mounted: Map<string, string>;
 	/** Steps that `cacheFrom` images offer. */
 	readonly offered: readonly ImageRecord[];
+	/** The step that the client sees, where it sees any. */
+	readonly now: { step?: BuildStep };
+	/** How many stages the Dockerfile has, also those that are not built. */
+	readonly stageCount: number;
+	/** Text of the Dockerfile. */
+	readonly dockerfile: string;
 }
 
 /** A stage under way. */

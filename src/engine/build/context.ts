@@ -7,6 +7,8 @@ export interface BuildContext {
 	root(): Promise<string>;
 	/** BuildFiles.find in it; what is known of the same context is not looked for again. */
 	find(pattern: string): Promise<Source[]>;
+	/** Said before the files are needed: no more than these paths will be, wildcards allowed; none: all. Of a client's directory. */
+	readonly follow?: (paths: readonly string[]) => void;
 }
 
 /** What an earlier build learnt of a context with the same bytes. */
@@ -68,18 +70,12 @@ async function* all(seen: readonly Uint8Array[], rest?: AsyncIterator<Uint8Array
 	}
 }
 
-/** @param unpack makes the directory; called once at most */
-export function contextOf(
-	files: BuildFiles,
-	directory: string,
-	unpack: () => Promise<void>,
-	known: KnownContext,
-): BuildContext {
-	let unpacked: Promise<void> | undefined;
-	const root = async () => {
-		unpacked ??= unpack();
-		await unpacked;
-		return directory;
+/** @param open makes the directory and says where it is; called once at most */
+export function contextOf(files: BuildFiles, open: () => Promise<string>, known: KnownContext): BuildContext {
+	let opened: Promise<string> | undefined;
+	const root = () => {
+		opened ??= open();
+		return opened;
 	};
 	return {
 		root,

@@ -1,9 +1,13 @@
+import type { TreeReceiver } from "./contract.ts";
+
 /** A directory tree that a build reads or writes, and nothing outside of it: every path is resolved inside its root, whatever links say. */
 export interface BuildFiles {
 	/** Unpacks a tar in any compression into the directory, which is made. */
 	unpack(directory: string, body: AsyncIterable<Uint8Array>): Promise<void>;
 	/** Keeps a stream in a file, mode 0600, whose directory is made; returns what reads it. `discard` deletes it. */
 	spool(file: string, body: AsyncIterable<Uint8Array>): Promise<AsyncIterable<Uint8Array>>;
+	/** A directory that is brought up to date from a client's, time after time. */
+	syncedTree(directory: string): SyncedTree;
 	/** Text of a file; undefined when there is none. */
 	read(root: string, path: string): string | undefined;
 	write(root: string, path: string, body: AsyncIterable<Uint8Array>, mtime?: Date): Promise<void>;
@@ -22,6 +26,11 @@ export interface BuildFiles {
 	copy(request: CopyRequest): Promise<void>;
 	/** Makes a directory and those above it; whether there was none. */
 	makeDirectory(root: string, path: string): boolean;
+}
+
+export interface SyncedTree {
+	/** Takes one state of the client's directory; `complete` when all has come. */
+	receive(): TreeReceiver & Disposable & { complete(): void };
 }
 
 export interface Source {

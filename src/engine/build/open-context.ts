@@ -6,6 +6,8 @@ import { type BuildContext, contextOf, type KnownContexts, takeIn } from "./cont
 import type { BuildRequest } from "./contract.ts";
 import { isGit, parseGitUrl } from "./git-context.ts";
 import { isIgnored } from "./ignore.ts";
+import { type LocalParts, localContext, readLocalDockerfile } from "./local-context.ts";
+import type { SyncedTrees } from "./synced-trees.ts";
 
 const DOCKERFILE = "Dockerfile";
 const IGNORE = ".dockerignore";
@@ -19,19 +21,32 @@ export function spoolOf(directory: string): string {
 	return `${directory}.tar`;
 }
 
+/** What outlives a build, and what ends with it. */
+export interface ContextParts {
+	readonly contexts: KnownContexts;
+	readonly trees: SyncedTrees;
+	readonly cleanup: AsyncDisposableStack;
+}
+
 /** Takes in what a build is made from. Its files go into `directory` and `spoolOf` it, which the caller discards, also when this throws. */
 export async function openContext(
 	parts: BuildParts,
 	request: BuildRequest,
 	signal: AbortSignal,
 	directory: string,
-	contexts: KnownContexts,
+	{ contexts, trees, cleanup }: ContextParts,
 ): Promise<{ readonly dockerfile: string; readonly context: BuildContext }> {
+	const { buildKit } = request;
+	const local = buildKit && { files: parts.files, trees, buildKit, signal, cleanup };
+	if (local && ("local" in request.context || local.buildKit.dockerfileIn !== undefined)) {
+		return await openFromClient(parts, request, local, directory);
+	}
 	if ("url" in request.context) {
 		const { root, name } = await fetchContext(parts, request.context.url, request, signal, directory);
 		const dockerfile = readDockerfile(parts, root, name || DOCKERFILE);
-		return { dockerfile, context: contextOf(parts.files, root, async () => {}, { sources: new Map() }) };
+		return { dockerfile, context: contextOf(parts.files, async () => root, { sources: new Map() }) };
 	}
+	if ("local" in request.context) throw new EngineError("invalid", "a client's directory needs BuildKit");
 	const name = request.dockerfile || DOCKERFILE;
 	const { body, digest } = await takeIn(request.context.body, (large) => parts.files.spool(spoolOf(directory), large));
 	const known = contexts.of(`${digest} ${name}`);
@@ -39,10 +54,24 @@ export async function openContext(
 		await unpack(parts, directory, body);
 		await parts.files.discard(spoolOf(directory));
 		known.dockerfile = readDockerfile(parts, directory, name);
+		return directory;
 	};
-	const context = contextOf(parts.files, directory, whole, known);
+	const context = contextOf(parts.files, whole, known);
 	if (known.dockerfile === undefined) await context.root();
 	return { dockerfile: known.dockerfile ?? "", context };
+}
+
+/** The Dockerfile is in a directory of the client, and the context too or behind a URL. */
+async function openFromClient(parts: BuildParts, request: BuildRequest, local: LocalParts, directory: string) {
+	const { context } = request;
+	const name = "local" in context ? context.local : undefined;
+	const { dockerfileIn = name ?? "dockerfile" } = local.buildKit;
+	const { text, ignore } = await readLocalDockerfile(local, dockerfileIn, request.dockerfile);
+	if (name !== undefined) return { dockerfile: text, context: await localContext(local, name, ignore) };
+	if (!("url" in context))
+		throw new EngineError("invalid", "a Dockerfile of the client's needs a context that is no tar");
+	const { root } = await fetchContext(parts, context.url, request, local.signal, directory);
+	return { dockerfile: text, context: contextOf(parts.files, async () => root, { sources: new Map() }) };
 }
 
 async function unpack({ files }: BuildParts, directory: string, body: AsyncIterable<Uint8Array>): Promise<void> {

@@ -1,7 +1,7 @@
 import type { Duplex } from "node:stream";
 import { EngineError, messageOf } from "../../shared/errors.ts";
 import { shortId } from "../../shared/id.ts";
-import { FRAME_HEADER_BYTES, STDERR } from "../../shared/stdcopy.ts";
+import { FRAME_HEADER_BYTES, STDERR, STDOUT } from "../../shared/stdcopy.ts";
 import { PLAIN_HOST } from "../containers/config.ts";
 import type { Build, BuildParts, StageState } from "./build-state.ts";
 import { CommandFailed } from "./command-failed.ts";
@@ -144,7 +144,9 @@ async function passOutput(build: Build, stream: Duplex): Promise<void> {
 			const end = FRAME_HEADER_BYTES + left.readUInt32BE(4);
 			if (left.length < end) break;
 			const source = left[0] ?? 0;
-			const text = decoders[source]?.decode(left.subarray(FRAME_HEADER_BYTES, end), { stream: true }) ?? "";
+			const bytes = left.subarray(FRAME_HEADER_BYTES, end);
+			await build.now.step?.log(source === STDERR ? STDERR : STDOUT, bytes);
+			const text = decoders[source]?.decode(bytes, { stream: true }) ?? "";
 			left = left.subarray(end);
 			if (text !== "") await build.output.text(source === STDERR ? `\u001b[91m${text}\u001b[0m` : text);
 		}

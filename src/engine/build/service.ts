@@ -8,10 +8,11 @@ import { KnownContexts } from "./context.ts";
 import type { BuildLine, BuildRequest, Builds } from "./contract.ts";
 import { parseDockerfile } from "./dockerfile.ts";
 import type { Dockerfile, Stage } from "./instructions.ts";
-import { openContext, spoolOf } from "./open-context.ts";
+import { type ContextParts, openContext, spoolOf } from "./open-context.ts";
 import { linesOf, type Output } from "./output.ts";
 import { sweepContainers } from "./run-step.ts";
 import { buildStages } from "./stages.ts";
+import { SyncedTrees } from "./synced-trees.ts";
 
 export interface BuildsEngine extends Builds {
 	/** Takes away what builds of an earlier daemon left. Once, when containers are known and before any build. */
@@ -22,6 +23,8 @@ export interface BuildsEngine extends Builds {
 export function createBuilds(parts: BuildParts): BuildsEngine {
 	const running = new Set<Set<string>>();
 	const contexts = new KnownContexts();
+	const trees = new SyncedTrees(parts.files, parts.directory);
+	const shared = { parts, contexts, trees };
 	return {
 		open: async () => {
 			await sweepContainers(parts);
@@ -32,30 +35,45 @@ export function createBuilds(parts: BuildParts): BuildsEngine {
 			return linesOf({ quiet: request.quiet, signal: request.signal }, async (output, signal) => {
 				running.add(inUse);
 				try {
-					return await buildImage(parts, request, output, signal, inUse, contexts);
+					return await buildTagged(shared, request, output, signal, inUse);
 				} finally {
 					running.delete(inUse);
 				}
 			});
 		},
+		solve: async (request) => {
+			const inUse = new Set<string>();
+			running.add(inUse);
+			try {
+				const image = await buildImage(shared, request, NO_OUTPUT, request.signal, inUse);
+				return { image, [Symbol.dispose]: () => void running.delete(inUse) };
+			} catch (error) {
+				running.delete(inUse);
+				throw error;
+			}
+		},
 		inUse: (imageId) => [...running].some((images) => images.has(imageId)),
 	};
 }
 
+/** What builds share. */
+interface Shared extends Omit<ContextParts, "cleanup"> {
+	readonly parts: BuildParts;
+}
+
 async function buildImage(
-	parts: BuildParts,
+	shared: Shared,
 	request: BuildRequest,
 	output: Output,
 	signal: AbortSignal,
 	inUse: Set<string>,
-	contexts: KnownContexts,
-): Promise<BuildLine | undefined> {
-	const tags = request.tags.map(tagOf);
+): Promise<ImageRecord> {
+	const { parts } = shared;
 	await using cleanup = new AsyncDisposableStack();
 	const directory = `${parts.directory}/${createId()}`;
 	cleanup.defer(() => void parts.files.discard(directory));
 	cleanup.defer(() => void parts.files.discard(spoolOf(directory)));
-	const { dockerfile, context } = await openContext(parts, request, signal, directory, contexts);
+	const { dockerfile, context } = await openContext(parts, request, signal, directory, { ...shared, cleanup });
 	const file = narrowed(await parseDockerfile(dockerfile), request);
 	const build: Build = {
 		parts,
@@ -71,15 +89,33 @@ async function buildImage(
 		cleanup,
 		mounted: new Map(),
 		offered: request.cacheFrom.flatMap((name) => offeredImage(parts, name)),
+		now: {},
+		stageCount: file.stages.length,
+		dockerfile,
 	};
-	const image = await buildStages(build, file);
+	return await buildStages(build, file);
+}
+
+/** The classic builder's whole course: tags at the end, all of it said in lines. */
+async function buildTagged(
+	shared: Shared,
+	request: BuildRequest,
+	output: Output,
+	signal: AbortSignal,
+	inUse: Set<string>,
+): Promise<BuildLine | undefined> {
+	const tags = request.tags.map(tagOf);
+	const image = await buildImage(shared, request, output, signal, inUse);
 	await output.text(`Successfully built ${shortId(image.id)}\n`);
 	for (const { repository, tag, shown } of tags) {
-		parts.images.tag(image.id, repository, tag);
+		shared.parts.images.tag(image.id, repository, tag);
 		await output.text(`Successfully tagged ${shown}\n`);
 	}
 	return request.quiet ? { stream: `${image.id}\n` } : undefined;
 }
+
+/** A client of BuildKit's protocol is told by steps. */
+const NO_OUTPUT: Output = { line: async () => {}, text: async () => {} };
 
 /** The stages up to the target, and the labels of the client as last instructions. */
 function narrowed(file: Dockerfile, { target, labels }: BuildRequest): Dockerfile {

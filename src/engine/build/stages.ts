@@ -1,11 +1,14 @@
+import { parseTagged } from "../../oci/reference.ts";
 import { EngineError } from "../../shared/errors.ts";
 import type { ImageRecord } from "../images/contract.ts";
 import { baseImage } from "./base-image.ts";
 import { BuildArgs } from "./build-args.ts";
 import type { Build, StageState } from "./build-state.ts";
+import { StepFailed } from "./command-failed.ts";
 import { dispatch } from "./dispatch.ts";
 import { parseTrigger } from "./dockerfile.ts";
-import type { Dockerfile, Stage } from "./instructions.ts";
+import type { Dockerfile, Instruction, Stage } from "./instructions.ts";
+import { inStep, isStep, stepNames } from "./progress.ts";
 import { startConfig } from "./run-config.ts";
 import { shownId } from "./step.ts";
 import { expandWord } from "./words.ts";
@@ -48,19 +51,36 @@ async function buildStage(
 	announce: (text: string) => Promise<void>,
 ): Promise<ImageRecord | undefined> {
 	await announce(stage.text);
-	const state = await beginStage(build, stage, args);
+	const { state, nameOf } = await beginStage(build, stage, args);
 	await build.output.text(` ---> ${shownId(state)}\n`);
 	for (const instruction of stage.instructions) {
 		if (build.signal.aborted) throw new EngineError("cancelled", "Build cancelled");
 		await announce(instruction.text);
-		await dispatch(build, state, instruction);
+		await dispatchShown(build, state, instruction, nameOf);
 		await build.output.text(` ---> ${shownId(state)}\n`);
 	}
 	if (state.image) await build.output.line({ aux: { ID: state.image.id } });
 	return state.image;
 }
 
-async function beginStage(build: Build, stage: Stage, args: BuildArgs): Promise<StageState> {
+async function dispatchShown(
+	build: Build,
+	state: StageState,
+	instruction: Instruction,
+	nameOf: (text: string) => string,
+): Promise<void> {
+	const name = isStep(instruction) ? nameOf(instruction.text) : undefined;
+	await inStep(build, name, async () => {
+		try {
+			await dispatch(build, state, instruction);
+		} catch (error) {
+			if (!build.request.buildKit || build.signal.aborted) throw error;
+			throw new StepFailed(error, build.dockerfile, instruction.line);
+		}
+	});
+}
+
+async function beginStage(build: Build, stage: Stage, args: BuildArgs) {
 	const expand = (word: string) => expandWord(word, (name) => args.metaValue(name), build.escapeChar);
 	const name = expand(stage.base);
 	if (name === "") throw new EngineError("invalid", `base name (${stage.base}) should not be blank`);
@@ -75,8 +95,12 @@ async function beginStage(build: Build, stage: Stage, args: BuildArgs): Promise<
 		cmdSet: false,
 		cacheMissed: false,
 	};
-	await runTriggers(build, state);
-	return state;
+	const triggers = await takeTriggers(build, state);
+	const based = earlier === undefined && image !== undefined;
+	const nameOf = stepNames(stage, { index: build.stages.length, stages: build.stageCount, based }, triggers);
+	if (based) await inStep(build, nameOf(`FROM ${shownName(name)}`), async (step) => step?.cached());
+	for (const trigger of triggers) await dispatchShown(build, state, trigger, nameOf);
+	return { state, nameOf };
 }
 
 function stageImage(build: Build, imageId: string | undefined): ImageRecord | undefined {
@@ -84,16 +108,27 @@ function stageImage(build: Build, imageId: string | undefined): ImageRecord | un
 }
 
 async function namedImage(build: Build, name: string, platform: string | undefined): Promise<ImageRecord | undefined> {
-	return name === "scratch" ? undefined : await baseImage(build, name, platform);
+	if (name === "scratch") return undefined;
+	return await inStep(build, `[internal] load metadata for ${shownName(name)}`, () => baseImage(build, name, platform));
+}
+
+/** `docker.io/library/busybox:latest` */
+function shownName(name: string): string {
+	try {
+		const { domain, path, tag, digest } = parseTagged(name);
+		return `${domain}/${path}${tag ? `:${tag}` : ""}${digest ? `@${digest}` : ""}`;
+	} catch {
+		return name;
+	}
 }
 
 /** The base image's ONBUILD instructions come first, and do not stay in what is built. */
-async function runTriggers(build: Build, state: StageState): Promise<void> {
+async function takeTriggers(build: Build, state: StageState): Promise<Instruction[]> {
 	const triggers = state.run.OnBuild ?? [];
-	if (triggers.length === 0) return;
+	if (triggers.length === 0) return [];
 	state.run.OnBuild = undefined;
 	await build.output.text(`# Executing ${triggers.length} build trigger${triggers.length > 1 ? "s" : ""}\n`);
-	for (const trigger of triggers) await dispatch(build, state, await parseTrigger(trigger));
+	return await Promise.all(triggers.map(parseTrigger));
 }
 
 function checkPlatform(platform: string): string {

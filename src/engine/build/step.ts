@@ -12,6 +12,7 @@ export async function useCache(build: Build, state: StageState, command: readonl
 	state.cacheMissed = found === undefined;
 	if (!found) return false;
 	await build.output.text(" ---> Using cache\n");
+	build.now.step?.cached();
 	state.image = found;
 	build.inUse.add(found.id);
 	return true;

@@ -10,6 +10,7 @@ import { unpack } from "../views/unpack.ts";
 import type { BuildAnswer, BuildTask } from "./build-worker.ts";
 import { copyTree, makeDirectories, type TreeCopy } from "./copy-tree.ts";
 import { type FoundSource, findSources } from "./sources.ts";
+import { SyncedTree } from "./synced-tree.ts";
 import { openRoot, walk } from "./walk.ts";
 
 /** What is done right here, in a few milliseconds: a Worker costs more. */
@@ -33,6 +34,8 @@ export const buildFiles = {
 		}
 		return Bun.file(file).stream();
 	},
+
+	syncedTree: (directory: string) => new SyncedTree(directory),
 
 	read: readInRoot,
 

@@ -19,6 +19,13 @@ export interface WriteOptions {
 	readonly owner?: { readonly uid: number; readonly gid: number };
 }
 
+/** A file that is being written; either ended or disposed of. */
+export interface OpenFile extends Disposable {
+	write(data: Uint8Array): void;
+	/** Its content is complete. */
+	end(): void;
+}
+
 /**
  * Writes a tar's entries below one directory of a container, which may run and change its files meanwhile: every parent is opened with
  * openat2(RESOLVE_IN_ROOT), and what is done to an entry is done through its own fd or through its parent's without following links, so
@@ -61,7 +68,7 @@ export class TreeWriter implements TarSink, Disposable {
 
 	payload(data: Uint8Array): void {
 		if (!this.file) return;
-		for (let at = 0; at < data.length; ) at += fs.writeSync(this.file.fd, data, at);
+		writeAll(this.file.fd, data);
 	}
 
 	finish(): void {
@@ -74,6 +81,27 @@ export class TreeWriter implements TarSink, Disposable {
 		} finally {
 			fs.closeSync(file.fd);
 		}
+	}
+
+	/** A file whose content comes while other entries do: several can be open. The caller ends it. */
+	openFile(entry: LayerEntry): OpenFile {
+		this.begin(entry);
+		const file = this.file;
+		this.file = undefined;
+		if (!file) throw new Error(`${readable(entry.name)} is no file`);
+		const close = () => fs.closeSync(file.fd);
+		return {
+			write: (data) => writeAll(file.fd, data),
+			end: () => {
+				try {
+					this.describe(file.fd, file.entry);
+					setTimes(file.fd, file.entry.mtime);
+				} finally {
+					close();
+				}
+			},
+			[Symbol.dispose]: close,
+		};
 	}
 
 	/** Sets the directories' times. Call once, after the last entry. */
@@ -235,6 +263,10 @@ function cleanName(name: string, destination: string): string {
 function split(path: string): { directory: string; base: string } {
 	const slash = path.lastIndexOf("/");
 	return slash < 0 ? { directory: "", base: path } : { directory: path.slice(0, slash), base: path.slice(slash + 1) };
+}
+
+function writeAll(fd: number, data: Uint8Array): void {
+	for (let at = 0; at < data.length; ) at += fs.writeSync(fd, data, at);
 }
 
 function bytes(text: string): Buffer {

@@ -1,0 +1,134 @@
+import { EngineError } from "../../shared/errors.ts";
+import { createId } from "../../shared/id.ts";
+import { type BuildContext, contextOf } from "./context.ts";
+import type { BuildKitOptions, BuildStep, SyncRequest } from "./contract.ts";
+import type { BuildFiles } from "./files.ts";
+import type { SyncedTrees } from "./synced-trees.ts";
+
+const DOCKERFILE = "Dockerfile";
+const STATUS_EVERY_MS = 150;
+
+/** What is needed to sync directories of one client for one build. */
+export interface LocalParts {
+	readonly files: BuildFiles;
+	readonly trees: SyncedTrees;
+	readonly buildKit: BuildKitOptions;
+	readonly signal: AbortSignal;
+	/** Ends with the build. */
+	readonly cleanup: AsyncDisposableStack;
+}
+
+/** The Dockerfile of a client's directory, and an ignore file that is the Dockerfile's own, which counts in place of the context's. */
+export async function readLocalDockerfile(
+	parts: LocalParts,
+	directory: string,
+	asked: string,
+): Promise<{ readonly text: string; readonly ignore: string | undefined }> {
+	const name = asked || DOCKERFILE;
+	return await shown(parts, `[internal] load build definition from ${name}`, async (step) => {
+		const follow = [name, `${name}.dockerignore`, ...(name === DOCKERFILE ? [DOCKERFILE.toLowerCase()] : [])];
+		const root = await syncInto(
+			parts,
+			{ name: directory, include: [], exclude: [], follow },
+			"transferring dockerfile:",
+			step,
+		);
+		const text =
+			parts.files.read(root, name) ?? (name === DOCKERFILE ? parts.files.read(root, name.toLowerCase()) : undefined);
+		if (text === undefined) {
+			throw new EngineError("invalid", `failed to read dockerfile: open ${name}: no such file or directory`);
+		}
+		if (text.trim() === "") throw new EngineError("invalid", "file with no instructions");
+		return { text, ignore: parts.files.read(root, `${name}.dockerignore`) };
+	});
+}
+
+/** The context in a client's directory; it is synced when its files are first needed. `ignore` undefined: its own ignore file counts. */
+export async function localContext(parts: LocalParts, name: string, ignore: string | undefined): Promise<BuildContext> {
+	const text = ignore ?? (await readIgnoreFile(parts, name));
+	const exclude = patternsOf(text ?? "");
+	let follow: readonly string[] = [];
+	const directory = { path: "" };
+	const load = async () => {
+		directory.path = await shown(parts, "[internal] load build context", (step) =>
+			syncInto(parts, { name, include: [], exclude, follow }, "transferring context:", step),
+		);
+		return directory.path;
+	};
+	return {
+		...contextOf(parts.files, load, { sources: new Map() }),
+		follow: (paths) => {
+			follow = paths;
+		},
+	};
+}
+
+async function readIgnoreFile(parts: LocalParts, name: string): Promise<string | undefined> {
+	return await shown(parts, "[internal] load .dockerignore", async (step) => {
+		const request = { name, include: [], exclude: [], follow: [".dockerignore"] };
+		const root = await syncInto(parts, request, "transferring context:", step);
+		return parts.files.read(root, ".dockerignore");
+	});
+}
+
+/** Lines of an ignore file, as patterns that the client understands. */
+function patternsOf(ignore: string): string[] {
+	return ignore
+		.replace(/^\uFEFF/, "")
+		.split("\n")
+		.filter((line) => !line.startsWith("#"))
+		.map((line) => line.trim())
+		.filter((line) => line !== "")
+		.map((line) => line.replace(/^(!?)\s*\/+(?=.)/, "$1"));
+}
+
+/** Brings a directory of the client up to date; where its copy is, until the build ends. */
+async function syncInto(
+	{ trees, buildKit, signal, cleanup }: LocalParts,
+	request: Omit<SyncRequest, "signal">,
+	label: string,
+	step: BuildStep,
+): Promise<string> {
+	const key = [buildKit.sharedKey || createId(), request.name, ...request.follow].join("\n");
+	const lease = cleanup.use(trees.lease(key));
+	using reception = lease.tree.receive();
+	let size = 0;
+	let told = 0;
+	const count = (bytes: number) => {
+		size += bytes;
+		if (Date.now() - told < STATUS_EVERY_MS) return;
+		told = Date.now();
+		step.status(label, { current: size });
+	};
+	await buildKit.client.sync(
+		{ ...request, signal },
+		{
+			entry: (entry) => {
+				count(ENTRY_BYTES + entry.path.length);
+				return reception.entry(entry);
+			},
+			content: (path, bytes) => {
+				count(bytes.length);
+				reception.content(path, bytes);
+			},
+		},
+	);
+	reception.complete();
+	step.status(label, { current: size, done: true });
+	return lease.directory;
+}
+
+/** About what an entry takes on the wire, for the progress. */
+const ENTRY_BYTES = 24;
+
+async function shown<T>({ buildKit }: LocalParts, name: string, work: (step: BuildStep) => Promise<T>): Promise<T> {
+	const step = buildKit.progress.begin(name);
+	try {
+		const result = await work(step);
+		step.end();
+		return result;
+	} catch (error) {
+		step.end(error);
+		throw error;
+	}
+}
