@@ -1,4 +1,4 @@
-import type { ObservedProcess } from "../drivers/runtime/driver.ts";
+import { type ObservedProcess, UNKNOWN_EXIT } from "../drivers/runtime/driver.ts";
 import type { ContainerRecord, Ended } from "./containers/record.ts";
 import { shouldRestart } from "./containers/restart.ts";
 
@@ -19,9 +19,6 @@ export type Action =
 	| { readonly do: "prepare-snapshot"; readonly id: string }
 	| { readonly do: "release-process"; readonly id: string }
 	| { readonly do: "remove-snapshot"; readonly id: string };
-
-/** Exit code of a container whose end nobody saw: the host went down. */
-const LOST = 255;
 
 /** What to do so that records and the machine agree. Pure; `now` is RFC 3339, for ends whose time nobody knows. */
 export function plan(records: readonly ContainerRecord[], observed: Observed, now: string): Action[] {
@@ -59,7 +56,7 @@ function forRecord(
 	}
 	if (wasRunning) {
 		const { startedAt } = state;
-		return [{ do: "settle", id, ended: { exitCode: LOST, oomKilled: false, startedAt, finishedAt: now } }];
+		return [{ do: "settle", id, ended: { exitCode: UNKNOWN_EXIT, oomKilled: false, startedAt, finishedAt: now } }];
 	}
 	return afterEnd(record, snapshots);
 }

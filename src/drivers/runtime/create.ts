@@ -1,10 +1,17 @@
 import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { messageOf } from "../../shared/errors.ts";
 import type { Logger } from "../../shared/log.ts";
+import { ExitWitness } from "../../sys/linux/exit-witness.ts";
 import { enterMountNamespace } from "../../sys/linux/mount-namespace.ts";
 import { reapChild, spawnProcess } from "../../sys/linux/process.ts";
 import { connectAttach, connectSupervisor, type SupervisorConnection } from "./connection.ts";
-import type { ProcessExit, RuntimeDriver, StartRequest } from "./driver.ts";
+import {
+	type ProcessExit,
+	type RuntimeDriver,
+	type StartedProcess,
+	type StartRequest,
+	UNKNOWN_EXIT,
+} from "./driver.ts";
 import { type OperationName, type Operations, type RuntimePaths, runtimePaths } from "./protocol.ts";
 
 export interface RuntimeDriverOptions {
@@ -48,9 +55,10 @@ export function createRuntimeDriver(options: RuntimeDriverOptions): RuntimeDrive
 			writeBundle(request);
 			const { containerId, bundle, io, spec } = request;
 			client.forget(containerId);
-			return call("start", { containerId, bundle, io, cgroupsPath: spec.linux.cgroupsPath });
+			const input = { containerId, bundle, io, cgroupsPath: spec.linux.cgroupsPath };
+			return client.watched(containerId, call("start", input));
 		},
-		exec: (request) => call("exec", request),
+		exec: (request) => client.watched(request.execId, call("exec", request)),
 		attach: (processId, streams) => client.attach({ open: "attach", processId, streams }),
 		kill: async (processId, signal, all = false) => void (await call("kill", { processId, signal, all })),
 		resize: async (processId, rows, columns) => void (await call("resize", { processId, rows, columns })),
@@ -94,6 +102,10 @@ class SupervisorClient {
 	private onExit: (exit: ProcessExit) => void = () => {};
 	/** Exits told to the engine and not yet released; none is told twice. */
 	private readonly told = new Set<string>();
+	/** Pids of running processes. */
+	private readonly pids = new Map<string, number>();
+	/** Of those that end while no supervisor is there to see it. */
+	private readonly witness = new ExitWitness();
 
 	constructor(
 		private readonly options: RuntimeDriverOptions,
@@ -106,7 +118,10 @@ class SupervisorClient {
 		this.onExit = onExit;
 		const connection = await this.connected();
 		// What ended before is read from list() by the engine, not told.
-		for (const { processId, exit } of await connection.call("list", {})) if (exit) this.told.add(processId);
+		for (const { processId, exit, pid } of await connection.call("list", {})) {
+			if (exit) this.told.add(processId);
+			else this.watch(processId, pid);
+		}
 	}
 
 	close(): void {
@@ -114,6 +129,15 @@ class SupervisorClient {
 		this.dismissed = this.connection;
 		this.connection?.close();
 		this.connection = undefined;
+		this.pids.clear();
+		this.witness[Symbol.dispose]();
+	}
+
+	/** What it started is watched until its exit is told. */
+	async watched(processId: string, start: Promise<StartedProcess>): Promise<StartedProcess> {
+		const started = await start;
+		this.watch(processId, started.pid);
+		return started;
 	}
 
 	async call<Name extends OperationName>(
@@ -138,6 +162,20 @@ class SupervisorClient {
 	/** A new process may come under this id. */
 	forget(processId: string): void {
 		this.told.delete(processId);
+		this.learn(processId);
+	}
+
+	private watch(processId: string, pid: number): void {
+		if (this.told.has(processId)) return;
+		this.pids.set(processId, pid);
+		this.witness.watch(pid);
+	}
+
+	/** The exit code, where it was watched and is known; it is watched no more. */
+	private learn(processId: string): number | undefined {
+		const pid = this.pids.get(processId);
+		this.pids.delete(processId);
+		return pid === undefined ? undefined : this.witness.take(pid);
 	}
 
 	private async alive(): Promise<SupervisorConnection> {
@@ -206,6 +244,7 @@ class SupervisorClient {
 	private tell(exit: ProcessExit): void {
 		if (this.told.has(exit.processId)) return;
 		this.told.add(exit.processId);
-		this.onExit(exit);
+		const learnt = this.learn(exit.processId);
+		this.onExit(exit.exitCode === UNKNOWN_EXIT && learnt !== undefined ? { ...exit, exitCode: learnt } : exit);
 	}
 }

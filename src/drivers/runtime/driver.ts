@@ -84,10 +84,13 @@ export interface StartedProcess {
 	readonly startedAt: string;
 }
 
+/** Exit code of a process that nobody saw end. */
+export const UNKNOWN_EXIT = 255;
+
 export interface ProcessExit {
 	readonly processId: string;
 	readonly containerId: string;
-	/** 0..255; 128 + n for signal n; 255 when it could not be learnt. */
+	/** 0..255; 128 + n for signal n; UNKNOWN_EXIT when it could not be learnt. */
 	readonly exitCode: number;
 	readonly oomKilled: boolean;
 	/** RFC 3339 nano. All output has been logged by the time an exit is reported. */

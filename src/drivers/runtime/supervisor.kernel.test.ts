@@ -1,11 +1,12 @@
 import { afterAll, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { release, tmpdir } from "node:os";
 import { join } from "node:path";
 import { silentLogger } from "../../shared/log.ts";
+import { pidfdsTell } from "../../sys/linux/exit-witness.ts";
 import { runtimeConformance } from "./conformance.ts";
 import { createRuntimeDriver, stopSupervisor } from "./create.ts";
-import type { ProcessExit } from "./driver.ts";
+import type { ProcessExit, RuntimeDriver } from "./driver.ts";
 import { seccompAnnotation } from "./seccomp/annotation.ts";
 import { makeBusyboxRoot, testSpec } from "./test-bundle.ts";
 
@@ -13,6 +14,7 @@ const directory = mkdtempSync(join(tmpdir(), "rt-"));
 const runRoot = `${directory}/run`;
 const root = `${directory}/root`;
 const cgroupParent = `/foredeck-test-${process.pid}`;
+const PIPES = { tty: false, stdin: false, stdinOnce: false };
 const annotations = seccompAnnotation("default", []);
 makeBusyboxRoot(root);
 
@@ -39,28 +41,70 @@ afterAll(async () => {
 
 runtimeConformance("supervisor with crun", () => ({ create, directory, root, cgroupParent, annotations }));
 
-test("the supervisor killed: a new one adopts what runs, logs on, and the exit is told as 255", async () => {
+const supervisorPid = () => Number(readFileSync(`${runRoot}/supervisor.pid`, "utf8").split(" ")[0]);
+
+async function until(what: string, holds: () => boolean): Promise<void> {
+	for (let i = 0; i < 1500; i++) {
+		if (holds()) return;
+		await Bun.sleep(10);
+	}
+	throw new Error(`not so within 15 s: ${what}`);
+}
+
+async function withDriver(use: (driver: RuntimeDriver, exits: ProcessExit[]) => Promise<void>): Promise<void> {
 	const driver = create();
 	const exits: ProcessExit[] = [];
 	await driver.open((exit) => void exits.push(exit));
-	const bundle = `${directory}/adopted`;
+	try {
+		await use(driver, exits);
+	} finally {
+		for (const { processId } of await driver.list()) await driver.release(processId);
+		await driver.close();
+	}
+}
+
+async function startShell(driver: RuntimeDriver, containerId: string, script: string): Promise<void> {
+	const bundle = `${directory}/${containerId}`;
 	mkdirSync(bundle);
-	const path = `${directory}/adopted.log`;
-	const spec = testSpec(root, `${cgroupParent}/adopted`, [
-		"sh",
-		"-c",
-		"for i in $(seq 20); do echo $i; sleep 0.1; done",
-	]);
-	const io = { tty: false, stdin: false, stdinOnce: false, log: { path, maxSize: 0, maxFiles: 1 } };
-	await driver.start({ containerId: "adopted", bundle, spec, io });
-	process.kill(Number(readFileSync(`${runRoot}/supervisor.pid`, "utf8").split(" ")[0]), "SIGKILL");
-	for (let i = 0; i < 1000 && exits.length === 0; i++) await Bun.sleep(10);
-	expect(exits).toMatchObject([{ processId: "adopted", exitCode: 255 }]);
-	const lines = readFileSync(path, "utf8")
-		.trimEnd()
-		.split("\n")
-		.map((line) => (JSON.parse(line) as { log: string }).log);
-	expect(lines).toEqual(Array.from({ length: 20 }, (_, i) => `${i + 1}\n`));
-	await driver.release("adopted");
-	await driver.close();
-}, 20_000);
+	const spec = testSpec(root, `${cgroupParent}/${containerId}`, ["sh", "-c", script]);
+	const log = { path: `${directory}/${containerId}.log`, maxSize: 0, maxFiles: 1 };
+	await driver.start({ containerId, bundle, spec, io: { ...PIPES, log } });
+}
+
+test(
+	"the supervisor killed: a new one adopts what runs, logs on, and tells how it ended",
+	() =>
+		withDriver(async (driver, exits) => {
+			await startShell(driver, "adopted", "for i in $(seq 20); do echo $i; sleep 0.1; done; exit 7");
+			await startShell(driver, "killed", "sleep 100");
+			const { process: exec } = testSpec(root, "", ["sh", "-c", "sleep 1; exit 5"]);
+			await driver.exec({ containerId: "adopted", execId: "exec", process: exec, io: PIPES });
+			process.kill(supervisorPid(), "SIGKILL");
+			expect(await driver.list()).toHaveLength(3);
+			await driver.kill("killed", 9);
+			await until("all have ended", () => exits.length === 3);
+			const codes = Object.fromEntries(exits.map(({ processId, exitCode }) => [processId, exitCode]));
+			expect(codes).toEqual({ adopted: 7, exec: 5, killed: 137 });
+			const lines = readFileSync(`${directory}/adopted.log`, "utf8")
+				.trimEnd()
+				.split("\n")
+				.map((line) => (JSON.parse(line) as { log: string }).log);
+			expect(lines).toEqual(Array.from({ length: 20 }, (_, i) => `${i + 1}\n`));
+		}),
+	20_000,
+);
+
+test.skipIf(!pidfdsTell(release()))(
+	"one that ends while there is no supervisor keeps its exit code",
+	() =>
+		withDriver(async (driver, exits) => {
+			await startShell(driver, "unseen", "trap 'exit 9' USR1; while :; do sleep 0.01; done");
+			const [{ pid } = { pid: 0 }] = await driver.list();
+			await Bun.sleep(200);
+			process.kill(supervisorPid(), "SIGKILL");
+			process.kill(pid, "SIGUSR1");
+			await until("its end is told", () => exits.length === 1);
+			expect(exits).toMatchObject([{ processId: "unseen", exitCode: 9 }]);
+		}),
+	20_000,
+);

@@ -83,6 +83,22 @@ export function missingAncestors(mounts: CgroupMounts, path: string): string[] {
 	return ancestorsOf(path).filter(missing);
 }
 
+/**
+ * Parents that a client named and nobody else made, deepest first.
+ * @param own stays: each of the engine's containers would make it again
+ * @param neighbours what other containers made
+ */
+export function parentsToMake(
+	mounts: CgroupMounts,
+	path: string,
+	own: string,
+	neighbours: readonly string[],
+): readonly string[] {
+	if (path.startsWith(`${own}/`)) return [];
+	const above = neighbours.filter((neighbour) => path.startsWith(`${neighbour}/`));
+	return [...new Set([...missingAncestors(mounts, path), ...above])].sort((a, b) => b.length - a.length);
+}
+
 /** Removes those that hold nothing any more. */
 export function removeEmptyCgroups(mounts: CgroupMounts, paths: readonly string[]): void {
 	for (const path of paths) for (const mount of new Set(mounts.values())) removeOne(`${mount}${path}`);

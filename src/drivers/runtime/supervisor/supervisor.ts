@@ -4,15 +4,17 @@ import { EngineError, messageOf } from "../../../shared/errors.ts";
 import type { Logger } from "../../../shared/log.ts";
 import type { LogTarget } from "../../../shared/log-target.ts";
 import { nowNano } from "../../../shared/time.ts";
+import { ExitWitness, exitEventsIfNeeded } from "../../../sys/linux/exit-witness.ts";
 import { watchExit } from "../../../sys/linux/pidfd.ts";
 import { killProcess, processStartTime } from "../../../sys/linux/process.ts";
 import type { ObservedProcess, ProcessExit, ProcessIo, ResourceUsage, StartedProcess } from "../driver.ts";
+import { UNKNOWN_EXIT } from "../driver.ts";
 import type { ExecInput, RuntimePaths, StartInput } from "../protocol.ts";
 import {
 	type Cgroup,
 	type CgroupMounts,
-	missingAncestors,
 	openCgroup,
+	parentsToMake,
 	parseCgroupMounts,
 	removeEmptyCgroups,
 } from "./cgroup.ts";
@@ -28,8 +30,6 @@ import { type ProcessRecord, ProcessRecords, type StartRecord } from "./records.
 const SIGKILL = 9;
 /** A start that takes longer than this is not waited for. */
 const HUNG_START_MS = 20_000;
-/** Exit code when the process was not our child and its own cannot be learnt. */
-const UNKNOWN_EXIT = 255;
 
 export interface SupervisorOptions {
 	readonly paths: RuntimePaths;
@@ -62,6 +62,8 @@ export class Supervisor {
 	private readonly runtime: OciRuntime;
 	private readonly spares: ExecSpares;
 	private readonly mounts: CgroupMounts;
+	/** Of processes that an earlier supervisor started. */
+	private readonly witness = new ExitWitness(exitEventsIfNeeded());
 
 	constructor(private readonly options: SupervisorOptions) {
 		mkdirSync(options.paths.runtime, { recursive: true, mode: 0o700 });
@@ -76,8 +78,9 @@ export class Supervisor {
 	 * are watched on, ended ones get exit code 255.
 	 */
 	async adopt(): Promise<void> {
-		await this.runtime.endStrays(this.options.paths.processes, this.options.paths.spares);
 		const { records, unfinished } = this.records.load();
+		for (const { pid, exit } of records) if (!exit) this.witness.watch(pid);
+		await this.runtime.endStrays(this.options.paths.processes, this.options.paths.spares);
 		const cgroupOf = new Map(records.map(({ processId, cgroupsPath }) => [processId, cgroupsPath]));
 		for (const start of unfinished) await this.undo(start, cgroupOf.get(start.containerId));
 		for (const record of records) {
@@ -86,7 +89,8 @@ export class Supervisor {
 			if (record.exit) continue;
 			const log = await this.openLog(record.io).catch((error) => this.logLost(record, error));
 			found.adopt(this.records.directory(record.processId), record, log);
-			watchExit(record.pid, record.startTime, () => this.end(found, record, UNKNOWN_EXIT));
+			const { pid, startTime } = record;
+			watchExit(pid, startTime, () => this.end(found, record, this.witness.take(pid) ?? UNKNOWN_EXIT));
 		}
 		this.options.log.info("supervisor started", { pid: process.pid, processes: records.length });
 	}
@@ -343,14 +347,9 @@ export class Supervisor {
 		return killed;
 	}
 
-	/** Parents that a client named and nobody else made. The engine's own stays: each container would make it again. */
 	private cgroupsToMake(cgroupsPath: string): readonly string[] {
-		const { ownCgroup } = this.options;
-		if (cgroupsPath.startsWith(`${ownCgroup}/`)) return [];
-		const missing = missingAncestors(this.mounts, cgroupsPath);
 		const neighbours = [...this.processes.values()].flatMap(({ record }) => record?.madeCgroups ?? []);
-		const below = (path: string) => cgroupsPath.startsWith(`${path}/`);
-		return [...new Set([...missing, ...neighbours.filter(below)])].sort((a, b) => b.length - a.length);
+		return parentsToMake(this.mounts, cgroupsPath, this.options.ownCgroup, neighbours);
 	}
 
 	/** Throws docker's text when the log cannot be written to. */
