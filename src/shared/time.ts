@@ -3,9 +3,26 @@ export function nowNano(): string {
 	return formatNano(nowNanos());
 }
 
-/** Nanoseconds since the epoch; the wall clock gives milliseconds, `performance` the digits below. */
-export function nowNanos(): bigint {
-	return BigInt(Math.round((performance.timeOrigin + performance.now()) * 1e6));
+/** Nanoseconds since the epoch. */
+export const nowNanos: () => bigint = nanoClock(Date.now, () => performance.now());
+
+/** Set forward by more milliseconds, the wall clock is followed; set back, by more than its own corrections take it. */
+const FORWARD_MS = 2;
+const BACK_MS = 10;
+
+/**
+ * A steady clock gives the digits below the wall clock's milliseconds. It stands still while the machine sleeps, and does not hear of the wall clock
+ * being set: where the two part, the wall clock is right.
+ */
+export function nanoClock(wall: () => number, steady: () => number): () => bigint {
+	let origin = wall() - steady();
+	return () => {
+		const now = origin + steady();
+		const ahead = wall() - now;
+		if (ahead <= FORWARD_MS && ahead >= -BACK_MS) return BigInt(Math.round(now * 1e6));
+		origin += ahead;
+		return BigInt(Math.round((now + ahead) * 1e6));
+	};
 }
 
 /** @param nanos nanoseconds since the epoch */

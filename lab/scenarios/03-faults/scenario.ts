@@ -161,6 +161,44 @@ export const scenario: Scenario = {
 			);
 			equal(numbers.length > 5, true, `lines followed (${numbers.length})`);
 		}),
+		step("the supervisor's death changes no exit code, no restart and no log line", async ({ docker, engine }) => {
+			const sh = (name: string, script: string, ...options: string[]) =>
+				docker("run", "-d", "--name", name, ...options, "busybox", "sh", "-c", script);
+			const lines = "i=0; while [ $i -lt 20000 ]; do echo line $i; i=$((i+1)); done; sleep 2; exit 7";
+			await sh("orphan", lines);
+			await sh("again", "sleep 2; exit 3", "--restart", "on-failure:1");
+			await sh("hungry", "sleep 2; x=a; while :; do x=$x$x; done", "-m", "20m");
+			await sh(
+				"checked",
+				"sleep 60",
+				"--health-cmd",
+				"test -e /ok",
+				"--health-interval",
+				"1s",
+				"--health-retries",
+				"1",
+			);
+			const pids = await docker("inspect", "-f", "{{.State.Pid}}", "orphan", "hungry", "checked");
+			const waiter = docker.start(["wait", "orphan", "hungry"]);
+			process.kill(Number(readFileSync(join(engine.runRoot, "supervisor.pid"), "utf8").split(" ")[0]), "SIGKILL");
+			equal(await docker("inspect", "-f", "{{.State.Pid}}", "orphan", "hungry", "checked"), pids, "they run on");
+			equal((await docker.run(["exec", "checked", "sh", "-c", "touch /ok; exit 8"])).code, 8, "an exec's code");
+			equal((await waiter.result).stdout.split("\n").sort(), ["137", "7"], "docker wait");
+			const expected = Array.from({ length: 20_000 }, (_, i) => `line ${i}`).join("\n");
+			equal((await docker("logs", "orphan")) === expected, true, "every line is logged once");
+			equal(await docker("inspect", "-f", "{{.State.OOMKilled}}", "hungry"), "true", "out of memory");
+			const state = "{{.State.Status}} {{.State.ExitCode}} {{.RestartCount}}";
+			await eventually(
+				"on-failure starts it once more",
+				async () => (await docker("inspect", "-f", state, "again")) === "exited 3 1",
+				{ withinMs: 15_000 },
+			);
+			await eventually(
+				"its health is asked for",
+				async () => (await docker("inspect", "-f", "{{.State.Health.Status}}", "checked")) === "healthy",
+			);
+			await docker("rm", "-f", "orphan", "again", "hungry", "checked");
+		}),
 		step("everything of the churn can be removed", async ({ docker }) => {
 			const ids = (await docker("ps", "-aq")).split("\n").filter(Boolean);
 			await docker("rm", "-f", ...ids);

@@ -43,7 +43,7 @@ export class AttachedClient {
 		if (this.closed) return undefined;
 		const sent = this.queue.length === 0 ? this.write(data) : 0;
 		if (sent === data.length) return undefined;
-		if (this.queue.length === 0) this.progressAt = Date.now();
+		if (this.queue.length === 0) this.progressAt = performance.now();
 		this.queue.push(data.subarray(sent));
 		this.queued += data.length - sent;
 		if (this.queued <= HIGH_WATER) return undefined;
@@ -56,7 +56,7 @@ export class AttachedClient {
 		for (let head = this.queue[0]; head; head = this.queue[0]) {
 			const sent = this.write(head);
 			this.queued -= sent;
-			if (sent > 0) this.progressAt = Date.now();
+			if (sent > 0) this.progressAt = performance.now();
 			if (sent < head.length) {
 				this.queue[0] = head.subarray(sent);
 				break;
@@ -101,7 +101,7 @@ export class AttachedClient {
 	private room(): Promise<void> {
 		return new Promise((resolve) => {
 			const check = setInterval(() => {
-				if (Date.now() - this.progressAt < this.stallMs) return;
+				if (performance.now() - this.progressAt < this.stallMs) return;
 				this.socket.terminate();
 				this.close();
 			}, this.stallMs / 4);

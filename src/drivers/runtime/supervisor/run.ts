@@ -61,10 +61,10 @@ export async function superviseUntilIdle(settings: SupervisorSettings): Promise<
 }
 
 function stopWhenIdle(server: SupervisorServer, supervisor: Supervisor, stop: () => void): void {
-	let quietSince = Date.now();
+	let quietSince = performance.now();
 	const timer = setInterval(() => {
-		if (server.daemons > 0 || supervisor.busy) quietSince = Date.now();
-		else if (Date.now() - quietSince > IDLE_MS) {
+		if (server.daemons > 0 || supervisor.busy) quietSince = performance.now();
+		else if (performance.now() - quietSince > IDLE_MS) {
 			clearInterval(timer);
 			stop();
 		}
