@@ -278,6 +278,12 @@ test("detach keys end the client's session, not the stream's other users", async
 	await client.end();
 	expect(containers.detachedCount).toBe(1);
 	client.socket.destroy();
+	const gone = raw(`POST /containers/web/attach?stdin=1&stdout=1&stream=1 ${UPGRADE}\r\n`);
+	await gone.has("\r\n\r\n");
+	gone.socket.destroy();
+	await Bun.sleep(5);
+	// one that just goes is no detach
+	expect(containers.detachedCount).toBe(1);
 	expect((await post("/containers/web/attach?detachKeys=ctrl-*")).status).toBe(400);
 });
 

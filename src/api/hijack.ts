@@ -14,6 +14,7 @@ import { RAW_STREAM, streamType } from "./stream.ts";
 export interface Session {
 	readonly tty: boolean;
 	readonly stream: Duplex;
+	/** Called when the client leaves by its keys; docker tells nobody of one that just goes. */
 	readonly detached: () => void;
 	/** Of an exec: see AttachedExec. */
 	readonly ended?: Promise<void>;
@@ -145,10 +146,9 @@ export function joinStreams(socket: Duplex, session: Session, head?: Uint8Array,
 	const scanner = session.detachKeys ? new DetachScanner(session.detachKeys) : undefined;
 	const { promise, resolve } = Promise.withResolvers<void>();
 	let over = false;
-	const finish = (left: boolean) => {
+	const finish = () => {
 		if (over) return;
 		over = true;
-		if (left) session.detached();
 		stream.destroy();
 		socket.destroy();
 		resolve();
@@ -180,10 +180,10 @@ export function joinStreams(socket: Duplex, session: Session, head?: Uint8Array,
 	};
 	const outputOver = (then: () => void) => (session.ended ? void session.ended.then(then) : then());
 	whenEnded(stream, () => outputOver(() => leave(false)));
-	stream.on("close", () => outputOver(() => finish(false)));
-	stream.on("error", () => finish(false));
-	socket.on("close", () => finish(true));
-	socket.on("error", () => finish(true));
+	stream.on("close", () => outputOver(finish));
+	stream.on("error", finish);
+	socket.on("close", finish);
+	socket.on("error", finish);
 	// A stream may come paused, so that nothing is lost before its listeners are there.
 	const flow = () => void stream.on("data", output).resume();
 	if (delay > 0) setTimeout(flow, delay);

@@ -186,10 +186,7 @@ export class Listener {
 		}
 		reply.writeHead(200, { ...this.fixed, "Content-Type": streamType(session.tty, minor) });
 		reply.flushHeaders();
-		reply.once("close", () => {
-			if (!reply.writableFinished) session.detached();
-			session.stream.destroy();
-		});
+		reply.once("close", () => void session.stream.destroy());
 		session.stream.pipe(reply);
 	}
 

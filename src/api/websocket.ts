@@ -19,12 +19,11 @@ export function joinWebSocket(request: IncomingMessage, socket: Duplex, head: Bu
 				client.pause();
 				stream.once("drain", () => client.resume());
 			}
-			if (detached) client.close(1000);
-		});
-		client.on("close", () => {
+			if (!detached) return;
 			session.detached();
-			stream.destroy();
+			client.close(1000);
 		});
+		client.on("close", () => void stream.destroy());
 		client.on("error", () => client.terminate());
 		stream.on("data", (chunk: Uint8Array) => {
 			for (const payload of payloads(chunk)) {

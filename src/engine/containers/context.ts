@@ -62,6 +62,8 @@ export interface Context extends ContainerDeps {
 	readonly restarts: Restarts;
 	/** Names that a create in flight holds, by name: the id. */
 	readonly reserved: Map<string, string>;
+	/** How many clients have asked for a container's stop and wait for its end, by its id: each is told `stop`. */
+	readonly stopping: Map<string, number>;
 	/** Begins or ends a container's health checks by its state. */
 	readonly followHealth: (containerId: string) => void;
 	/** Called when a container's last process has ended: execs of it are over. */
@@ -112,12 +114,13 @@ export function publish(
 
 /** `connect` and `disconnect` of the networks a container is on; after them come its own `start` and `die`. */
 export function publishNetworks(
-	context: Pick<Context, "events">,
+	context: Pick<Context, "events" | "sandboxes">,
 	{ id, network }: ContainerRecord,
 	action: "connect" | "disconnect",
 ): void {
 	for (const { networkName: name, networkId } of network?.endpoints ?? []) {
-		const type = name === "none" ? "null" : name === "host" ? "host" : "bridge";
+		// one that is gone was no predefined one
+		const type = context.sandboxes.driverOf(networkId) ?? "bridge";
 		context.events.publish("network", action, networkId, { container: id, name, type });
 	}
 }

@@ -36,14 +36,26 @@ export async function settle(context: Context, record: ContainerRecord, exit: En
 		change(context, id, { state, network: leftNetworks(record), execIds: [], health: endedHealth(record) }) ?? record;
 	context.execsEnded(id);
 	context.followHealth(id);
-	if (oomKilled) publish(context, next, "oom");
-	publishNetworks(context, record, "disconnect");
-	const seconds = Math.max(0, Math.floor((Date.parse(finishedAt) - Date.parse(startedAt)) / 1000));
-	publish(context, next, "die", { exitCode: String(exitCode), execDuration: String(seconds) });
+	publishEnd(context, record, next, ended);
 	await releaseAll(context, id);
 	context.waits.notify(id, "exit", { exitCode, error: ended.error });
 	if (again) scheduleRestart(context, id, Date.parse(finishedAt) - Date.parse(startedAt));
 	else if (hostConfig.AutoRemove) await removeLocked(context, id, true);
+}
+
+/** In docker's order, and with nothing between them: a crash tells all of it or nothing. */
+function publishEnd(context: Context, before: ContainerRecord, record: ContainerRecord, ended: Ended): void {
+	const { exitCode, oomKilled, startedAt, finishedAt } = ended;
+	if (oomKilled) publish(context, record, "oom");
+	publishNetworks(context, before, "disconnect");
+	try {
+		releaseMounts(context, record.id);
+	} catch (error) {
+		notReleased(context, record.id, "mounts", error);
+	}
+	for (let left = context.stopping.get(record.id) ?? 0; left > 0; left--) publish(context, record, "stop");
+	const seconds = Math.max(0, Math.floor((Date.parse(finishedAt) - Date.parse(startedAt)) / 1000));
+	publish(context, record, "die", { exitCode: String(exitCode), execDuration: String(seconds) });
 }
 
 /** What inspect shows of networks once the container is off them: which they were. */
@@ -56,7 +68,7 @@ function leftNetworks({ network }: ContainerRecord): ContainerRecord["network"] 
 	return network && { sandboxId: "", endpoints, ports: [] };
 }
 
-/** Network, runtime state, mount, bundle: each is tried, whatever the others do. */
+/** Network, runtime state, mount, bundle: each is tried, whatever the others do. Safe to repeat. */
 export async function releaseAll(context: Context, id: string): Promise<void> {
 	const steps: [string, () => unknown][] = [
 		["sandbox", () => context.sandboxes.leave(id)],
@@ -70,9 +82,13 @@ export async function releaseAll(context: Context, id: string): Promise<void> {
 		try {
 			await release();
 		} catch (error) {
-			context.log.warn("container not released", { id, step, error: messageOf(error) });
+			notReleased(context, id, step, error);
 		}
 	}
+}
+
+function notReleased({ log }: Context, id: string, step: string, error: unknown): void {
+	log.warn("container not released", { id, step, error: messageOf(error) });
 }
 
 /** Starts it again after the back-off, unless a client did something with it meanwhile. */

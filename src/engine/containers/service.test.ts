@@ -174,7 +174,7 @@ test("stop() sends the stop signal and kills after the grace period", async () =
 		stoppedByUser: true,
 	});
 	await expect(engine.containers.stop(id, {})).rejects.toMatchObject({ code: "not-modified" });
-	expect(engine.actions().slice(3)).toEqual(["kill", "kill", "disconnect", "die", "stop"]);
+	expect(engine.actions().slice(3)).toEqual(["kill", "kill", "disconnect", "stop", "die"]);
 });
 
 test("on-failure restarts as often as asked, then the container stays exited", async () => {
@@ -390,8 +390,8 @@ test("restart() tells the stop between the two runs; exec events have a blank be
 		"exec_create: true ",
 		"kill",
 		"disconnect",
-		"die",
 		"stop",
+		"die",
 		"connect",
 		"start",
 		"restart",

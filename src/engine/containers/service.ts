@@ -42,6 +42,7 @@ export function createContainers(deps: ContainerDeps): ContainersEngine {
 		locks: createLocks(),
 		waits: createWaits(),
 		restarts: createRestarts(),
+		stopping: new Map(),
 		reserved: new Map(),
 		execsEnded: execs.containerEnded,
 		execsFound: execs.restore,

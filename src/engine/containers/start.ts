@@ -78,7 +78,11 @@ async function launch(context: Context, asked: ContainerRecord): Promise<void> {
 	const user = resolveUser(config.User, hostConfig.GroupAdd ?? [], (path) => context.readInRoot(rootPath, path));
 	const links = linkGifts(context, record);
 	const network = await joinNetworks(context, record);
-	undo.defer(() => context.sandboxes.leave(id));
+	undo.defer(async () => {
+		await context.sandboxes.leave(id);
+		// docker tells this of a start that fails, though nobody was told of the connect; the host's network is not left
+		if (hostConfig.NetworkMode !== "host") publishNetworks(context, { ...record, network }, "disconnect");
+	});
 	const directory = networkFilesDir(context, record);
 	if (directory === containerDir(context, id)) writeFiles(context, record, network, links.hosts);
 	undo.defer(() => releaseMounts(context, id));

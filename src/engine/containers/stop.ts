@@ -19,11 +19,22 @@ export interface StopOptions {
 export async function stop(context: Context, ref: string, options: StopOptions): Promise<void> {
 	const { id, state } = find(context, ref);
 	if (options.signal) explained(`cannot stop container: ${ref}`, () => signalOf(options.signal ?? ""));
-	if (state.status === "restarting") return stopRestarting(context, id);
+	if (state.status === "restarting") return stopRestarting(context, id, true);
 	if (!isRunning(state)) throw new EngineError("not-modified", `container ${id} is already stopped`);
-	await end(context, id, options);
-	const record = context.store.get(id);
-	if (record) publish(context, record, "stop");
+	await announced(context, id, () => end(context, id, options));
+}
+
+/** Clients are told `stop` at the end that this brings about, before `die` as docker has it, and though --rm takes the container away. */
+async function announced(context: Context, id: string, work: () => Promise<void>): Promise<void> {
+	const { stopping } = context;
+	stopping.set(id, (stopping.get(id) ?? 0) + 1);
+	try {
+		await work();
+	} finally {
+		const left = (stopping.get(id) ?? 1) - 1;
+		if (left > 0) stopping.set(id, left);
+		else stopping.delete(id);
+	}
 }
 
 /**
@@ -48,17 +59,18 @@ export async function endForShutdown(context: Context): Promise<void> {
 export async function restart(context: Context, ref: string, options: StopOptions): Promise<void> {
 	const { id, state } = find(context, ref);
 	if (options.signal) explained(`Cannot restart container ${ref}`, () => signalOf(options.signal ?? ""));
+	if (state.status === "restarting") await stopRestarting(context, id, true);
 	context.restarts.cancel(id);
 	// --rm must not take it away between the two.
 	if (isRunning(state)) {
 		const { hostConfig } = find(context, id);
 		const keepOnce = { ...hostConfig, AutoRemove: false };
 		try {
-			await end(context, id, options, { stoppedByUser: true, hostConfig: keepOnce });
+			const mark = { stoppedByUser: true, hostConfig: keepOnce };
+			await announced(context, id, () => end(context, id, options, mark));
 		} finally {
 			change(context, id, { hostConfig });
 		}
-		publish(context, find(context, id), "stop");
 	}
 	await context.locks.run(id, async () => {
 		const record = find(context, id);
@@ -72,15 +84,14 @@ export async function kill(context: Context, ref: string, text: string): Promise
 	const failure = `cannot kill container: ${ref}`;
 	const signal = explained(failure, () => signalOf(text || "KILL"));
 	const { id, state, config, name } = explained(failure, () => find(context, ref));
-	if (state.status === "restarting") return stopRestarting(context, id);
+	if (state.status === "restarting") return stopRestarting(context, id, false);
 	if (!isRunning(state)) throw new EngineError("conflict", `${failure}: ${notRunning(id).message}`);
 	const stops = signal === SIGKILL || signal === SIGTERM || signal === parseSignal(config.StopSignal ?? "TERM");
 	if (stops && name) change(context, id, { stoppedByUser: true });
 	await context.runtime.kill(id, signal);
 	const record = context.store.get(id);
 	if (record) publish(context, record, "kill", { signal: String(signal) });
-	// A frozen process sees nothing, and SIGKILL only once it is let go (v1).
-	if (stops) await thaw(context, id);
+	if (stops) await thaw(context, id, signal);
 	// docker answers once a killed container is gone.
 	if (signal === SIGKILL) await gone(context, id, KILL_PATIENCE);
 }
@@ -127,10 +138,11 @@ async function send(context: Context, id: string, signal: number): Promise<void>
 	}
 	const record = context.store.get(id);
 	if (record) publish(context, record, "kill", { signal: String(signal) });
-	await thaw(context, id);
+	await thaw(context, id, signal);
 }
 
-async function thaw(context: Context, id: string): Promise<void> {
+/** A frozen process sees no signal, and SIGKILL only once it is let go (v1): that one ends it, so nobody is told that it goes on. */
+async function thaw(context: Context, id: string, signal: number): Promise<void> {
 	const record = context.store.get(id);
 	if (record?.state.status !== "paused") return;
 	await context.runtime.resume(id).catch(() => {});
@@ -138,7 +150,7 @@ async function thaw(context: Context, id: string): Promise<void> {
 	const now = context.store.get(id);
 	if (now?.state.status === "paused") change(context, id, { state: { ...now.state, status: "running" } });
 	context.followHealth(id);
-	publish(context, record, "unpause");
+	if (signal !== SIGKILL) publish(context, record, "unpause");
 }
 
 async function gone(context: Context, id: string, seconds: number): Promise<void> {
@@ -155,8 +167,8 @@ async function gone(context: Context, id: string, seconds: number): Promise<void
 	}
 }
 
-/** Ends the waiting for a restart by policy. */
-async function stopRestarting(context: Context, id: string): Promise<void> {
+/** Ends the waiting for a restart by policy; `told`: as a stop, docker tells nobody of a kill that has nothing to kill. */
+async function stopRestarting(context: Context, id: string, told: boolean): Promise<void> {
 	context.restarts.cancel(id);
 	await context.locks.run(id, async () => {
 		const record = context.store.get(id);
@@ -165,8 +177,8 @@ async function stopRestarting(context: Context, id: string): Promise<void> {
 		}
 	});
 	const record = context.store.get(id);
-	if (record && isRunning(record.state)) await end(context, id, {});
-	if (record) publish(context, record, "stop");
+	if (record && isRunning(record.state)) await announced(context, id, () => end(context, id, {}));
+	else if (record && told) publish(context, record, "stop");
 }
 
 /** undefined seconds: for ever. */

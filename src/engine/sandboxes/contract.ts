@@ -24,6 +24,8 @@ export interface Sandboxes {
 	members(): readonly SandboxMember[];
 	/** All networks, for `docker network ls/inspect` and info. */
 	networks(): readonly NetworkRecord[];
+	/** docker's name of a network's driver; undefined: there is no such network. */
+	driverOf(networkId: string): string | undefined;
 	/** Namespaces and interfaces on the host of all sandboxes there are, those made ahead of need too. */
 	owned(): { readonly namespaces: readonly string[]; readonly links: readonly string[] };
 	/** Tells that a network came or went: the firewall follows. */

@@ -172,6 +172,10 @@ class SandboxService implements Sandboxes {
 		this.options.policies?.check(containerId, { owner });
 	}
 
+	driverOf(networkId: string): string | undefined {
+		return this.live.rows().find(({ id }) => id === networkId)?.driver;
+	}
+
 	networks(): readonly NetworkRecord[] {
 		this.mustBeOpen();
 		return this.live.rows().map((row) => {

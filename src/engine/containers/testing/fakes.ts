@@ -187,6 +187,7 @@ export class FakeSandboxes implements Sandboxes {
 	}
 
 	networks: () => NetworkRecord[] = () => [];
+	driverOf = (networkId: string) => this.networks().find(({ id }) => id === networkId)?.driver;
 	networksChanged = () => {};
 	owned = () => ({ namespaces: [], links: [] });
 	networksOf = () => [];
