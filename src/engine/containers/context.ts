@@ -46,6 +46,9 @@ export interface ContainerDeps {
 	readonly readInRoot: (root: string, path: string) => string | undefined;
 	/** Makes a symlink in a mounted root; what is there stays. */
 	readonly linkInRoot: (root: string, path: string, target: string) => void;
+	/** Makes a directory in a mounted root, with those above it; "internal" in docker's words when something else is there. */
+	readonly makeDirectoryInRoot: (root: string, path: string) => void;
+	readonly isDirectoryInRoot: (root: string, path: string) => boolean;
 	/** For `docker cp`. */
 	readonly files: FileViews;
 	readonly runPs: (args: readonly string[]) => Promise<{ exitCode: number; stdout: string; stderr: string }>;

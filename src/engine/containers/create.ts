@@ -91,10 +91,22 @@ async function persist(context: Context, record: ContainerRecord): Promise<void>
 		await holdVolumes(context, record);
 		await context.snapshotter.prepare(record.id, record.imageChain);
 		undo.defer(() => context.snapshotter.remove(record.id));
+		makeWorkingDir(context, record);
 		await populateVolumes(context, record);
 		undo.move();
 	} catch (error) {
 		throw diskError(error, dir);
+	}
+}
+
+/** As docker has it, the directory is there from the creation on: `docker cp` may fill it before the start. */
+function makeWorkingDir({ snapshotter, makeDirectoryInRoot }: Context, { id, config }: ContainerRecord): void {
+	if (config.WorkingDir === "" || config.WorkingDir === "/") return;
+	const root = snapshotter.mount(id);
+	try {
+		makeDirectoryInRoot(root, config.WorkingDir);
+	} finally {
+		snapshotter.unmount(id);
 	}
 }
 

@@ -14,7 +14,7 @@ import { createExecNotes, type ExecNotes } from "./exec-notes.ts";
 import type { ContainerRecord } from "./record.ts";
 import { parseSecurityOpt } from "./security.ts";
 import { specCapabilities, specLimits, specUser } from "./spec.ts";
-import { execFailure, runtimeRefusal } from "./start-failure.ts";
+import { execFailure, ofDirectory, runtimeRefusal } from "./start-failure.ts";
 import { notRunning } from "./stop.ts";
 import { resolveUser } from "./user.ts";
 
@@ -87,7 +87,14 @@ export function createExecs(context: () => Context): ExecService {
 		await ensureProfile(context().apparmor, container.hostConfig);
 		const process = execProcess(context(), container, config, size);
 		const io = { tty, stdin: config.AttachStdin, stdinOnce: true };
-		const { pid } = await context().runtime.exec({ containerId: container.id, execId: id, process, io, note: config });
+		const request = { containerId: container.id, execId: id, process, io, note: config };
+		const { pid } = await context()
+			.runtime.exec(request)
+			.catch((error) => {
+				const { isDirectoryInRoot, snapshotter } = context();
+				const isDirectory = (path: string) => isDirectoryInRoot(snapshotter.rootOf(container.id), path);
+				throw ofDirectory(error, config.Cmd[0] ?? "", process.cwd, isDirectory);
+			});
 		const { state } = get(id);
 		// The end of a quick one may have been reported already, without its pid.
 		if (state.status === "exited") return void records.set(id, { ...record, state: { ...state, pid } });

@@ -93,7 +93,7 @@ test("start() joins, mounts, writes the files and runs; again it is not modified
 test.each([
 	["executable file `x` not found in $PATH", 127, 'exec: "run": executable file not found in $PATH'],
 	["cannot set up the console", 128, "error during container init: cannot set up the console"],
-	["open executable: Permission denied", 126, 'exec: "run": permission denied'],
+	["exec: is a directory", 126, 'exec: "run": is a directory: permission denied'],
 ])("start() of a command that cannot run (%s) undoes all and keeps the code", async (text, exitCode, message) => {
 	await using engine = await opened();
 	const id = await made(engine);

@@ -1,3 +1,4 @@
+import { posix } from "node:path";
 import { EngineError, messageOf } from "../../shared/errors.ts";
 import type { ContainerRecord } from "./record.ts";
 
@@ -47,30 +48,56 @@ function isRuntimeText(text: string): boolean {
 	);
 }
 
-/** crun and runc tell it in their own words. */
+/** A directory cannot be run, and crun says no more of it than of a file that is not executable: the error with what docker says besides. */
+export function ofDirectory(
+	error: unknown,
+	command: string,
+	workingDir: string,
+	isDirectory: (path: string) => boolean,
+): unknown {
+	const refused =
+		error instanceof EngineError && /permission denied/i.test(error.message) && !CHDIR.test(error.message);
+	if (!refused || !command.includes("/") || !isDirectory(posix.resolve("/", workingDir, command))) return error;
+	const message = error.message.replace(/permission denied/i, "is a directory");
+	return new EngineError(error.code, message, { cause: error });
+}
+
+const CHDIR = /chdir(?: to)? `(.*)`/;
+const REASONS = [
+	"exec format error",
+	"no such file or directory",
+	"is a directory",
+	"permission denied",
+	"not a directory",
+];
+const NOT_A_DIRECTORY =
+	"not a directory: Are you trying to mount a directory onto a file (or vice-versa)? Check if the specified host path exists and is the expected type";
+
+/** crun and runc tell it in their own words; docker's are runc's, and its exit code follows from them. */
 function commandFailure(text: string, command: string): { exitCode: number; text: string } {
 	if (command === "") return { exitCode: 127, text: 'exec: "": executable file not found in $PATH' };
 	if (/\bsysctl\b/.test(text)) return { exitCode: /no such file or directory/i.test(text) ? 127 : 128, text };
+	const reason = REASONS.find((one) => text.toLowerCase().includes(one));
+	const directory = CHDIR.exec(text)?.[1];
+	if (directory !== undefined && reason) {
+		const why = reason === "not a directory" ? NOT_A_DIRECTORY : reason;
+		const exitCode = reason === "permission denied" ? 126 : 127;
+		return { exitCode, text: `chdir to cwd ("${directory}") set in config.json failed: ${why}` };
+	}
 	// crun says so of absolute paths too.
-	if (/not found in \$PATH/i.test(text) && !command.includes("/")) {
+	const missing = /not found in \$PATH/i.test(text);
+	// Of what is found in $PATH only programs count: a directory or a file that cannot be run is passed over.
+	if (!command.includes("/") && (missing || reason === "permission denied")) {
 		return { exitCode: 127, text: `exec: "${command}": executable file not found in $PATH` };
 	}
-	if (/no such file or directory|not found in \$PATH/i.test(text)) {
-		const directory = /chdir(?: to)? `(.*)`/.exec(text)?.[1];
-		const known = directory
-			? `chdir to cwd ("${directory}") set in config.json failed: no such file or directory`
-			: /chdir|cwd/i.test(text)
-				? text
-				: `exec: "${command}": stat ${command}: no such file or directory`;
-		return { exitCode: 127, text: known };
+	if (missing || reason === "no such file or directory") {
+		const other = /chdir|cwd/i.test(text);
+		return { exitCode: 127, text: other ? text : `exec: "${command}": stat ${command}: no such file or directory` };
 	}
-	if (/permission denied|is a directory|exec format error/i.test(text)) {
-		const reason = /exec format error/i.test(text)
-			? "exec format error"
-			: /is a directory/i.test(text)
-				? "is a directory: permission denied"
-				: "permission denied";
-		return { exitCode: reason === "exec format error" ? 128 : 126, text: `exec: "${command}": ${reason}` };
+	if (reason === "not a directory" && !/\bmount/i.test(text)) {
+		return { exitCode: 127, text: `exec: "${command}": stat ${command}: ${NOT_A_DIRECTORY}` };
 	}
-	return { exitCode: 128, text };
+	if (reason === undefined || reason === "not a directory") return { exitCode: 128, text };
+	const known = reason === "is a directory" ? "is a directory: permission denied" : reason;
+	return { exitCode: reason === "exec format error" ? 128 : 126, text: `exec: "${command}": ${known}` };
 }

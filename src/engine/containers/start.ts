@@ -19,7 +19,7 @@ import { removeLocked } from "./remove.ts";
 import { deviceAt, devicesOf } from "./resources.ts";
 import { closeSharedMemory, joinedPid, openSharedMemory } from "./shared-namespaces.ts";
 import { runtimeSpec } from "./spec.ts";
-import { startFailure } from "./start-failure.ts";
+import { ofDirectory, startFailure } from "./start-failure.ts";
 import { resolveUser } from "./user.ts";
 
 /** Contract: Containers.start. */
@@ -114,7 +114,10 @@ async function launch(context: Context, asked: ContainerRecord): Promise<void> {
 			seccomp: context.seccomp,
 		},
 	);
-	const { pid, startedAt } = await context.runtime.start({ containerId: id, bundle, spec, io: ioOf(context, record) });
+	const io = ioOf(context, record);
+	const { pid, startedAt } = await context.runtime.start({ containerId: id, bundle, spec, io }).catch((error) => {
+		throw ofDirectory(error, record.path, config.WorkingDir, (path) => context.isDirectoryInRoot(rootPath, path));
+	});
 	undo.defer(() => context.runtime.release(id));
 	// The container has its own mounts of them now.
 	context.stage.release(id);

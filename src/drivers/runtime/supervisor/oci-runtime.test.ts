@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { runtimeError } from "./oci-runtime.ts";
+import { firstError, runtimeError } from "./oci-runtime.ts";
 
 test.each([
 	"executable file `nope` not found in $PATH: No such file or directory",
@@ -20,4 +20,13 @@ test.each([
 	"the target `/proc` is invalid: Not a directory",
 ])("the command is not at fault: %s", (text) => {
 	expect(runtimeError("create", text).code).toBe("internal");
+});
+
+test("the first error counts, in either format; crun's text is for its user to read", () => {
+	const json = (level: string, msg: string) => JSON.stringify({ msg, level, time: "now" });
+	expect(firstError([json("warning", "w"), json("error", "first"), json("error", "second")].join("\n"))).toBe("first");
+	expect(firstError("open executable: Permission denied\ncleaning up failed too\n")).toBe(
+		"open executable: Permission denied",
+	);
+	expect(firstError("")).toBe("");
 });

@@ -1,4 +1,5 @@
 import { closeSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { basename } from "node:path";
 import { EngineError } from "../../../shared/errors.ts";
 import { sealedCopy } from "../../../sys/linux/memfd.ts";
 import { killProcess, spawnProcess } from "../../../sys/linux/process.ts";
@@ -25,6 +26,8 @@ const STRAY_WAIT_MS = 2;
 export class OciRuntime {
 	private readonly file: string;
 	private readonly devNull: number;
+	/** What keeps a program from being run crun says on the container's stderr, for its user to read, in this format; runc has words of its own there. */
+	private readonly logFormat: "text" | "json";
 
 	/** @param stateRoot the runtime's own directory */
 	constructor(
@@ -34,6 +37,7 @@ export class OciRuntime {
 	) {
 		this.file = `/proc/${process.pid}/fd/${sealedCopy(path)}`;
 		this.devNull = openSync("/dev/null", "r+");
+		this.logFormat = basename(path).startsWith("crun") ? "text" : "json";
 	}
 
 	/** `crun run --detach`; the container's pid. Throws EngineError with the runtime's text. */
@@ -120,7 +124,7 @@ export class OciRuntime {
 		const log = `${directory}/runtime.log`;
 		return spawnProcess({
 			file: this.file,
-			argv: [this.path, "--root", this.stateRoot, "--log", log, "--log-format", "json", ...args],
+			argv: [this.path, "--root", this.stateRoot, "--log", log, "--log-format", this.logFormat, ...args],
 			env: ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
 			stdio: [stdio[0] ?? this.devNull, stdio[1] ?? this.devNull, stdio[2] ?? this.devNull],
 			session: true,
@@ -167,15 +171,16 @@ function commandLine(pid: number): string {
 
 function readLog(path: string): string {
 	try {
-		return lastMessage(readFileSync(path, "utf8"));
+		return firstError(readFileSync(path, "utf8"));
 	} catch {
 		return "";
 	}
 }
 
-/** The last error in the runtime's JSON log; its first says what failed, later ones that cleaning up failed too. */
-export function lastMessage(log: string): string {
+/** The first error in the runtime's log, of either format; later ones say that cleaning up failed too. */
+export function firstError(log: string): string {
 	const messages = log.split("\n").flatMap((line) => {
+		if (!line.startsWith("{")) return line === "" ? [] : [line];
 		try {
 			const entry = JSON.parse(line) as { level?: string; msg?: string };
 			return entry.level === "error" && entry.msg ? [entry.msg] : [];

@@ -275,6 +275,8 @@ export function createTestEngine(options: { image?: ImageRunConfig; keep?: Kept 
 		cgroupVersion: 1,
 		seccomp: (profile) => ({ seccomp: JSON.stringify(profile) }),
 		linkInRoot: () => {},
+		makeDirectoryInRoot: () => {},
+		isDirectoryInRoot: (_root, path) => path.endsWith("/directory"),
 		readInRoot: (_root, path) =>
 			path === "/etc/passwd" ? "root:x:0:0::/root:/bin/sh\nweb:x:7:8::/web:/bin/sh\n" : undefined,
 		runPs: async () => ({ exitCode: 0, stdout: "UID PID CMD\nroot 100 run it\nroot 1 init\n", stderr: "" }),
