@@ -1,3 +1,7 @@
+import type { Builds } from "../engine/build/contract.ts";
+import { BuildJobs } from "./buildkit/jobs.ts";
+import { BuildKitServer } from "./buildkit/serve.ts";
+import { BuildSessions } from "./buildkit/session.ts";
 import { ContainerList } from "./containers/list.ts";
 import { createSessions } from "./hijack.ts";
 import { Listener } from "./listener.ts";
@@ -14,5 +18,18 @@ export function createApi(services: ApiServices, tls?: TlsFiles): Listener {
 		version: services.facts.version,
 		log: services.log,
 		tls,
+		buildKit: services.builds && createBuildKit(services, services.builds),
 	});
+}
+
+function createBuildKit({ images, networks, facts, log }: ApiServices, builds: Builds): BuildKitServer {
+	const hostGateway = () => {
+		try {
+			return networks.inspect("bridge").gateway ?? "";
+		} catch {
+			return "";
+		}
+	};
+	const worker = { id: facts.id, version: facts.version, platforms: [`linux/${facts.arch}`], hostGateway };
+	return new BuildKitServer({ builds, images, sessions: new BuildSessions(), jobs: new BuildJobs(), worker, log });
 }

@@ -3,6 +3,7 @@ import { createServer as createTlsServer } from "node:https";
 import type { Duplex } from "node:stream";
 import { EngineError, messageOf } from "../shared/errors.ts";
 import type { Logger } from "../shared/log.ts";
+import { type BuildKitServer, buildKitTarget } from "./buildkit/serve.ts";
 import type { ContainerList } from "./containers/list.ts";
 import { errorResponse } from "./errors.ts";
 import {
@@ -35,6 +36,8 @@ export interface ListenerParts {
 	readonly version: string;
 	readonly log: Logger;
 	readonly tls?: TlsFiles;
+	/** undefined: builds are classic ones. */
+	readonly buildKit?: BuildKitServer;
 }
 
 /** HTTP on unix and TCP sockets: version prefix, the headers every reply carries, hijacked sockets; the rest goes to the router. */
@@ -73,6 +76,7 @@ export class Listener {
 
 	/** Stops listening and ends every connection; containers do not notice. */
 	async close(): Promise<void> {
+		this.parts.buildKit?.close();
 		const servers = this.servers.splice(0);
 		for (const server of servers) server.close();
 		for (const socket of this.taken) socket.destroy();
@@ -141,7 +145,7 @@ export class Listener {
 	private ping(reply: ServerResponse, method: string): void {
 		reply.writeHead(200, {
 			...this.fixed,
-			"Builder-Version": "1",
+			"Builder-Version": this.parts.buildKit ? "2" : "1",
 			"Cache-Control": "no-cache, no-store, must-revalidate",
 			Pragma: "no-cache",
 			Swarm: "inactive",
@@ -193,6 +197,8 @@ export class Listener {
 	private async upgrade(message: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
 		try {
 			const { minor, rest } = splitVersion(message.url ?? "/");
+			const builds = this.parts.buildKit && buildKitTarget(message.method ?? "GET", rest);
+			if (builds) return this.parts.buildKit?.accept(builds, message, socket, head);
 			const target = hijackTarget(message.method ?? "GET", rest);
 			if (!target) return await this.refuseUpgrade(message, socket, minor, rest);
 			if (message.headers.expect?.toLowerCase() === "100-continue") socket.write("HTTP/1.1 100 Continue\r\n\r\n");

@@ -1,4 +1,5 @@
 import { type AnyElysia, Elysia } from "elysia";
+import type { Builds } from "../engine/build/contract.ts";
 import type { Containers, Execs } from "../engine/containers/contract.ts";
 import type { Events } from "../engine/events.ts";
 import type { Images } from "../engine/images/contract.ts";
@@ -29,6 +30,8 @@ export interface ApiServices {
 	readonly events: Events;
 	readonly facts: SystemFacts;
 	readonly log: Logger;
+	/** With them BuildKit's protocol is served. */
+	readonly builds?: Builds;
 	/** Routes of other parts: images, and our own nouns. */
 	readonly extra: readonly Route[];
 }

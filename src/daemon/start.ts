@@ -219,6 +219,7 @@ async function buildEngine(options: DaemonOptions, log: Logger) {
 			events,
 			facts,
 			log,
+			builds: builder,
 			extra: [
 				imageRoutes(images) as never,
 				...insightRoutes(network.insight),

@@ -37,7 +37,7 @@ function refuse(query: URLSearchParams): void {
 	if (version === "2") {
 		throw new EngineError(
 			"unsupported",
-			"BuildKit is not supported (version=2): this engine has the classic builder only; set DOCKER_BUILDKIT=0, or use docker buildx with a builder of its own (docker-container driver)",
+			"version=2 is not supported: BuildKit is spoken over /grpc and /session (docker with its buildx plugin does); set DOCKER_BUILDKIT=0 for the classic builder",
 		);
 	}
 	if (version !== "" && version !== "1") throw invalid(`invalid version ${JSON.stringify(version)}`);

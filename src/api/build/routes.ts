@@ -1,19 +1,17 @@
 import { Elysia } from "elysia";
 import { CommandFailed } from "../../engine/build/command-failed.ts";
 import type { BuildLine, Builds } from "../../engine/build/contract.ts";
-import { EngineError, messageOf } from "../../shared/errors.ts";
+import { messageOf } from "../../shared/errors.ts";
 import { invalid } from "../errors.ts";
 import { queryOf } from "../query.ts";
 import { streamResponse } from "../stream.ts";
 import { decodeBuild } from "./query.ts";
 
-const NO_BUILDKIT =
-	"BuildKit is not supported: this engine has the classic builder only; set DOCKER_BUILDKIT=0, or use docker buildx with a builder of its own (docker-container driver)";
-
 /** `docker build`. Contexts are read as streams and never parsed. */
 export function buildRoutes(builds: Builds) {
+	// BuildKit's connections: buildkit/serve.ts takes over those that ask for the upgrade.
 	const refused = () => {
-		throw new EngineError("unsupported", NO_BUILDKIT);
+		throw invalid("no upgrade proto in request");
 	};
 	return (
 		new Elysia({ name: "build" })

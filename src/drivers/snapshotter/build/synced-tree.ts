@@ -20,14 +20,12 @@ export interface SyncedEntry {
 }
 
 const S_IFMT = 0o170000;
-const TYPES: Readonly<Record<number, LayerEntry["type"]>> = {
-	16807: "file",
-	9604: "directory",
-	21609: "symlink",
-	2401: "fifo",
-	4802: "character-device",
-	14406: "block-device",
-};
+const TYPES: ReadonlyMap<number, LayerEntry["type"]> = new Map([
+	[0o100000, "file"],
+	[0o040000, "directory"],
+	[0o120000, "symlink"],
+	[0o010000, "fifo"],
+]);
 
 /** A copy of a client's directory that is brought up to date: what has not changed since the last time is not asked for again. */
 export class SyncedTree {
@@ -128,9 +126,8 @@ export class Reception implements Disposable {
 		const parent = parts.slice(0, -1).join("/");
 		if (parent !== "" && this.seen.get(parent)?.type !== "directory") throw invalid(path, "is in no directory");
 		if (this.seen.has(path)) throw invalid(path, "came twice");
-		const kind = TYPES[mode & S_IFMT];
-		if (!kind || kind === "character-device" || kind === "block-device")
-			throw invalid(path, "is of no kind that is taken");
+		const kind = TYPES.get(mode & S_IFMT);
+		if (!kind) throw invalid(path, "is a device or of another kind that no context may have");
 		const isLink = kind === "file" && linkName !== "";
 		if (isLink && this.seen.get(linkName)?.type !== "file")
 			throw invalid(path, `is another name of ${linkName}, no file`);

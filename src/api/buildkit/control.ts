@@ -1,0 +1,115 @@
+import { EngineError } from "../../shared/errors.ts";
+import { exportResult } from "./exporters.ts";
+import { solve } from "./gateway.ts";
+import { CODES, GrpcError, type Method, serverStream, unary } from "./grpc.ts";
+import type { BuildJob } from "./jobs.ts";
+import {
+	diskUsageResponse,
+	infoResponse,
+	listWorkersResponse,
+	nothing,
+	solveRequest,
+	solveResponse,
+	statusRequest,
+	statusResponse,
+} from "./messages.ts";
+import type { BuildKitParts } from "./parts.ts";
+import type { Decoded } from "./protobuf.ts";
+import { workerRecord } from "./worker.ts";
+
+const SERVICE = "/moby.buildkit.v1.Control";
+type SolveRequest = Decoded<typeof solveRequest>;
+
+/** The Control service: a client begins a build with Solve, follows it with Status, and asks what we are. */
+export function controlMethods(parts: BuildKitParts): [string, Method][] {
+	const { jobs, worker } = parts;
+	return [
+		[`${SERVICE}/ListWorkers`, unary(nothing, listWorkersResponse, () => ({ record: [workerRecord(worker)] }))],
+		[
+			`${SERVICE}/Info`,
+			unary(nothing, infoResponse, () => ({ buildkitVersion: workerRecord(worker).BuildkitVersion })),
+		],
+		[
+			`${SERVICE}/Solve`,
+			unary(solveRequest, solveResponse, async (request, call) => ({
+				ExporterResponse: new Map(Object.entries(await build(parts, request, call.signal))),
+			})),
+		],
+		[
+			`${SERVICE}/Status`,
+			serverStream(statusRequest, statusResponse, async ({ Ref }, send, call) => {
+				const job = await jobs.get(Ref, call.signal);
+				for await (const update of job.progress.follow(call.signal)) await send(update);
+			}),
+		],
+		// The steps of builds are images, and go with `docker image prune`.
+		[`${SERVICE}/DiskUsage`, unary(nothing, diskUsageResponse, () => ({ record: [] }))],
+		[`${SERVICE}/Prune`, serverStream(nothing, nothing, async () => {})],
+	];
+}
+
+/** One build from its beginning to its end; what its exporters say. */
+async function build(
+	parts: BuildKitParts,
+	request: SolveRequest,
+	signal: AbortSignal,
+): Promise<Record<string, string>> {
+	refuse(request);
+	const job = parts.jobs.create(request.Ref);
+	const cancel = () => job.cancel();
+	signal.addEventListener("abort", cancel);
+	if (signal.aborted) cancel();
+	try {
+		job.begin(await parts.sessions.get(request.Session, job.signal), request.Entitlements);
+		const results = await resultsOf(parts, job, request);
+		return await exportAll(parts, job, request, results);
+	} finally {
+		signal.removeEventListener("abort", cancel);
+		parts.jobs.end(job);
+	}
+}
+
+/** Without a frontend the client drives the build itself, by LLBBridge, and says what came of it. */
+async function resultsOf(parts: BuildKitParts, job: BuildJob, request: SolveRequest): Promise<readonly string[]> {
+	if (request.Frontend !== "") {
+		return [await solve(parts, job, { ...request, FrontendOpt: request.FrontendAttrs }, job.signal)];
+	}
+	const outcome = await job.outcome;
+	if ("error" in outcome) throw outcome.error;
+	return outcome.results;
+}
+
+async function exportAll(
+	parts: BuildKitParts,
+	job: BuildJob,
+	request: SolveRequest,
+	results: readonly string[],
+): Promise<Record<string, string>> {
+	const old = { Type: request.ExporterDeprecated, Attrs: request.ExporterAttrsDeprecated };
+	const exporters = request.Exporters.length === 0 && old.Type !== "" ? [old] : request.Exporters;
+	const response: Record<string, string> = {};
+	const [id] = results;
+	if (id === undefined) return response;
+	for (const exporter of exporters) {
+		Object.assign(response, await exportResult(parts, job, job.result(id), exporter));
+	}
+	return response;
+}
+
+function refuse({ Definition, Entitlements, Cache, Ref }: SolveRequest): void {
+	if (Ref === "") throw new GrpcError(CODES.invalid, "the build has no Ref");
+	if (Definition && Definition.def.length > 0) {
+		throw new EngineError("unsupported", "raw LLB definitions are not supported: this engine builds Dockerfiles");
+	}
+	const denied = Entitlements.find((one) => one !== "network.host");
+	if (denied !== undefined) {
+		throw new EngineError("invalid", `granting entitlement ${denied} is not allowed by build daemon configuration`);
+	}
+	const cache = Cache?.Exports.find(({ Type }) => Type !== "inline");
+	if (cache) {
+		throw new EngineError(
+			"unsupported",
+			`cache export of type ${cache.Type} is not supported: steps are kept as images`,
+		);
+	}
+}

@@ -1,0 +1,131 @@
+import { CODES, GrpcError, type Method, type ServedCall, unary } from "./grpc.ts";
+import type { BuildJob } from "./jobs.ts";
+import {
+	gatewaySolveRequest,
+	gatewaySolveResponse,
+	nothing,
+	pong,
+	refRequest,
+	resolveImageRequest,
+	resolveImageResponse,
+	returnRequest,
+} from "./messages.ts";
+import { buildRequestOf } from "./options.ts";
+import type { BuildKitParts } from "./parts.ts";
+import type { Decoded } from "./protobuf.ts";
+import { workerRecord } from "./worker.ts";
+
+const SERVICE = "/moby.buildkit.v1.frontend.LLBBridge";
+/** The header by which calls name their build. */
+const BUILD_ID = "buildkit-controlapi-buildid";
+
+const FRONTEND_CAPS = [
+	...["solve.base", "resolveimage", "resolveimage.resolvemode", "return", "returnmap", "importcaches"],
+	...["proto.refarray", "gateway.solve.metadata", "frontend.caps", "gateway.solve.evaluate", "gateway.evaluate"],
+];
+const LLB_CAPS = [
+	...["source.image", "source.local", "source.local.unique", "source.local.sessionid", "source.local.includepatterns"],
+	...[
+		"source.local.followpaths",
+		"source.local.excludepatterns",
+		"source.local.sharedkeyhint",
+		"source.http",
+		"source.git",
+	],
+	...["exporter.image.annotations", "source.policy"].slice(2),
+];
+
+/** LLBBridge: what the client's own code calls while its build is under way; ours solves Dockerfiles. */
+export function gatewayMethods(parts: BuildKitParts): [string, Method][] {
+	const jobOf = (call: ServedCall) => parts.jobs.get(call.metadata(BUILD_ID) ?? "", call.signal);
+	return [
+		[`${SERVICE}/Ping`, unary(nothing, pong, () => ping(parts))],
+		[
+			`${SERVICE}/Solve`,
+			unary(gatewaySolveRequest, gatewaySolveResponse, async (request, call) => {
+				const id = await solve(parts, await jobOf(call), request, call.signal);
+				return { result: resultOf(id) };
+			}),
+		],
+		[
+			`${SERVICE}/Return`,
+			unary(returnRequest, nothing, async ({ result, error }, call) => {
+				const job = await jobOf(call);
+				if (error && error.code !== CODES.ok)
+					job.finish({ error: new GrpcError(error.code, error.message, error.details) });
+				else job.finish({ results: refsOf(result) });
+				return {};
+			}),
+		],
+		[
+			`${SERVICE}/Evaluate`,
+			unary(refRequest, nothing, async ({ Ref }, call) => {
+				(await jobOf(call)).result(Ref);
+				return {};
+			}),
+		],
+		[`${SERVICE}/Inputs`, unary(nothing, nothing, () => ({}))],
+		[
+			`${SERVICE}/ResolveImageConfig`,
+			unary(resolveImageRequest, resolveImageResponse, ({ Ref }) => {
+				const image = parts.images.resolve(Ref);
+				return { Digest: image.id, Config: Buffer.from(image.configJson), Ref };
+			}),
+		],
+		...["NewContainer", "ExecProcess", "ReadFile", "ReadDir", "StatFile"].map((name): [string, Method] => [
+			`${SERVICE}/${name}`,
+			() => refuse(name),
+		]),
+	];
+}
+
+function refuse(name: string): Promise<void> {
+	return Promise.reject(
+		new GrpcError(
+			CODES.unimplemented,
+			`${name} is not supported: this engine builds Dockerfiles with its built-in frontend`,
+		),
+	);
+}
+
+function ping({ worker }: BuildKitParts): Partial<Decoded<typeof pong>> {
+	const enabled = (ids: readonly string[]) => ids.map((ID) => ({ ID, Enabled: true }));
+	return { FrontendAPICaps: enabled(FRONTEND_CAPS), LLBCaps: enabled(LLB_CAPS), Workers: [workerRecord(worker)] };
+}
+
+/** Builds what a solve request asks for; the name of its result. */
+export async function solve(
+	{ builds }: BuildKitParts,
+	job: BuildJob,
+	request: Pick<Decoded<typeof gatewaySolveRequest>, "Frontend" | "FrontendOpt" | "Definition">,
+	signal: AbortSignal,
+): Promise<string> {
+	const { session, entitlements } = await job.begun;
+	const solved = await builds.solve(
+		buildRequestOf(
+			{ frontend: request.Frontend, options: request.FrontendOpt },
+			{
+				client: session,
+				sharedKey: session.sharedKey,
+				progress: job.progress,
+				entitlements,
+				signal: AbortSignal.any([signal, job.signal]),
+			},
+		),
+	);
+	return job.keep(solved);
+}
+
+function resultOf(id: string) {
+	return { refDeprecated: "", ref: { id }, refs: undefined, metadata: new Map<string, Uint8Array>() };
+}
+
+function refsOf(result: Decoded<typeof returnRequest>["result"]): string[] {
+	if (!result) return [];
+	const all = [
+		result.refDeprecated,
+		result.ref?.id ?? "",
+		...[...(result.refs?.refs.values() ?? [])].map(({ id }) => id),
+	];
+	return all.filter((id) => id !== "");
+}

@@ -1,0 +1,77 @@
+import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
+import { performServerHandshake, type ServerHttp2Session, type ServerHttp2Stream } from "node:http2";
+import type { Duplex } from "node:stream";
+import { StepFailed } from "../../engine/build/command-failed.ts";
+import { EngineError, messageOf } from "../../shared/errors.ts";
+import { controlMethods } from "./control.ts";
+import { sourceDetailOf } from "./error-source.ts";
+import { gatewayMethods } from "./gateway.ts";
+import { CODES, GrpcError, type Method, serveCall } from "./grpc.ts";
+import { healthMethods } from "./health.ts";
+import type { BuildKitParts } from "./parts.ts";
+import { ClientSession } from "./session.ts";
+
+/** A window per stream that holds some messages; the default is one of them. */
+const SETTINGS = { settings: { initialWindowSize: 1 << 20 } };
+
+/** Paths whose upgraded sockets are ours. */
+export function buildKitTarget(method: string, path: string): "grpc" | "session" | undefined {
+	if (method !== "POST") return undefined;
+	const bare = path.split("?", 1)[0];
+	return bare === "/grpc" ? "grpc" : bare === "/session" ? "session" : undefined;
+}
+
+/** Speaks BuildKit's protocol on sockets that have left HTTP/1.1: serves it on `/grpc`, calls the client on `/session`. */
+export class BuildKitServer {
+	private readonly methods: ReadonlyMap<string, Method>;
+
+	constructor(private readonly parts: BuildKitParts) {
+		this.methods = new Map([...controlMethods(parts), ...gatewayMethods(parts), ...healthMethods()]);
+	}
+
+	/** Takes the socket over, or throws what is to be answered on it. */
+	accept(kind: "grpc" | "session", message: IncomingMessage, socket: Duplex, head: Buffer): void {
+		const protocol = message.headers.upgrade ?? "";
+		if (protocol === "") throw new EngineError("invalid", "no upgrade proto in request");
+		if (protocol !== "h2c") throw new EngineError("invalid", `protocol ${protocol} not supported`);
+		const session = kind === "session" ? this.sessionOf(message.headers) : undefined;
+		socket.write("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n");
+		if (head.length > 0) socket.unshift(head);
+		if (session) session(socket);
+		else this.serve(socket);
+	}
+
+	close(): void {
+		this.parts.jobs.cancelAll();
+		this.parts.sessions.close();
+	}
+
+	private sessionOf(headers: IncomingHttpHeaders): (socket: Duplex) => void {
+		const one = (name: string) => String(headers[name] ?? "");
+		const id = one("x-docker-expose-session-uuid");
+		if (id === "") throw new EngineError("invalid", "the session has no id");
+		if (this.parts.sessions.has(id)) throw new EngineError("conflict", `session ${id} already exists`);
+		// node:http joins headers of one name.
+		const methods = one("x-docker-expose-session-grpc-method").split(",");
+		const served = new Set(methods.map((name) => name.trim().toLowerCase()));
+		const sharedKey = one("x-docker-expose-session-sharedkey");
+		return (socket) => this.parts.sessions.add(id, new ClientSession(socket, sharedKey, served));
+	}
+
+	private serve(socket: Duplex): void {
+		const session = performServerHandshake(socket as never, SETTINGS) as ServerHttp2Session;
+		// An error that nobody takes would end the process.
+		session.on("error", (error) => this.parts.log.debug("buildkit connection broken off", { error: messageOf(error) }));
+		session.on("stream", (stream: ServerHttp2Stream, headers) => {
+			void serveCall(stream, headers, this.methods, failureOf);
+		});
+	}
+}
+
+/** BuildKit's errors have no code but that they are one; a failed step says where it stands in the Dockerfile. */
+export function failureOf(error: unknown): GrpcError {
+	if (error instanceof GrpcError) return error;
+	const details = error instanceof StepFailed ? [sourceDetailOf(error)] : [];
+	if (error instanceof EngineError && error.code === "cancelled") return new GrpcError(CODES.cancelled, error.message);
+	return new GrpcError(CODES.unknown, messageOf(error), details);
+}
