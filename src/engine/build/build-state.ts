@@ -50,7 +50,7 @@ export interface Build {
 	/** Ends with the build: mounted images, downloads. */
 	readonly cleanup: AsyncDisposableStack;
 	/** Images mounted to copy from, by id. */
-	readonly mounted: Map<string, string>;
+	readonly mounted: Map<string, Promise<string>>;
 	/** Steps that `cacheFrom` images offer. */
 	readonly offered: readonly ImageRecord[];
 	/** The step that the client sees, where it sees any. */

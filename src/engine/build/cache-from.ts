@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import type { ImageRecord } from "../images/contract.ts";
 import type { Build, StageState } from "./build-state.ts";
-import { keyOf } from "./step.ts";
+import { keyOf, type StepWords } from "./step.ts";
 
 /**
  * `--cache-from`: an image that begins as the stage does, in layers and history, and whose next line of history is this step, lends its
@@ -10,13 +10,13 @@ import { keyOf } from "./step.ts";
 export async function findOffered(
 	build: Build,
 	state: StageState,
-	command: readonly string[],
+	words: StepWords,
 ): Promise<ImageRecord | undefined> {
 	const history = state.image?.config.history ?? [];
 	const diffIds = state.image?.config.rootfs.diff_ids ?? [];
 	for (const offer of build.offered) {
 		const next = offer.config.history?.[history.length];
-		if (!next || next.created_by !== command.join(" ")) continue;
+		if (!next || next.created_by !== words.shown) continue;
 		const begins =
 			isDeepStrictEqual(offer.config.history?.slice(0, history.length), history) &&
 			isDeepStrictEqual(offer.config.rootfs.diff_ids.slice(0, diffIds.length), diffIds);
@@ -29,10 +29,10 @@ export async function findOffered(
 			layer: layer?.body,
 			config: state.run,
 			author: state.author,
-			createdBy: command.join(" "),
+			createdBy: words.shown,
 			historyLine: next,
 			platform: build.platform,
-			cacheKey: keyOf(build, state, command),
+			cacheKey: keyOf(build, state, words),
 		});
 	}
 	return undefined;

@@ -6,7 +6,7 @@ export interface BuildContext {
 	/** Directory of its files. */
 	root(): Promise<string>;
 	/** BuildFiles.find in it; what is known of the same context is not looked for again. */
-	find(pattern: string): Promise<Source[]>;
+	find(pattern: string, exclude?: readonly string[]): Promise<Source[]>;
 	/** Said before the files are needed: no more than these paths will be, wildcards allowed; none: all. Of a client's directory. */
 	readonly follow?: (paths: readonly string[]) => void;
 }
@@ -79,9 +79,10 @@ export function contextOf(files: BuildFiles, open: () => Promise<string>, known:
 	};
 	return {
 		root,
-		async find(pattern) {
-			const found = known.sources.get(pattern) ?? (await files.find(await root(), pattern));
-			known.sources.set(pattern, found);
+		async find(pattern, exclude = []) {
+			const key = exclude.length === 0 ? pattern : JSON.stringify([pattern, exclude]);
+			const found = known.sources.get(key) ?? (await files.find(await root(), pattern, exclude));
+			known.sources.set(key, found);
 			return found;
 		},
 	};

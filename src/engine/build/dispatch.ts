@@ -1,10 +1,9 @@
-import { EngineError } from "../../shared/errors.ts";
 import type { Build, StageState } from "./build-state.ts";
 import { copyStep } from "./copy-step.ts";
 import type { CopyInstruction, Instruction } from "./instructions.ts";
 import * as metadata from "./metadata.ts";
 import { removeContainers, runStep } from "./run-step.ts";
-import { expandWord, expandWords, type Lookup } from "./words.ts";
+import { expandText, expandWord, expandWords, type Lookup } from "./words.ts";
 
 /** Does one instruction of a stage: the state is that after it. Its container goes as the client asked. */
 export async function dispatch(build: Build, state: StageState, instruction: Instruction): Promise<void> {
@@ -52,22 +51,28 @@ function execute(build: Build, state: StageState, instruction: Instruction): Pro
 		case "ENTRYPOINT":
 			return metadata.setCommand(build, state, instruction);
 		case "RUN":
-			refuseBuildKit(instruction.needsBuildKit);
-			return runStep(build, state, instruction);
+			return runStep(build, state, instruction, expand);
 		case "COPY":
 		case "ADD":
-			refuseBuildKit(instruction.needsBuildKit);
-			return copyStep(build, state, expanded(instruction, expand));
+			return copyStep(build, state, expanded(build, instruction, lookup));
 	}
 }
 
-function expanded(copy: CopyInstruction, expand: (word: string) => string): CopyInstruction {
+function expanded(build: Build, copy: CopyInstruction, lookup: Lookup): CopyInstruction {
+	const expand = (word: string) => expandWord(word, lookup, build.escapeChar);
+	const known = (word: string | undefined) => (word === undefined ? word : expand(word));
 	return {
 		...copy,
 		sources: copy.sources.map(expand),
+		contents: copy.contents.map((one) =>
+			one.expand ? { ...one, content: expandText(one.content, lookup, build.escapeChar) } : one,
+		),
 		destination: expand(copy.destination),
-		chown: copy.chown === undefined ? undefined : expand(copy.chown),
-		from: copy.from === undefined ? undefined : expand(copy.from),
+		chown: known(copy.chown),
+		chmod: known(copy.chmod),
+		checksum: known(copy.checksum),
+		exclude: copy.exclude.map(expand),
+		from: known(copy.from),
 	};
 }
 
@@ -79,12 +84,4 @@ function variablesOf({ run, args }: StageState): Lookup {
 		found.set(one.slice(0, at), one.slice(at + 1));
 	}
 	return (name) => found.get(name);
-}
-
-function refuseBuildKit(what: string | undefined): void {
-	if (what === undefined) return;
-	throw new EngineError(
-		"invalid",
-		`the ${what} requires BuildKit. Refer to https://docs.docker.com/go/buildkit/ to learn how to build images with BuildKit enabled`,
-	);
 }

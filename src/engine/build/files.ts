@@ -19,9 +19,9 @@ export interface BuildFiles {
 	discard(directory: string): Promise<void>;
 	/**
 	 * What a source of COPY stands for: itself, or all that match when it has wildcards. Each with the digest of what would be copied. Errors
-	 * carry the kernel's code (`ENOENT`).
+	 * carry the kernel's code (`ENOENT`). What `exclude` names is left out: patterns of an ignore file, relative to the source.
 	 */
-	find(root: string, pattern: string): Promise<Source[]>;
+	find(root: string, pattern: string, exclude?: readonly string[]): Promise<Source[]>;
 	/** Copies one source into the tree `to`. */
 	copy(request: CopyRequest): Promise<void>;
 	/** Makes a directory and those above it; whether there was none. */
@@ -38,6 +38,7 @@ export interface Source {
 	readonly path: string;
 	/** `file:HEX` or `dir:HEX`: type, mode, owner, names and content; not times. */
 	readonly hash: string;
+	readonly isDirectory: boolean;
 }
 
 export interface CopyRequest {
@@ -48,6 +49,10 @@ export interface CopyRequest {
 	readonly destination: string;
 	/** Whose it shall be; undefined: as it was. */
 	readonly owner?: { readonly uid: number; readonly gid: number };
+	/** As chmod(1) takes it, also for directories; undefined: as it was. */
+	readonly chmod?: string;
+	/** Patterns of what is left out, as of `find`. */
+	readonly exclude?: readonly string[];
 	/** Unpack what is a tar, in any compression. */
 	readonly extract: boolean;
 }

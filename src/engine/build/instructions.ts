@@ -1,3 +1,5 @@
+import type { Heredoc } from "./heredocs.ts";
+
 /** A Dockerfile's instructions as data. `text` is the line as docker shows it: continuations joined, without comments. */
 interface Common {
 	readonly text: string;
@@ -29,11 +31,31 @@ export interface Healthcheck {
 export interface CopyInstruction extends Common {
 	readonly do: "COPY" | "ADD";
 	readonly sources: readonly string[];
+	/** Files that stand in the Dockerfile. */
+	readonly contents: readonly Heredoc[];
 	readonly destination: string;
 	readonly chown?: string;
+	/** Octal, or symbolic as chmod(1) has it. */
+	readonly chmod?: string;
 	readonly from?: string;
-	/** An option or syntax that only BuildKit has. */
-	readonly needsBuildKit?: string;
+	/** Directories above a source are kept. */
+	readonly parents: boolean;
+	/** Patterns of what is left out. */
+	readonly exclude: readonly string[];
+	/** Of a URL's bytes or a repository's commit. */
+	readonly checksum?: string;
+	readonly keepGitDir: boolean;
+	/** Whether archives are unpacked; undefined: those of the context are, those of URLs not. */
+	readonly unpack?: boolean;
+}
+
+export interface RunInstruction extends Common {
+	readonly do: "RUN";
+	readonly command: CommandLine;
+	readonly heredocs: readonly Heredoc[];
+	/** Values of `--mount`. */
+	readonly mounts: readonly string[];
+	readonly network: "default" | "none" | "host";
 }
 
 export interface CommandInstruction extends Common {
@@ -47,7 +69,7 @@ export interface PairsInstruction extends Common {
 }
 
 export type Instruction =
-	| (Common & { readonly do: "RUN"; readonly command: CommandLine; readonly needsBuildKit?: string })
+	| RunInstruction
 	| CommandInstruction
 	| PairsInstruction
 	| (Common & { readonly do: "EXPOSE" | "VOLUME" | "SHELL"; readonly values: readonly string[] })
@@ -68,6 +90,8 @@ export interface Stage extends Common {
 
 export interface Dockerfile {
 	readonly escapeChar: string;
+	/** Image of the directive `syntax`; undefined: none. */
+	readonly syntax?: string;
 	/** ARG before the first FROM. */
 	readonly metaArgs: readonly PairsInstruction[];
 	readonly stages: readonly Stage[];

@@ -6,8 +6,8 @@ import { withFiles } from "./copy-step.ts";
 import type { BuildFiles } from "./files.ts";
 import { shownHealthcheck } from "./healthcheck.ts";
 import type { CommandInstruction, Instruction, Pair, PairsInstruction } from "./instructions.ts";
-import { commentOf, setEnv, wordsOf } from "./run-config.ts";
-import { commitStep, configStep, useCache } from "./step.ts";
+import { setEnv, wordsOf } from "./run-config.ts";
+import { commitStep, configStep, useCache, wordsOfStep } from "./step.ts";
 
 type Expand = (word: string) => string;
 
@@ -19,7 +19,7 @@ export function setPairs(build: Build, state: StageState, { do: what, pairs }: P
 		else state.run.Labels = { ...state.run.Labels, [name]: value };
 	}
 	const shown = values.map(([name, value]) => ` ${name}=${value}`).join("");
-	return configStep(build, state, commentOf(state.run, `${what}${shown}`));
+	return configStep(build, state, wordsOfStep(build, state, `${what}${shown}`));
 }
 
 export function declareArgs(build: Build, state: StageState, pairs: readonly Pair[], expand: Expand) {
@@ -29,13 +29,13 @@ export function declareArgs(build: Build, state: StageState, pairs: readonly Pai
 	}));
 	for (const { name, value } of values) state.args.declare(name, value);
 	const shown = values.map(({ name, value }) => (value === undefined ? ` ${name}` : ` ${name}=${value}`)).join("");
-	return configStep(build, state, commentOf(state.run, `ARG${shown}`));
+	return configStep(build, state, wordsOfStep(build, state, `ARG${shown}`));
 }
 
 export function expose(build: Build, state: StageState, ports: readonly string[]) {
 	const added = ports.flatMap(portsOf).map((port) => [port, {}]);
 	state.run.ExposedPorts = { ...state.run.ExposedPorts, ...Object.fromEntries(added) };
-	return configStep(build, state, commentOf(state.run, `EXPOSE ${ports.join(" ")}`));
+	return configStep(build, state, wordsOfStep(build, state, `EXPOSE ${ports.join(" ")}`));
 }
 
 /** `80`, `80/udp`, `8000-8010`; a host's part is dropped. */
@@ -54,7 +54,7 @@ export function declareVolumes(build: Build, state: StageState, paths: readonly 
 	const given = paths.map((path) => path.trim());
 	if (given.includes("")) throw new EngineError("invalid", "VOLUME specified can not be an empty string");
 	state.run.Volumes = { ...state.run.Volumes, ...Object.fromEntries(given.map((path) => [path, {}])) };
-	return configStep(build, state, commentOf(state.run, `VOLUME [${given.join(" ")}]`));
+	return configStep(build, state, wordsOfStep(build, state, `VOLUME [${given.join(" ")}]`));
 }
 
 /** The directory is made, for root, where there is none. */
@@ -62,7 +62,7 @@ export async function setWorkdir(build: Build, state: StageState, path: string) 
 	if (path === "") throw new EngineError("invalid", "cannot normalize nothing");
 	const workdir = posix.resolve("/", state.run.WorkingDir ?? "/", path);
 	state.run.WorkingDir = workdir;
-	const command = commentOf(state.run, `WORKDIR ${workdir}`, true);
+	const command = wordsOfStep(build, state, `WORKDIR ${workdir}`, { makesFiles: true });
 	if (await useCache(build, state, command)) return;
 	await withFiles(build, state, async (root, snapshotId) => {
 		const { files, snapshotter } = build.parts;
@@ -82,18 +82,18 @@ function makeWorkdir(files: BuildFiles, root: string, path: string): boolean {
 
 export function setUser(build: Build, state: StageState, user: string) {
 	state.run.User = user;
-	return configStep(build, state, commentOf(state.run, `USER ${user}`));
+	return configStep(build, state, wordsOfStep(build, state, `USER ${user}`));
 }
 
 export function setStopSignal(build: Build, state: StageState, signal: string) {
 	if (parseSignal(signal) === undefined) throw new EngineError("invalid", `invalid signal: ${signal}`);
 	state.run.StopSignal = signal;
-	return configStep(build, state, commentOf(state.run, `STOPSIGNAL ${signal}`));
+	return configStep(build, state, wordsOfStep(build, state, `STOPSIGNAL ${signal}`));
 }
 
 export function setShell(build: Build, state: StageState, words: readonly string[]) {
 	state.run.Shell = [...words];
-	return configStep(build, state, commentOf(state.run, `SHELL [${words.join(" ")}]`));
+	return configStep(build, state, wordsOfStep(build, state, `SHELL [${words.join(" ")}]`));
 }
 
 export function setCommand(build: Build, state: StageState, { do: what, command }: CommandInstruction) {
@@ -107,7 +107,7 @@ export function setCommand(build: Build, state: StageState, { do: what, command 
 		if (!state.cmdSet) state.run.Cmd = undefined;
 	}
 	const shown = words.map((word) => JSON.stringify(word)).join(" ");
-	return configStep(build, state, commentOf(state.run, `${what} [${shown}]`));
+	return configStep(build, state, wordsOfStep(build, state, `${what} [${shown}]`));
 }
 
 export async function setHealthcheck(
@@ -120,15 +120,15 @@ export async function setHealthcheck(
 		await build.output.text(`Note: overriding previous HEALTHCHECK: [${old.join(" ")}]\n`);
 	}
 	state.run.Healthcheck = check;
-	await configStep(build, state, commentOf(state.run, `HEALTHCHECK ${shownHealthcheck(check)}`));
+	await configStep(build, state, wordsOfStep(build, state, `HEALTHCHECK ${shownHealthcheck(check)}`));
 }
 
 export function addTrigger(build: Build, state: StageState, expression: string) {
 	state.run.OnBuild = [...(state.run.OnBuild ?? []), expression];
-	return configStep(build, state, commentOf(state.run, `ONBUILD ${expression}`));
+	return configStep(build, state, wordsOfStep(build, state, `ONBUILD ${expression}`));
 }
 
 export function setMaintainer(build: Build, state: StageState, maintainer: string) {
 	state.author = maintainer;
-	return configStep(build, state, commentOf(state.run, `MAINTAINER ${maintainer}`));
+	return configStep(build, state, wordsOfStep(build, state, `MAINTAINER ${maintainer}`));
 }

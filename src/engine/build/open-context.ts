@@ -1,11 +1,11 @@
 import { posix } from "node:path";
 import { EngineError, messageOf } from "../../shared/errors.ts";
 import { createId } from "../../shared/id.ts";
+import { isIgnored } from "../../shared/ignore-file.ts";
 import type { BuildParts } from "./build-state.ts";
 import { type BuildContext, contextOf, type KnownContexts, takeIn } from "./context.ts";
 import type { BuildRequest } from "./contract.ts";
 import { isGit, parseGitUrl } from "./git-context.ts";
-import { isIgnored } from "./ignore.ts";
 import { type LocalParts, localContext, readLocalDockerfile } from "./local-context.ts";
 import type { SyncedTrees } from "./synced-trees.ts";
 

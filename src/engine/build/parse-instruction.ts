@@ -1,6 +1,9 @@
 import { EngineError } from "../../shared/errors.ts";
+import type { Flag } from "./flags.ts";
 import { parseHealthcheck } from "./healthcheck.ts";
-import type { CommandLine, CopyInstruction, Instruction, Pair } from "./instructions.ts";
+import type { Heredoc } from "./heredocs.ts";
+import type { CommandLine, Instruction, Pair, RunInstruction } from "./instructions.ts";
+import { copyOf } from "./parse-copy.ts";
 import { splitWords } from "./words.ts";
 
 /** One instruction as it stands in the file. */
@@ -12,8 +15,8 @@ export interface SourceLine {
 	readonly rest: string;
 	/** From 1. */
 	readonly line: number;
-	readonly flags: readonly { readonly name: string; readonly value?: string }[];
-	readonly heredoc: boolean;
+	readonly flags: readonly Flag[];
+	readonly heredocs: readonly Heredoc[];
 }
 
 const KEYWORDS = [
@@ -28,9 +31,6 @@ const FLAGS: Readonly<Record<string, readonly string[]>> = {
 	HEALTHCHECK: ["interval", "timeout", "start-period", "start-interval", "retries"],
 };
 
-/** Flags of the classic builder; `link` says how a layer is made, which makes no other image. */
-const CLASSIC = ["from", "chown", "link"];
-
 /** What an instruction means. Throws "invalid" with docker's texts and the line. */
 export function parseInstruction(line: SourceLine, escapeChar: string): Instruction {
 	const fail = (message: string) =>
@@ -42,12 +42,7 @@ export function parseInstruction(line: SourceLine, escapeChar: string): Instruct
 	if (rest === "" && !["RUN", "CMD", "ENTRYPOINT"].includes(keyword)) throw fail(missing(keyword));
 	switch (keyword) {
 		case "RUN":
-			return {
-				...common,
-				do: keyword,
-				command: commandOf(rest),
-				...(buildKit(line) && { needsBuildKit: buildKit(line) }),
-			};
+			return runOf(line, fail);
 		case "CMD":
 		case "ENTRYPOINT":
 			return { ...common, do: keyword, command: commandOf(rest) };
@@ -66,7 +61,7 @@ export function parseInstruction(line: SourceLine, escapeChar: string): Instruct
 			return { ...common, do: keyword, check: parseHealthcheck(line, fail) };
 		case "COPY":
 		case "ADD":
-			return copyOf(line, keyword, fail);
+			return copyOf(line, keyword, listOf(rest), fail);
 		case "ONBUILD":
 			return { ...common, do: keyword, value: triggerOf(line, fail) };
 		case "MAINTAINER":
@@ -79,7 +74,7 @@ export function parseInstruction(line: SourceLine, escapeChar: string): Instruct
 	}
 }
 
-type Fail = (message: string) => EngineError;
+export type Fail = (message: string) => EngineError;
 
 function checkFlags(line: SourceLine, fail: Fail): void {
 	const allowed = FLAGS[line.keyword] ?? [];
@@ -160,33 +155,23 @@ function shellOf(rest: string, fail: Fail): string[] {
 	return words;
 }
 
-function copyOf(line: SourceLine, keyword: "COPY" | "ADD", fail: Fail): CopyInstruction {
-	const words = listOf(line.rest);
-	const destination = words.at(-1) ?? "";
-	if (words.length < 2) {
-		throw fail(
-			`${keyword} requires at least two arguments, but only one was provided. Destination could not be determined`,
-		);
-	}
+function runOf(line: SourceLine, fail: Fail): RunInstruction {
 	const flag = (name: string) => line.flags.find((one) => one.name === name)?.value;
-	const needsBuildKit = buildKit(line);
+	const security = flag("security") ?? "sandbox";
+	if (security !== "sandbox") throw fail(`--security=${security} is not allowed: this engine runs commands as security=sandbox only`);
+	if (flag("device") !== undefined) throw fail("--device is not supported: this engine gives builds no devices");
+	const network = (["default", "none", "host"] as const).find((one) => one === (flag("network") ?? "default"));
+	if (!network) throw fail(`invalid network mode ${JSON.stringify(flag("network"))}: allowed are default, none and host`);
+	const command = commandOf(line.rest);
 	return {
-		do: keyword,
+		do: "RUN",
 		text: line.text,
 		line: line.line,
-		sources: words.slice(0, -1),
-		destination,
-		chown: flag("chown"),
-		from: flag("from"),
-		...(needsBuildKit && { needsBuildKit }),
+		command,
+		heredocs: line.heredocs,
+		mounts: line.flags.flatMap(({ name, value }) => (name === "mount" && value !== undefined ? [value] : [])),
+		network,
 	};
-}
-
-/** What the classic builder has not. dockerd's runs the first line of a heredoc as a command, and drops some flags: here both are refused. */
-function buildKit(line: SourceLine): string | undefined {
-	const flag = line.flags.find(({ name }) => !CLASSIC.includes(name));
-	if (flag) return `--${flag.name} option`;
-	return line.heredoc ? "heredoc syntax" : undefined;
 }
 
 function triggerOf(line: SourceLine, fail: Fail): string {
@@ -194,7 +179,8 @@ function triggerOf(line: SourceLine, fail: Fail): string {
 	if (keyword === "ONBUILD") throw fail("Chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed");
 	if (keyword === "FROM" || keyword === "MAINTAINER") throw fail(`${keyword} isn't allowed as an ONBUILD trigger`);
 	if (!KEYWORDS.includes(keyword)) throw fail(`unknown instruction: ${keyword}${suggestion(keyword)}`);
-	return line.rest;
+	const bodies = line.heredocs.map(({ content, name }) => `\n${content}${name}`);
+	return `${line.rest}${bodies.join("")}`;
 }
 
 function missing(keyword: string): string {

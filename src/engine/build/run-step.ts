@@ -5,7 +5,7 @@ import { FRAME_HEADER_BYTES, STDERR, STDOUT } from "../../shared/stdcopy.ts";
 import { PLAIN_HOST } from "../containers/config.ts";
 import type { Build, BuildParts, StageState } from "./build-state.ts";
 import { CommandFailed } from "./command-failed.ts";
-import type { Instruction } from "./instructions.ts";
+import type { RunInstruction } from "./instructions.ts";
 import { wordsOf } from "./run-config.ts";
 import { commitStep, useCache } from "./step.ts";
 
@@ -13,7 +13,8 @@ import { commitStep, useCache } from "./step.ts";
 export async function runStep(
 	build: Build,
 	state: StageState,
-	{ command }: Extract<Instruction, { do: "RUN" }>,
+	{ command }: RunInstruction,
+	_expand: (word: string) => string,
 ): Promise<void> {
 	const words = wordsOf(state.run, command);
 	const args = state.args.visible(state.run.Env);

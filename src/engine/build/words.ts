@@ -13,13 +13,18 @@ export function expandWord(word: string, lookup: Lookup, escapeChar: string): st
 	return expand(word, lookup, escapeChar).text;
 }
 
+/** The variables of a here-document: quotes stay as they are. */
+export function expandText(text: string, lookup: Lookup, escapeChar: string): string {
+	return expand(text, lookup, escapeChar, false).text;
+}
+
 /** The same where the result may be several words: EXPOSE $PORTS. Blanks that come from a variable separate, quoted ones do not. */
 export function expandWords(word: string, lookup: Lookup, escapeChar: string): string[] {
 	return expand(word, lookup, escapeChar).words;
 }
 
-function expand(word: string, lookup: Lookup, escapeChar: string) {
-	const reader = new WordReader(word, lookup, escapeChar);
+function expand(word: string, lookup: Lookup, escapeChar: string, quotes = true) {
+	const reader = new WordReader(word, lookup, escapeChar, quotes);
 	try {
 		const text = reader.until("");
 		return { text, words: reader.words() };
@@ -40,6 +45,7 @@ class WordReader {
 		private readonly text: string,
 		private readonly lookup: Lookup,
 		private readonly escapeChar: string,
+		private readonly quotes: boolean,
 	) {}
 
 	words(): string[] {
@@ -58,8 +64,8 @@ class WordReader {
 				this.depth--;
 				return result;
 			}
-			if (char === "'") result += this.keep(this.single());
-			else if (char === '"') result += this.keep(this.double());
+			if (this.quotes && char === "'") result += this.keep(this.single());
+			else if (this.quotes && char === '"') result += this.keep(this.double());
 			else if (char === "$") result += this.split(this.dollar());
 			else {
 				this.at++;

@@ -34,6 +34,7 @@ export interface StepRequest {
 	readonly author: string;
 	/** For the history. */
 	readonly createdBy: string;
+	readonly comment?: string;
 	readonly containerId?: string;
 	/** In place of a new line of history. */
 	readonly historyLine?: ImageHistory;

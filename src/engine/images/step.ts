@@ -34,6 +34,7 @@ function configOf(parent: ImageRecord | undefined, request: StepRequest, diffId:
 		created,
 		...(request.author && { author: request.author }),
 		created_by: request.createdBy,
+		...(request.comment && { comment: request.comment }),
 		...(diffId === undefined && { empty_layer: true }),
 	};
 	const diffIds = parent?.config.rootfs.diff_ids ?? [];

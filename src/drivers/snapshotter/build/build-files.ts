@@ -75,10 +75,10 @@ export const buildFiles = {
 		await rm(directory, { recursive: true, force: true }).catch(() => undefined);
 	},
 
-	async find(root: string, pattern: string): Promise<FoundSource[]> {
+	async find(root: string, pattern: string, exclude: readonly string[] = []): Promise<FoundSource[]> {
 		const isSmall = isSmallTree(root, /[*?[]/.test(pattern) ? "" : pattern);
-		if (isSmall) return findSources(root, pattern);
-		const answer = await inWorker({ do: "find", root, pattern });
+		if (isSmall) return findSources(root, pattern, exclude);
+		const answer = await inWorker({ do: "find", root, pattern, exclude });
 		return [...(answer.sources ?? [])];
 	},
 

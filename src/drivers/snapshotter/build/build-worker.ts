@@ -4,7 +4,7 @@ import { type FoundSource, findSources } from "./sources.ts";
 
 /** What the Worker is asked, once in its life, and its answer. */
 export type BuildTask =
-	| { readonly do: "find"; readonly root: string; readonly pattern: string }
+	| { readonly do: "find"; readonly root: string; readonly pattern: string; readonly exclude: readonly string[] }
 	| { readonly do: "copy"; readonly copy: TreeCopy };
 export type BuildAnswer =
 	| { readonly sources?: readonly FoundSource[] }
@@ -23,7 +23,7 @@ self.onmessage = ({ data }: MessageEvent<BuildTask>) => {
 };
 
 function doTask(task: BuildTask): BuildAnswer {
-	if (task.do === "find") return { sources: findSources(task.root, task.pattern) };
+	if (task.do === "find") return { sources: findSources(task.root, task.pattern, task.exclude) };
 	copyTree(task.copy);
 	return {};
 }

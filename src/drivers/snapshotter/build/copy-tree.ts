@@ -1,6 +1,7 @@
 import { ptr } from "bun:ffi";
 import * as fs from "node:fs";
 import { posix } from "node:path";
+import { parseModeChange } from "../../../shared/mode-change.ts";
 import { check, cstring, libc, SyscallError } from "../../../sys/linux/libc.ts";
 import { O_DIRECTORY, O_PATH, openInRoot } from "../../../sys/linux/openat2.ts";
 import type { LayerEntry } from "../overlay/tar-reader.ts";
@@ -21,6 +22,10 @@ export interface TreeCopy {
 	readonly to: string;
 	readonly destination: string;
 	readonly owner?: Owner;
+	/** As chmod(1) takes it; undefined: as it was. */
+	readonly chmod?: string;
+	/** Patterns of what is left out. */
+	readonly exclude?: readonly string[];
 }
 
 /**
@@ -30,8 +35,9 @@ export interface TreeCopy {
 export function copyTree(copy: TreeCopy): void {
 	const [from, to] = [openRoot(copy.root), openRoot(copy.to)];
 	try {
-		const found = walk(from, copy.path);
+		const found = walk(from, copy.path, copy.exclude);
 		const first = found.next().value as Found | undefined;
+		if (!first && copy.exclude?.length) return;
 		if (!first) throw new SyscallError(`open ${copy.path}`, 6);
 		if (first.entry.type === "directory") copyDirectory(to, copy, found);
 		else copyFile(to, copy, first);
@@ -41,12 +47,13 @@ export function copyTree(copy: TreeCopy): void {
 	}
 }
 
-function copyDirectory(to: number, { destination, owner }: TreeCopy, found: Iterable<Found>): void {
+function copyDirectory(to: number, copy: TreeCopy, found: Iterable<Found>): void {
+	const { destination, owner } = copy;
 	makeDirectories(to, posix.dirname(destination.replace(/\/+$/, "") || "/"));
 	makeDirectories(to, destination, owner);
 	using writer = new TreeWriter(to, bytes(destination), { keepKinds: false, owner });
 	const links = new Map<string, string>();
-	for (const one of found) writeOne(writer, one, links, owner !== undefined);
+	for (const one of found) writeOne(writer, one, links, copy);
 	writer.complete();
 }
 
@@ -55,7 +62,7 @@ function copyFile(to: number, copy: TreeCopy, found: Found): void {
 	makeDirectories(to, directory, copy.owner);
 	using writer = new TreeWriter(to, bytes(directory), { keepKinds: false, owner: copy.owner });
 	const renamed = { ...found, entry: { ...found.entry, name: bytes(name) } };
-	writeOne(writer, renamed, new Map(), copy.owner !== undefined, found);
+	writeOne(writer, renamed, new Map(), copy, found);
 	writer.complete();
 }
 
@@ -72,7 +79,7 @@ function writeOne(
 	writer: TreeWriter,
 	found: Found,
 	links: Map<string, string>,
-	chown: boolean,
+	copy: TreeCopy,
 	source: Found = found,
 ): void {
 	const { entry } = found;
@@ -83,9 +90,15 @@ function writeOne(
 		return;
 	}
 	if (found.links > 1) links.set(key, entry.name);
-	if (!writer.begin(chown ? asChowned(entry) : entry)) return;
+	if (!writer.begin(changed(entry, copy))) return;
 	for (const chunk of contentOf(source)) writer.payload(chunk);
 	writer.finish();
+}
+
+function changed(entry: LayerEntry, { owner, chmod }: TreeCopy): LayerEntry {
+	const owned = owner ? asChowned(entry) : entry;
+	if (chmod === undefined || entry.type === "symlink") return owned;
+	return { ...owned, mode: parseModeChange(chmod)?.(owned.mode, entry.type === "directory") ?? owned.mode };
 }
 
 /** Who gets a file by chown gets it without set-id bits and capabilities: those were given by and for another. */

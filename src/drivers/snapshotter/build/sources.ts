@@ -6,17 +6,18 @@ import { contentOf, type Found, openRoot, walk } from "./walk.ts";
 export interface FoundSource {
 	readonly path: string;
 	readonly hash: string;
+	readonly isDirectory: boolean;
 }
 
 /**
  * What a source of COPY stands for, with digests. Wildcards are those of Go's filepath.Match, over all paths of the tree, as dockerd does it.
  * Throws SyscallError (`ENOENT` when a name without wildcards is not there). Synchronous.
  */
-export function findSources(root: string, pattern: string): FoundSource[] {
+export function findSources(root: string, pattern: string, exclude: readonly string[] = []): FoundSource[] {
 	const fd = openRoot(root);
 	try {
-		if (!hasWildcards(pattern)) return [digest(fd, pattern)];
-		return matches(fd, pattern).map((path) => digest(fd, path));
+		if (!hasWildcards(pattern)) return [digest(fd, pattern, exclude)];
+		return matches(fd, pattern).map((path) => digest(fd, path, exclude));
 	} finally {
 		closeSync(fd);
 	}
@@ -35,15 +36,15 @@ function matches(root: number, pattern: string): string[] {
 	return found;
 }
 
-function digest(root: number, path: string): FoundSource {
+function digest(root: number, path: string, exclude: readonly string[]): FoundSource {
 	const all = createHash("sha256");
 	let kind = "file";
-	for (const found of walk(root, path)) {
+	for (const found of walk(root, path, exclude)) {
 		if (found.entry.name === "" && found.entry.type === "directory") kind = "dir";
 		else add(all, found, kind === "file" ? path : found.entry.name);
 	}
 	// Of a directory its content is copied, so its name does not count.
-	return { path, hash: `${kind}:${all.digest("hex")}` };
+	return { path, hash: `${kind}:${all.digest("hex")}`, isDirectory: kind === "dir" };
 }
 
 function add(hash: ReturnType<typeof createHash>, found: Found, name: string): void {

@@ -1,4 +1,6 @@
 import * as fs from "node:fs";
+import { posix } from "node:path";
+import { ignoring } from "../../../shared/ignore-file.ts";
 import { O_DIRECTORY, O_PATH, openInRoot } from "../../../sys/linux/openat2.ts";
 import { getXattr, listXattrs } from "../../../sys/linux/xattr.ts";
 import type { LayerEntry } from "../overlay/tar-reader.ts";
@@ -20,8 +22,22 @@ export function openRoot(root: string): number {
 	return fs.openSync(root, O_PATH | O_DIRECTORY);
 }
 
-/** What the path leads to inside the root, links followed, and all below it: parents first, names in order. Throws SyscallError. */
-export function* walk(root: number, path: string): Generator<Found> {
+/**
+ * What the path leads to inside the root, links followed, and all below it: parents first, names in order; without what `exclude` leaves out
+ * (patterns of an ignore file, relative to the path; of a file its name counts). Throws SyscallError.
+ */
+export function* walk(root: number, path: string, exclude: readonly string[] = []): Generator<Found> {
+	if (exclude.length === 0) return yield* walkAll(root, path);
+	const isIgnored = ignoring(exclude);
+	const nameOf = ({ entry }: Found) => Buffer.from(entry.name, "latin1").toString();
+	for (const found of walkAll(root, path)) {
+		const itself = found.entry.name === "";
+		const name = itself ? posix.basename(path) : nameOf(found);
+		if ((itself && found.entry.type === "directory") || !isIgnored(name)) yield found;
+	}
+}
+
+function* walkAll(root: number, path: string): Generator<Found> {
 	const fd = openInRoot(root, path, O_PATH);
 	try {
 		const at = Buffer.from(`/proc/self/fd/${fd}`);

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { isIgnored } from "./ignore.ts";
+import { ignorePatterns, isIgnored } from "./ignore-file.ts";
 
 test.each([
 	["Dockerfile", "Dockerfile", true],
@@ -26,6 +26,18 @@ test.each([
 	["a/b", "a\n!a/b", false],
 	["a/b", "!a/b\na", true],
 	["a", "\uFEFFa", true],
+	["xb", "**b", true],
+	["a/b/c.txt", "**\n!**/*.txt", false],
+	["a/b/c.txt", "*\n!a/b\na/b/c.txt", true],
+	["a/b", "  a  ", true],
+	["a", "!", false],
+	["node_modules/x/y", "**/node_modules", true],
+	["src/node_modules/x/y", "**/node_modules", true],
+	["a{1}", "a{1}", true],
 ])("%p with %j: %p", (path, file, ignored) => {
 	expect(isIgnored(path, file)).toBe(ignored);
+});
+
+test("the patterns of a file: cleaned, comments and empty lines left out, ! kept", () => {
+	expect(ignorePatterns("# no\n\n/a/\n! ./b/../c \n**/*.go\n")).toEqual(["a", "!c", "**/*.go"]);
 });
