@@ -17,10 +17,12 @@ import { createRegistry } from "../drivers/registry/registry.ts";
 import { createRuntimeDriver, enterEngineMountNamespace, stopSupervisor } from "../drivers/runtime/create.ts";
 import { seccompAnnotation } from "../drivers/runtime/seccomp/annotation.ts";
 import { buildFiles } from "../drivers/snapshotter/build/build-files.ts";
+import { BuildMounts } from "../drivers/snapshotter/build/build-mounts.ts";
 import { OverlaySnapshotter } from "../drivers/snapshotter/overlay/overlay.ts";
 import { viewOfMounts, viewOfProcess } from "../drivers/snapshotter/views/view.ts";
 import { LocalVolumes } from "../drivers/volume/local/local.ts";
 import { LocalStage } from "../drivers/volume/local/stage.ts";
+import { CacheMounts } from "../engine/build/cache-mounts.ts";
 import { type BuildsEngine, createBuilds } from "../engine/build/service.ts";
 import type { SeccompProfile } from "../engine/containers/context.ts";
 import type { ContainerRecord } from "../engine/containers/record.ts";
@@ -205,6 +207,8 @@ async function buildEngine(options: DaemonOptions, log: Logger) {
 		files: buildFiles,
 		openUrl,
 		cloneGit,
+		mounts: new BuildMounts(join(runRoot, "builds")),
+		caches: new CacheMounts(join(dataRoot, "build-cache"), buildFiles.discard),
 		directory: join(dataRoot, "builds"),
 		log,
 	});

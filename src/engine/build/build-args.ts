@@ -51,6 +51,11 @@ export class BuildArgs {
 			.sort();
 	}
 
+	/** `NAME=value` of what this stage declares, in order; empty where it has no value. */
+	inOrder(): string[] {
+		return [...this.declared.keys()].map((name) => `${name}=${this.valueOf(name) ?? ""}`);
+	}
+
 	/** Whether it shows in the history and decides about the cache. */
 	counts(name: string): boolean {
 		return this.declared.has(name) || !PREDEFINED.includes(name);

@@ -4,12 +4,14 @@ import type { Logger } from "../../shared/log.ts";
 import type { Containers } from "../containers/contract.ts";
 import type { ImageRecord, Images } from "../images/contract.ts";
 import type { BuildArgs } from "./build-args.ts";
+import type { CacheMounts } from "./cache-mounts.ts";
 import type { BuildContext } from "./context.ts";
 import type { BuildRequest, BuildStep } from "./contract.ts";
-import type { BuildFiles } from "./files.ts";
+import type { BuildFiles, BuildMounts } from "./files.ts";
 import type { GitContext } from "./git-context.ts";
 import type { Output } from "./output.ts";
 import type { RunConfig } from "./run-config.ts";
+import type { Turns } from "./turns.ts";
 
 /** A file behind a URL. */
 export interface RemoteFile {
@@ -27,6 +29,8 @@ export interface BuildParts {
 	readonly openUrl: (url: string, signal: AbortSignal) => Promise<RemoteFile>;
 	/** Fetches a commit into the directory; returns where in it the context lies. */
 	readonly cloneGit: (source: GitContext, directory: string, signal: AbortSignal) => Promise<string>;
+	readonly mounts: BuildMounts;
+	readonly caches: CacheMounts;
 	/** For contexts; emptied at start. */
 	readonly directory: string;
 	readonly log: Logger;
@@ -41,14 +45,22 @@ export interface Build {
 	readonly platform: Platform;
 	readonly escapeChar: string;
 	readonly context: BuildContext;
-	/** Stages that are done, in order. */
-	readonly stages: { readonly name: string; readonly imageId: string | undefined }[];
+	/** Stages by their order, as far as they may be asked for; `image` builds one that is not yet. undefined: it has no files. */
+	readonly stages: { readonly name: string; readonly image: () => Promise<ImageRecord | undefined> }[];
+	/** Of the stage under way. */
+	readonly index: number;
+	/** How many steps may work at once. */
+	readonly turns: Turns;
 	/** Containers of the instruction under way, or of failed ones. */
 	readonly containers: string[];
 	/** Images that may not go. */
 	readonly inUse: Set<string>;
 	/** Ends with the build: mounted images, downloads. */
 	readonly cleanup: AsyncDisposableStack;
+	/** Named contexts that were opened, by name. */
+	readonly named: Map<string, Promise<BuildContext>>;
+	/** `local:DIRECTORY` of the client, or a URL. */
+	readonly openNamed: (value: string) => Promise<BuildContext>;
 	/** Images mounted to copy from, by id. */
 	readonly mounted: Map<string, Promise<string>>;
 	/** Steps that `cacheFrom` images offer. */

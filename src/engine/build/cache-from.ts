@@ -7,11 +7,7 @@ import { keyOf, type StepWords } from "./step.ts";
  * `--cache-from`: an image that begins as the stage does, in layers and history, and whose next line of history is this step, lends its
  * layer. Source: Docker's classic builder, image/cache.
  */
-export async function findOffered(
-	build: Build,
-	state: StageState,
-	words: StepWords,
-): Promise<ImageRecord | undefined> {
+export async function findOffered(build: Build, state: StageState, words: StepWords): Promise<ImageRecord | undefined> {
 	const history = state.image?.config.history ?? [];
 	const diffIds = state.image?.config.rootfs.diff_ids ?? [];
 	for (const offer of build.offered) {

@@ -12,7 +12,10 @@ import { commitStep, type StepWords, useCache, wordsOfStep } from "./step.ts";
 /** COPY and ADD. What is copied, by its content, decides about the cache. */
 export async function copyStep(build: Build, state: StageState, copy: CopyInstruction): Promise<void> {
 	if (copy.chmod !== undefined && !parseModeChange(copy.chmod)) {
-		throw failed(copy, `invalid chmod parameter: '${copy.chmod}'. it should be octal string and between 0 and 07777, or symbolic`);
+		throw failed(
+			copy,
+			`invalid chmod parameter: '${copy.chmod}'. it should be octal string and between 0 and 07777, or symbolic`,
+		);
 	}
 	const found = await findSources(build, copy);
 	if (found.length > 1 && !isDirectoryName(copy.destination) && !copy.parents) {
@@ -23,10 +26,12 @@ export async function copyStep(build: Build, state: StageState, copy: CopyInstru
 	}
 	const words = copyWords(build, state, copy, found);
 	if (await useCache(build, state, words)) return;
-	await withFiles(build, state, async (root, snapshotId) => {
-		await copyAll(build, state, copy, found, root);
-		await commitStep(build, state, words, { layer: build.parts.snapshotter.archiveChanges(snapshotId) });
-	});
+	await build.turns.take(() =>
+		withFiles(build, state, async (root, snapshotId) => {
+			await copyAll(build, state, copy, found, root);
+			await commitStep(build, state, words, { layer: build.parts.snapshotter.archiveChanges(snapshotId) });
+		}),
+	);
 }
 
 function copyWords(build: Build, state: StageState, copy: CopyInstruction, found: readonly FoundSource[]): StepWords {

@@ -51,7 +51,10 @@ async function readLines(text: string): Promise<{ escapeChar: string; syntax?: s
 /** Comments `name=value` at the very top. Throws "invalid" for one given twice, or an escape character that is none. */
 function directivesOf(text: string): ReadonlyMap<string, string> {
 	const found = new Map<string, string>();
-	for (const line of text.replace(/^\uFEFF/, "").replace(/^#!.*\n/, "").split("\n")) {
+	for (const line of text
+		.replace(/^\uFEFF/, "")
+		.replace(/^#!.*\n/, "")
+		.split("\n")) {
 		const [, name = "", value = ""] = /^#\s*([a-zA-Z][a-zA-Z0-9]*)\s*=\s*(.+?)\s*$/.exec(line) ?? [];
 		const key = name.toLowerCase();
 		if (!["syntax", "escape", "check"].includes(key)) break;
@@ -83,11 +86,7 @@ function withoutComments(text: string): string {
 /** Instructions that have flags; in others two dashes are refused, or part of a command. */
 const FLAGGED = ["FROM", "ADD", "COPY", "RUN", "HEALTHCHECK"];
 
-function lineOf(
-	node: Node,
-	escapeChar: string,
-	lifted: ReadonlyMap<number, readonly Heredoc[]>,
-): SourceLine {
+function lineOf(node: Node, escapeChar: string, lifted: ReadonlyMap<number, readonly Heredoc[]>): SourceLine {
 	const whole = node.getTextContent();
 	const raw = node.getRawArgumentsContent() ?? "";
 	const before = raw === "" ? whole : whole.slice(0, whole.indexOf(raw, node.getInstruction().length));

@@ -1,3 +1,4 @@
+import type { Duplex } from "node:stream";
 import type { TreeReceiver } from "./contract.ts";
 
 /** A directory tree that a build reads or writes, and nothing outside of it: every path is resolved inside its root, whatever links say. */
@@ -55,4 +56,30 @@ export interface CopyRequest {
 	readonly exclude?: readonly string[];
 	/** Unpack what is a tar, in any compression. */
 	readonly extract: boolean;
+}
+
+/** What commands of RUN are given by `--mount`: paths that nobody can swap under the runtime. `id` names a step. Throws SyscallError. */
+export interface BuildMounts {
+	/** What lies at `path` inside `tree`, links followed there. */
+	bind(id: string, tree: string, path: string): string;
+	/** The tree again, to be written to: what is written goes into `scratch`, which the caller deletes after `release`. */
+	writable(id: string, tree: string, scratch: string): string;
+	/** A file in memory. */
+	secret(id: string, content: Uint8Array, access: FileAccess): string;
+	/** A unix socket; each of its connections is joined with one that `connect` makes. */
+	agent(id: string, connect: () => Promise<Duplex>, access: FileAccess): Promise<string>;
+	/** Parts of an absolute path that are not there in the tree, the deepest first. */
+	missing(tree: string, path: string): string[];
+	/** Takes away empty files and directories of the tree; what has content, or is not there, stays. */
+	removeStubs(tree: string, paths: readonly string[]): void;
+	/** Takes a step's mounts away. Safe to repeat. */
+	release(id: string): void;
+	/** Takes away what an earlier daemon left. */
+	sweep(): void;
+}
+
+export interface FileAccess {
+	readonly mode: number;
+	readonly uid: number;
+	readonly gid: number;
 }

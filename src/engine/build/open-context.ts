@@ -74,6 +74,20 @@ async function openFromClient(parts: BuildParts, request: BuildRequest, local: L
 	return { dockerfile: text, context: contextOf(parts.files, async () => root, { sources: new Map() }) };
 }
 
+/** The context behind a value of `--build-context`: a directory of the client, or a URL. */
+export async function openNamed(
+	local: LocalParts,
+	parts: BuildParts,
+	request: BuildRequest,
+	value: string,
+): Promise<BuildContext> {
+	if (value.startsWith("local:")) return await localContext(local, value.slice("local:".length), undefined);
+	const directory = `${parts.directory}/${createId()}`;
+	local.cleanup.defer(() => void parts.files.discard(directory));
+	const { root } = await fetchContext(parts, value, request, local.signal, directory);
+	return contextOf(parts.files, async () => root, { sources: new Map() });
+}
+
 async function unpack({ files }: BuildParts, directory: string, body: AsyncIterable<Uint8Array>): Promise<void> {
 	try {
 		await files.unpack(directory, body);

@@ -15,7 +15,8 @@ export function copyOf(
 			`${keyword} requires at least two arguments, but only one was provided. Destination could not be determined`,
 		);
 	}
-	if (line.heredocs.length > 0 && openingOf(destination)) throw fail(`${keyword} cannot accept a heredoc as a destination`);
+	if (line.heredocs.length > 0 && openingOf(destination))
+		throw fail(`${keyword} cannot accept a heredoc as a destination`);
 	const flag = (name: string) => line.flags.find((one) => one.name === name)?.value;
 	const isSet = (name: string) => {
 		const found = line.flags.find((one) => one.name === name);

@@ -158,10 +158,12 @@ function shellOf(rest: string, fail: Fail): string[] {
 function runOf(line: SourceLine, fail: Fail): RunInstruction {
 	const flag = (name: string) => line.flags.find((one) => one.name === name)?.value;
 	const security = flag("security") ?? "sandbox";
-	if (security !== "sandbox") throw fail(`--security=${security} is not allowed: this engine runs commands as security=sandbox only`);
+	if (security !== "sandbox")
+		throw fail(`--security=${security} is not allowed: this engine runs commands as security=sandbox only`);
 	if (flag("device") !== undefined) throw fail("--device is not supported: this engine gives builds no devices");
 	const network = (["default", "none", "host"] as const).find((one) => one === (flag("network") ?? "default"));
-	if (!network) throw fail(`invalid network mode ${JSON.stringify(flag("network"))}: allowed are default, none and host`);
+	if (!network)
+		throw fail(`invalid network mode ${JSON.stringify(flag("network"))}: allowed are default, none and host`);
 	const command = commandOf(line.rest);
 	return {
 		do: "RUN",

@@ -55,7 +55,8 @@ export function parseRunMount(text: string, fail: Fail): RunMount {
 	wrong("required", type === "secret" || type === "ssh");
 	wrong("from", type === "bind" || type === "cache");
 	const target = given.get("target") ?? "";
-	if (target === "" && ["bind", "cache", "tmpfs"].includes(type)) throw fail(`invalid mount target ${JSON.stringify(target)}`);
+	if (target === "" && ["bind", "cache", "tmpfs"].includes(type))
+		throw fail(`invalid mount target ${JSON.stringify(target)}`);
 	if (type === "secret" && !given.get("id") && !given.get("source") && target === "") {
 		throw fail("invalid secret mount. one of source, target required");
 	}
@@ -111,14 +112,18 @@ function oneOf<T extends string>(
 	const value = given.get(key)?.toLowerCase();
 	if (value === undefined) return undefined;
 	const found = allowed.find((one) => one === value);
-	if (found === undefined) throw fail(`unsupported ${key === "type" ? "mount type" : `${key} value`} ${JSON.stringify(value)}`);
+	if (found === undefined)
+		throw fail(`unsupported ${key === "type" ? "mount type" : `${key} value`} ${JSON.stringify(value)}`);
 	return found;
 }
 
 function numbersOf(given: ReadonlyMap<string, string>, fail: Fail): Pick<RunMount, "mode" | "uid" | "gid"> {
 	const [mode, uid, gid] = ["mode", "uid", "gid"].map((key) => given.get(key));
 	if (mode !== undefined && !/^[0-7]{1,5}$/.test(mode)) throw fail(`invalid value ${mode} for mode`);
-	for (const [key, value] of [["uid", uid], ["gid", gid]] as const) {
+	for (const [key, value] of [
+		["uid", uid],
+		["gid", gid],
+	] as const) {
 		if (value !== undefined && !/^\d{1,9}$/.test(value)) throw fail(`invalid value ${value} for ${key}`);
 	}
 	return {

@@ -1,48 +1,119 @@
+import { posix } from "node:path";
 import type { Duplex } from "node:stream";
 import { EngineError, messageOf } from "../../shared/errors.ts";
 import { shortId } from "../../shared/id.ts";
 import { FRAME_HEADER_BYTES, STDERR, STDOUT } from "../../shared/stdcopy.ts";
-import { PLAIN_HOST } from "../containers/config.ts";
+import { type MountRequest, PLAIN_HOST } from "../containers/config.ts";
 import type { Build, BuildParts, StageState } from "./build-state.ts";
 import { CommandFailed } from "./command-failed.ts";
+import { contentOf, type Heredoc, openingOf } from "./heredocs.ts";
 import type { RunInstruction } from "./instructions.ts";
 import { wordsOf } from "./run-config.ts";
-import { commitStep, useCache } from "./step.ts";
+import { parseRunMount, type RunMount } from "./run-mount.ts";
+import { keyOfMounts, prepareMounts, scriptMount } from "./run-mounts.ts";
+import { commitStep, type StepWords, useCache } from "./step.ts";
 
-/** RUN: a container of the stage's image runs the command, and what it changed is the new layer. */
+/** RUN: a container of the stage's image runs the command, and what it changed is the new layer. `expand` fills variables in. */
 export async function runStep(
 	build: Build,
 	state: StageState,
-	{ command }: RunInstruction,
-	_expand: (word: string) => string,
+	run: RunInstruction,
+	expand: (word: string) => string,
 ): Promise<void> {
-	const words = wordsOf(state.run, command);
+	const asked = run.mounts.map((text) => parseRunMount(expand(text), wrongMount));
+	const { words, script } = commandOf(state, run);
 	const args = state.args.visible(state.run.Env);
-	const shown = args.filter((one) => state.args.counts(one.split("=", 1)[0] ?? ""));
+	const shown = shownArgs(build, state, args);
 	// Arguments decide about the cache, so they stand before the command; a proxy does not.
-	const recorded = args.length > 0 ? [`|${shown.length}`, ...shown, ...words] : words;
-	if (await useCache(build, state, recorded)) return;
+	const recorded =
+		shown.length > 0 || (args.length > 0 && !build.request.buildKit) ? [`|${shown.length}`, ...shown, ...words] : words;
+	const step = await stepWords(build, run, asked, recorded, script);
+	if (await useCache(build, state, step)) return;
 	if (!state.image) throw new EngineError("invalid", `cannot run ${words.join(" ")}: no files in the image yet`);
-	const id = await createContainer(build, state, words, args);
+	using mounts = await prepareMounts(build, state, asked, words.join(" "));
+	const extra = script ? [await scriptMount(build, script)] : [];
+	const all = { mounts: [...mounts.mounts, ...extra], env: [...args, ...mounts.env], network: run.network };
+	await build.turns.take(() => runAndCommit(build, state, words, all, step));
+}
+
+async function runAndCommit(
+	build: Build,
+	state: StageState,
+	words: readonly string[],
+	run: RunWith,
+	step: StepWords,
+): Promise<void> {
+	const { snapshotter, mounts } = build.parts;
+	if (build.signal.aborted) throw cancelled();
+	const { id, stubs } = await createContainer(build, state, words, run);
 	await build.output.text(` ---> Running in ${shortId(id)}\n`);
 	const exitCode = await runContainer(build, id);
 	if (exitCode !== 0) throw new CommandFailed(words, exitCode);
-	await commitStep(build, state, recorded, {
-		layer: build.parts.snapshotter.archiveChanges(id),
-		containerId: id,
-	});
+	if (stubs.length > 0) mounts.removeStubs(snapshotter.mount(id), stubs);
+	await commitStep(build, state, step, { layer: snapshotter.archiveChanges(id), containerId: id });
 }
 
+function wrongMount(message: string): EngineError {
+	return new EngineError("invalid", message);
+}
+
+/** What is run, and the file that it needs for that. Here-documents are the shell's, but for one alone: that is the command, or a script. */
+function commandOf(state: StageState, { command, heredocs }: RunInstruction): { words: string[]; script?: Heredoc } {
+	const [first] = heredocs;
+	const text = command.words[0] ?? "";
+	if (!first || !command.shell) return { words: wordsOf(state.run, command) };
+	const isWhole = heredocs.length === 1 && openingOf(text.trim()) !== undefined;
+	if (isWhole && first.content.startsWith("#!")) {
+		return {
+			words: wordsOf(state.run, { shell: true, words: [`/dev/pipes/${posix.basename(first.name)}`] }),
+			script: first,
+		};
+	}
+	const whole = isWhole
+		? contentOf(first)
+		: [text, ...heredocs.map(({ content, name }) => `${content}${name}`)].join("\n");
+	return { words: wordsOf(state.run, { shell: true, words: [whole] }) };
+}
+
+/** BuildKit shows all that the stage declares, in that order; the classic builder what is set, sorted. */
+function shownArgs(build: Build, { args }: StageState, visible: readonly string[]): string[] {
+	if (build.request.buildKit) return args.inOrder();
+	return visible.filter((one) => args.counts(one.split("=", 1)[0] ?? ""));
+}
+
+async function stepWords(
+	build: Build,
+	run: RunInstruction,
+	asked: readonly RunMount[],
+	recorded: readonly string[],
+	script: Heredoc | undefined,
+): Promise<StepWords> {
+	const mounted = asked.length > 0 ? [await keyOfMounts(build, asked)] : [];
+	const network = run.network === "default" ? [] : [`network=${run.network}`];
+	const key = [...recorded, ...mounted, ...network, ...(script ? [contentOf(script)] : [])];
+	const command = recorded.join(" ");
+	if (!build.request.buildKit) return { key, shown: command };
+	return { key: ["buildkit", ...key], shown: `RUN ${command} # buildkit` };
+}
+
+interface RunWith {
+	readonly mounts: readonly MountRequest[];
+	readonly env: readonly string[];
+	readonly network: RunInstruction["network"];
+}
+
+/** `stubs`: what the runtime makes in the image to mount on, the deepest first. */
 async function createContainer(
 	build: Build,
 	state: StageState,
 	words: readonly string[],
-	args: readonly string[],
-): Promise<string> {
+	{ mounts, env, network }: RunWith,
+): Promise<{ readonly id: string; readonly stubs: readonly string[] }> {
 	const { run } = state;
+	const isBuildKit = build.request.buildKit !== undefined;
 	const { id } = await build.parts.containers.create({
 		config: {
-			Hostname: "",
+			Hostname: isBuildKit ? "buildkitsandbox" : "",
 			Domainname: "",
 			User: run.User ?? "",
 			AttachStdin: false,
@@ -51,22 +122,33 @@ async function createContainer(
 			Tty: false,
 			OpenStdin: false,
 			StdinOnce: false,
-			Env: [...run.Env, ...args],
+			Env: [...run.Env, ...env],
 			Cmd: [...words],
 			Image: state.image?.id ?? "",
-			Volumes: run.Volumes ?? null,
+			// What a command writes to a volume stays in the layer with BuildKit, and goes with the classic builder.
+			Volumes: isBuildKit ? null : (run.Volumes ?? null),
 			WorkingDir: run.WorkingDir ?? "",
 			// What the image would start with is not what is run.
 			Entrypoint: [""],
 			Labels: run.Labels ?? {},
 			Healthcheck: { Test: ["NONE"] },
 		},
-		hostConfig: { ...PLAIN_HOST, ...build.request.host },
+		hostConfig: { ...PLAIN_HOST, ...build.request.host, ...networkOf(build, network), Mounts: [...mounts] },
 	});
 	build.containers.push(id);
 	await build.parts.files.write(build.parts.directory, markOf(id), nothing());
-	makeMountPoints(build, id, Object.keys(run.Volumes ?? {}));
-	return id;
+	if (!isBuildKit) makeMountPoints(build, id, Object.keys(run.Volumes ?? {}));
+	if (mounts.length === 0) return { id, stubs: [] };
+	const root = build.parts.snapshotter.mount(id);
+	return { id, stubs: mounts.flatMap(({ Target }) => build.parts.mounts.missing(root, Target)) };
+}
+
+function networkOf({ request: { buildKit } }: Build, network: RunInstruction["network"]): { NetworkMode?: string } {
+	if (network === "default") return {};
+	if (network === "host" && buildKit && !buildKit.entitlements.includes("network.host")) {
+		throw new EngineError("invalid", "network.host is not allowed: RUN --network=host needs --allow network.host");
+	}
+	return { NetworkMode: network };
 }
 
 /** A file that says: this container is a running build's. What a crash leaves is taken away by it. */
@@ -156,8 +238,8 @@ async function passOutput(build: Build, stream: Duplex): Promise<void> {
 
 /** Removes the containers of instructions, as the client asked. */
 export async function removeContainers(build: Build, failed: boolean): Promise<void> {
-	const { remove, forceRemove } = build.request;
-	const goes = forceRemove || (remove && !failed) || build.signal.aborted;
+	const { remove, forceRemove, buildKit } = build.request;
+	const goes = buildKit !== undefined || forceRemove || (remove && !failed) || build.signal.aborted;
 	for (const id of build.containers.splice(0)) {
 		if (goes) await removeContainer(build, id);
 		build.parts.files.remove(build.parts.directory, markOf(id));

@@ -8,11 +8,12 @@ import { KnownContexts } from "./context.ts";
 import type { BuildLine, BuildRequest, Builds } from "./contract.ts";
 import { parseDockerfile } from "./dockerfile.ts";
 import type { Dockerfile, Stage } from "./instructions.ts";
-import { type ContextParts, openContext, spoolOf } from "./open-context.ts";
+import { type ContextParts, openContext, openNamed, spoolOf } from "./open-context.ts";
 import { linesOf, type Output } from "./output.ts";
 import { sweepContainers } from "./run-step.ts";
 import { buildStages } from "./stages.ts";
 import { SyncedTrees } from "./synced-trees.ts";
+import { Turns } from "./turns.ts";
 
 export interface BuildsEngine extends Builds {
 	/** Takes away what builds of an earlier daemon left. Once, when containers are known and before any build. */
@@ -28,6 +29,8 @@ export function createBuilds(parts: BuildParts): BuildsEngine {
 	return {
 		open: async () => {
 			await sweepContainers(parts);
+			parts.mounts.sweep();
+			parts.caches.open();
 			await parts.files.discard(parts.directory);
 		},
 		build: (request) => {
@@ -55,6 +58,9 @@ export function createBuilds(parts: BuildParts): BuildsEngine {
 		inUse: (imageId) => [...running].some((images) => images.has(imageId)),
 	};
 }
+
+/** Steps of one build that work at once. */
+const AT_ONCE = 4;
 
 /** What builds share. */
 interface Shared extends Omit<ContextParts, "cleanup"> {
@@ -84,10 +90,19 @@ async function buildImage(
 		escapeChar: file.escapeChar,
 		context,
 		stages: [],
+		index: 0,
+		turns: new Turns(AT_ONCE),
 		containers: [],
 		inUse,
 		cleanup,
 		mounted: new Map(),
+		named: new Map(),
+		openNamed: async (value) => {
+			const { buildKit } = request;
+			if (!buildKit) throw new EngineError("invalid", `build context ${value} needs BuildKit`);
+			const local = { files: parts.files, trees: shared.trees, buildKit, signal, cleanup };
+			return await openNamed(local, parts, request, value);
+		},
 		offered: request.cacheFrom.flatMap((name) => offeredImage(parts, name)),
 		now: {},
 		stageCount: file.stages.length,

@@ -1,3 +1,4 @@
+import { hostPlatform, type Platform } from "../../oci/manifest.ts";
 import { parseTagged } from "../../oci/reference.ts";
 import { EngineError } from "../../shared/errors.ts";
 import type { ImageRecord } from "../images/contract.ts";
@@ -7,18 +8,39 @@ import type { Build, StageState } from "./build-state.ts";
 import { StepFailed } from "./command-failed.ts";
 import { dispatch } from "./dispatch.ts";
 import { parseTrigger } from "./dockerfile.ts";
+import { stageNamed } from "./from.ts";
 import type { Dockerfile, Instruction, Stage } from "./instructions.ts";
+import { namedContext } from "./named-context.ts";
 import { inStep, isStep, stepNames } from "./progress.ts";
 import { startConfig } from "./run-config.ts";
 import { shownId } from "./step.ts";
 import { expandWord } from "./words.ts";
 
-/** Builds all stages in order; the last one's image. Throws docker's texts. */
+/** Builds the last stage, and those that it needs; the classic builder builds all, in order. Its image. Throws docker's texts. */
 export async function buildStages(build: Build, file: Dockerfile): Promise<ImageRecord> {
 	const total = file.metaArgs.length + file.stages.reduce((sum, { instructions }) => sum + 1 + instructions.length, 0);
 	let step = 0;
 	const announce = (text: string) => build.output.text(`Step ${++step}/${total} : ${text}\n`);
+	const first = await firstArgs(build, file, announce);
+	checkNames(file.stages);
+	const work: Work = (one, stage) => buildStage(one, stage, first.nextStage(), announce);
+	const image = await (build.request.buildKit ? buildNeeded : buildAll)(build, file, work);
+	const unused = first.unused();
+	if (unused.length > 0) {
+		await build.output.text(`[Warning] One or more build-args [${unused.join(" ")}] were not consumed\n`);
+	}
+	if (!image) throw new EngineError("invalid", "No image was generated. Is your Dockerfile empty?");
+	return image;
+}
+
+/** What FROM lines may use: the platforms, and what is declared before the first. */
+async function firstArgs(
+	build: Build,
+	file: Dockerfile,
+	announce: (text: string) => Promise<void>,
+): Promise<BuildArgs> {
 	const first = new BuildArgs(build.request.buildArgs);
+	for (const [name, value] of platformArgs(build)) first.declareMeta(name, value);
 	for (const { text, pairs } of file.metaArgs) {
 		await announce(text);
 		for (const { name, value } of pairs) {
@@ -28,20 +50,85 @@ export async function buildStages(build: Build, file: Dockerfile): Promise<Image
 			);
 		}
 	}
-	let image: ImageRecord | undefined;
-	for (const stage of file.stages) {
-		if (stage.name !== "" && build.stages.some(({ name }) => name === stage.name)) {
-			throw new EngineError("invalid", `${stage.name} stage name already used`);
+	return first;
+}
+
+/** Source: Dockerfile reference, "Automatic platform ARGs in the global scope". */
+function platformArgs(build: Build): (readonly [string, string])[] {
+	const of = (prefix: string, { os, architecture, variant }: Platform) =>
+		[
+			[`${prefix}PLATFORM`, [os, architecture, variant].filter(Boolean).join("/")],
+			[`${prefix}OS`, os],
+			[`${prefix}ARCH`, architecture],
+			[`${prefix}VARIANT`, variant ?? ""],
+		] as const;
+	return [...of("BUILD", hostPlatform()), ...of("TARGET", build.platform)];
+}
+
+function checkNames(stages: readonly Stage[]): void {
+	for (const [i, { name }] of stages.entries()) {
+		if (name !== "" && stages.findIndex((stage) => stage.name === name) < i) {
+			throw new EngineError("invalid", `${name} stage name already used`);
 		}
-		image = await buildStage(build, stage, first.nextStage(), announce);
-		build.stages.push({ name: stage.name, imageId: image?.id });
 	}
-	const unused = first.unused();
-	if (unused.length > 0) {
-		await build.output.text(`[Warning] One or more build-args [${unused.join(" ")}] were not consumed\n`);
+}
+
+type Work = (build: Build, stage: Stage) => Promise<ImageRecord | undefined>;
+
+async function buildAll(build: Build, file: Dockerfile, work: Work): Promise<ImageRecord | undefined> {
+	let image: ImageRecord | undefined;
+	for (const [index, stage] of file.stages.entries()) {
+		const made = await work({ ...build, index }, stage);
+		image = made;
+		build.stages.push({ name: stage.name, image: async () => made });
 	}
-	if (!image) throw new EngineError("invalid", "No image was generated. Is your Dockerfile empty?");
 	return image;
+}
+
+/** A stage is built when another first asks for it; those that do not need each other are built side by side. The first failure ends all. */
+async function buildNeeded(build: Build, file: Dockerfile, work: Work): Promise<ImageRecord | undefined> {
+	const failed = new AbortController();
+	const started = new Map<number, Promise<ImageRecord | undefined>>();
+	const signal = AbortSignal.any([build.signal, failed.signal]);
+	let reason: { readonly error: unknown } | undefined;
+	const start = (index: number, stage: Stage) => {
+		const known = started.get(index);
+		if (known) return known;
+		const one = { ...build, index, signal, containers: [], now: {} };
+		const working = work(one, stage).catch((error: unknown) => {
+			reason ??= { error };
+			failed.abort();
+			throw error;
+		});
+		working.catch(() => undefined);
+		started.set(index, working);
+		return working;
+	};
+	build.stages.push(...file.stages.map((stage, i) => ({ name: stage.name, image: () => start(i, stage) })));
+	await build.stages
+		.at(-1)
+		?.image()
+		.catch(() => undefined);
+	await Promise.allSettled(started.values());
+	if (reason) throw reason.error;
+	return await build.stages.at(-1)?.image();
+}
+
+/** Begins what a stage will need, as far as the Dockerfile says so. */
+function beginNeeded(build: Build, { instructions }: Stage): void {
+	for (const instruction of instructions) {
+		const { do: what } = instruction;
+		const names =
+			what === "COPY"
+				? [instruction.from ?? ""]
+				: what === "RUN"
+					? instruction.mounts.map((mount) => /(?:^|,)from=([^,]*)/i.exec(mount)?.[1] ?? "")
+					: [];
+		for (const name of names)
+			stageNamed(build, name)
+				?.image()
+				.catch(() => undefined);
+	}
 }
 
 async function buildStage(
@@ -51,6 +138,7 @@ async function buildStage(
 	announce: (text: string) => Promise<void>,
 ): Promise<ImageRecord | undefined> {
 	await announce(stage.text);
+	beginNeeded(build, stage);
 	const { state, nameOf } = await beginStage(build, stage, args);
 	await build.output.text(` ---> ${shownId(state)}\n`);
 	for (const instruction of stage.instructions) {
@@ -85,8 +173,9 @@ async function beginStage(build: Build, stage: Stage, args: BuildArgs) {
 	const name = expand(stage.base);
 	if (name === "") throw new EngineError("invalid", `base name (${stage.base}) should not be blank`);
 	const platform = stage.platform === undefined ? undefined : checkPlatform(expand(stage.platform));
-	const earlier = build.stages.find((one) => one.name !== "" && one.name === name.toLowerCase());
-	const image = earlier ? stageImage(build, earlier.imageId) : await namedImage(build, name, platform);
+	// A number is no stage here.
+	const earlier = /^\d+$/.test(name) ? undefined : stageNamed(build, name);
+	const image = earlier ? await earlier.image() : await namedImage(build, name, platform);
 	const state: StageState = {
 		image,
 		run: startConfig(image?.config.config),
@@ -97,18 +186,21 @@ async function beginStage(build: Build, stage: Stage, args: BuildArgs) {
 	};
 	const triggers = await takeTriggers(build, state);
 	const based = earlier === undefined && image !== undefined;
-	const nameOf = stepNames(stage, { index: build.stages.length, stages: build.stageCount, based }, triggers);
+	const nameOf = stepNames(stage, { index: build.index, stages: build.stageCount, based }, triggers);
 	if (based) await inStep(build, nameOf(`FROM ${shownName(name)}`), async (step) => step?.cached());
 	for (const trigger of triggers) await dispatchShown(build, state, trigger, nameOf);
 	return { state, nameOf };
 }
 
-function stageImage(build: Build, imageId: string | undefined): ImageRecord | undefined {
-	return imageId === undefined ? undefined : build.parts.images.resolve(imageId);
-}
-
 async function namedImage(build: Build, name: string, platform: string | undefined): Promise<ImageRecord | undefined> {
 	if (name === "scratch") return undefined;
+	const named = await namedContext(build, name);
+	if (named && "image" in named) return named.image;
+	if (named)
+		throw new EngineError(
+			"unsupported",
+			`build context ${name} is no image: FROM needs docker-image://, files can be copied from it`,
+		);
 	return await inStep(build, `[internal] load metadata for ${shownName(name)}`, () => baseImage(build, name, platform));
 }
 
