@@ -21,6 +21,44 @@ RUN id -u > /tmp/uid
 CMD ["cat", "/app/data/out"]
 `;
 
+/** What only BuildKit's Dockerfiles have. Each RUN checks what it sees. */
+const TODAY = `# syntax=docker/dockerfile:1
+FROM --platform=$BUILDPLATFORM busybox AS tools
+ARG TARGETARCH
+ARG BUILDARCH
+RUN test -n "$TARGETARCH" && test "$TARGETARCH" = "$BUILDARCH" && echo tool > /tool
+FROM busybox
+ARG WHO=world
+RUN --mount=type=cache,target=/var/cache/c,id=lab echo x >> /var/cache/c/log && cp /var/cache/c/log /count
+RUN --mount=type=bind,target=/in cat /in/src/a.txt > /bound && ! touch /in/x
+RUN --mount=type=bind,target=/in,rw touch /in/written
+RUN --mount=type=bind,target=/in ! test -e /in/written
+RUN --mount=from=tools,source=/tool,target=/opt/t/tool cp /opt/t/tool /tooled
+RUN --mount=type=tmpfs,target=/scratch,size=1m touch /scratch/x && grep ' /scratch tmpfs' /proc/mounts
+RUN --network=none test "$(ls /sys/class/net)" = lo
+RUN <<E
+# no comment
+echo "hello $WHO" > /said
+E
+RUN <<E
+#!/bin/cat
+a script
+E
+RUN cat <<A > /a && cat <<-'B' > /b
+$WHO
+A
+	$WHO
+	B
+COPY <<C <<'D' /etc/conf/
+who=$WHO "quoted"
+C
+who=$WHO
+D
+COPY --chmod=u=rwX,go= --chown=1:2 --link src /private/
+COPY --parents src/*.txt src/./deep/c.md /kept/
+COPY --exclude=*.txt --exclude=deep src /excluded/
+`;
+
 /** Writes files of a context of its own below the scenario's directory; the context's path. */
 function context(lab: Lab, name: string, files: Readonly<Record<string, string>>): string {
 	const root = `${lab.directory}/${name}`;
@@ -155,6 +193,31 @@ export const scenario: Scenario = {
 			await lab.docker("image", "prune", "-f");
 			equal(await lab.docker("images", "-q", "--filter", "dangling=true"), "", "after a prune");
 		}),
+		step(
+			"mounts, here-documents and flags of today's Dockerfiles do what they say, and leave nothing in the image",
+			async (lab) => {
+				const files = { Dockerfile: TODAY, "src/a.txt": "one\n", "src/b.md": "two\n", "src/deep/c.md": "three\n" };
+				const root = context(lab, "today", files);
+				includes(await built(lab, "-t", "today", root), "a script\n", "output of a script");
+				const look = `cat /bound /count /tooled /said /a /b /etc/conf/C /etc/conf/D && stat -c '%a %u:%g %n' /private/a.txt /private/deep &&
+				cd / && find in opt/t scratch var/cache/c dev/pipes kept excluded -type f 2>/dev/null | sort; ls -d /in /opt /scratch /var/cache/c 2>/dev/null`;
+				const seen = await lab.docker("run", "--rm", "today", "sh", "-c", `${look}; true`);
+				const texts = 'one\nx\ntool\nhello world\nworld\n$WHO\nwho=world "quoted"\nwho=$WHO';
+				const places = "600 1:2 /private/a.txt\n700 1:2 /private/deep\nexcluded/b.md\nkept/deep/c.md\nkept/src/a.txt";
+				equal(seen, `${texts}\n${places}`, "what is in the image");
+				equal(cached(await built(lab, "-t", "today", root)), 18, "the same again: steps from the cache");
+			},
+		),
+		step("a cache outlives its build; a changed file runs what binds it, and what follows", async (lab) => {
+			const root = `${lab.directory}/today`;
+			writeFileSync(`${root}/src/a.txt`, "changed\n");
+			const again = await built(lab, "-t", "today", root);
+			includes(again, "log && cp /var/cache/c/log /count\n ---> Using cache", "before it");
+			includes(again, "! touch /in/x\n ---> Running in", "what binds it");
+			equal(await lab.docker("run", "--rm", "today", "cat", "/bound"), "changed", "what it saw");
+			await built(lab, "--no-cache", "-t", "today", root);
+			equal(await lab.docker("run", "--rm", "today", "cat", "/count"), "x\nx", "of the cache");
+		}),
 		step("ONBUILD runs in the next build", async (lab) => {
 			const base = context(lab, "base", { Dockerfile: "FROM busybox\nONBUILD COPY f /f\nONBUILD RUN cat /f > /g\n" });
 			await built(lab, "-t", "base", base);
@@ -218,7 +281,12 @@ export const scenario: Scenario = {
 					"COPY failed: file not found in build context or excluded by .dockerignore: stat none",
 				],
 				["FROM busybox\nCOPY ../x /", "forbidden path outside the build context: ../x"],
-				["FROM busybox\nRUN --mount=type=cache,target=/c true", "the --mount option requires BuildKit"],
+				["FROM busybox\nRUN --mount=type=cache true", 'invalid mount target ""'],
+				["FROM busybox\nRUN --security=insecure true", "--security=insecure is not allowed"],
+				["FROM busybox\nRUN <<E\ntrue", "unterminated heredoc"],
+				["FROM busybox\nCOPY --chmod=rwx Dockerfile /", "invalid chmod parameter: 'rwx'"],
+				["FROM busybox\nRUN --mount=source=none,target=/x true", "none"],
+				["FROM busybox\nRUN --mount=type=secret,id=s,required true", "secret s: not found"],
 				["FROM busybox\nCOPY --chown=nouser Dockerfile /", "can't find uid for user nouser"],
 				["FROM busybox\nCOPY --from=7 /a /b", "invalid from flag value 7"],
 			];

@@ -45,9 +45,38 @@ test.each([
 	['VOLUME ["/a b"]', { values: ["/a b"] }],
 	["copy --from=s --chown=1:2 a b c/", { sources: ["a", "b"], destination: "c/", from: "s", chown: "1:2" }],
 	['ADD ["a b", "c"]', { do: "ADD", sources: ["a b"], destination: "c" }],
-	["COPY --chmod=755 a b", { needsBuildKit: "--chmod option" }],
-	["COPY <<E /x\nhi\nE", { needsBuildKit: "heredoc syntax" }],
-	["RUN --mount=type=cache,target=/x y", { needsBuildKit: "--mount option" }],
+	["COPY --chmod=755 --link --parents a b", { chmod: "755", parents: true, sources: ["a"], destination: "b" }],
+	["COPY --link=false --exclude=*.md --exclude=x a b", { exclude: ["*.md", "x"] }],
+	[
+		"ADD --checksum=sha256:1 --keep-git-dir --unpack=false u /",
+		{ checksum: "sha256:1", keepGitDir: true, unpack: false },
+	],
+	["COPY <<E /x\nhi\nE", { sources: [], contents: [{ name: "E", content: "hi\n", expand: true, chomp: false }] }],
+	[
+		"COPY <<-'E' f <<G /x/\n\thi\n\tE\nyou\nG",
+		{
+			sources: ["f"],
+			contents: [
+				{ name: "E", expand: false, chomp: true },
+				{ name: "G", content: "you\n" },
+			],
+		},
+	],
+	['COPY ["<<E", "/x"]', { sources: ["<<E"], contents: [] }],
+	[
+		"RUN <<E\n# no comment\nFROM nobody\nx \\\nE",
+		{ command: { words: ["<<E"] }, heredocs: [{ content: "# no comment\nFROM nobody\nx \\\n" }] },
+	],
+	[
+		"RUN cat <<A \\\n  && cat <<B\n1\nA\n2\nB",
+		{ command: { words: ["cat <<A   && cat <<B"] }, heredocs: [{ content: "1\n" }, { content: "2\n" }] },
+	],
+	["RUN echo $((1<<2)) <<<x", { command: { words: ["echo $((1<<2)) <<<x"] }, heredocs: [] }],
+	["ONBUILD RUN <<E\nhi\nE", { do: "ONBUILD", value: "RUN <<E\nhi\nE" }],
+	[
+		"RUN --mount=type=cache,target=/x --network=none \\\n  --mount=source='a b',target=/y z",
+		{ mounts: ["type=cache,target=/x", "source=a b,target=/y"], network: "none", command: { words: ["z"] } },
+	],
 	["ONBUILD COPY . /x", { value: "COPY . /x" }],
 	["HEALTHCHECK NONE", { check: { Test: ["NONE"] } }],
 	[
@@ -77,6 +106,12 @@ test.each([
 	["FROM a b", "FROM requires either one or three arguments"],
 	["FROM a AS 1x", `invalid name for build stage: "1x", name can't start with a number or contain symbols`],
 	["USER", "USER requires exactly one argument"],
+	["RUN <<E\nx", "dockerfile parse error on line 2: unterminated heredoc"],
+	["COPY a <<E\nx\nE", "COPY cannot accept a heredoc as a destination"],
+	["RUN --security=insecure x", "--security=insecure is not allowed"],
+	["RUN --network=bridge x", 'invalid network mode "bridge"'],
+	["RUN --device=x y", "--device is not supported"],
+	["COPY --link=maybe a b", "expecting boolean value for flag link, not: maybe"],
 ])("%p is refused in docker's words", async (line, text) => {
 	expect(one(line)).rejects.toThrow(text);
 });
@@ -90,4 +125,16 @@ test("a file without a stage is refused", async () => {
 test("a trigger is one instruction", async () => {
 	expect(await parseTrigger("COPY --chown=1 a b")).toMatchObject({ do: "COPY", chown: "1", destination: "b" });
 	expect(parseTrigger("RUN a\nRUN b")).rejects.toThrow("onbuild trigger should be a single expression");
+});
+
+test("directives stand at the very top, each once", async () => {
+	const read = async (text: string) => {
+		const { syntax, escapeChar } = await parseDockerfile(text);
+		return [syntax, escapeChar];
+	};
+	expect(await read("# syntax=docker/dockerfile:1\n# Escape = `\nFROM x")).toEqual(["docker/dockerfile:1", "`"]);
+	expect(await read("#check=skip=all\nFROM x")).toEqual([undefined, "\\"]);
+	expect(await read("# comment\n# escape=`\nFROM x")).toEqual([undefined, "\\"]);
+	expect(parseDockerfile("# escape=x\nFROM x")).rejects.toThrow("invalid escape token 'x'");
+	expect(parseDockerfile("# escape=`\n# escape=`\nFROM x")).rejects.toThrow("only one escape parser directive");
 });

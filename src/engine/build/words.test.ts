@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { expandWord, expandWords, splitWords } from "./words.ts";
+import { expandText, expandWord, expandWords, splitWords } from "./words.ts";
 
 const variables = new Map([
 	["a", "abc"],
@@ -65,4 +65,10 @@ test("a variable may hold several words, a quoted one is one", () => {
 
 test("words are split where neither quotes nor escapes hold them together", () => {
 	expect(splitWords(`a=b\\ c  d="e f" g='h "i'`, "\\")).toEqual(["a=b\\ c", 'd="e f"', `g='h "i'`]);
+});
+
+test("in a here-document quotes are text, and variables are filled in between them too", () => {
+	const value = (name: string) => (name === "x" ? "1" : undefined);
+	// biome-ignore lint/suspicious/noTemplateCurlyInString: a Dockerfile's
+	expect(expandText("'$x' \"${x:-2}\" ${y:-2} \\$x\n", value, "\\")).toBe("'1' \"1\" 2 $x\n");
 });
