@@ -47,7 +47,6 @@ import { availableCapabilities } from "../sys/linux/capability-set.ts";
 import { cgroupFeatures } from "../sys/linux/cgroup-features.ts";
 import { removeEmptyCgroup } from "../sys/linux/cgroup-parent.ts";
 import { isDirectoryInRoot, makeDirectoryInRoot } from "../sys/linux/directory-in-root.ts";
-import { linkInRoot } from "../sys/linux/link-in-root.ts";
 import { runPs } from "../sys/linux/ps.ts";
 import { readInRoot } from "../sys/linux/read-in-root.ts";
 import { trimWhenQuiet } from "../sys/linux/resident.ts";
@@ -194,7 +193,6 @@ async function buildEngine(options: DaemonOptions, log: Logger) {
 		capabilities: availableCapabilities(),
 		seccomp: seccompOf,
 		readInRoot,
-		linkInRoot,
 		makeDirectoryInRoot,
 		isDirectoryInRoot,
 		files: { ofProcess: viewOfProcess, ofMounts: viewOfMounts },

@@ -44,8 +44,6 @@ export interface ContainerDeps {
 	readonly seccomp: (profile: SeccompProfile, capabilities: readonly string[]) => Record<string, string>;
 	/** Text of a file in a mounted root, no symlink leading out of it. */
 	readonly readInRoot: (root: string, path: string) => string | undefined;
-	/** Makes a symlink in a mounted root; what is there stays. */
-	readonly linkInRoot: (root: string, path: string, target: string) => void;
 	/** Makes a directory in a mounted root, with those above it; "internal" in docker's words when something else is there. */
 	readonly makeDirectoryInRoot: (root: string, path: string) => void;
 	readonly isDirectoryInRoot: (root: string, path: string) => boolean;

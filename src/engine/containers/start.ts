@@ -73,8 +73,6 @@ async function launch(context: Context, asked: ContainerRecord): Promise<void> {
 	await using undo = new AsyncDisposableStack();
 	const rootPath = context.snapshotter.mount(id);
 	undo.defer(() => context.snapshotter.unmount(id));
-	// Where programs look for what is mounted; docker has it in a layer below the container's own.
-	context.linkInRoot(rootPath, "/etc/mtab", "/proc/mounts");
 	const user = resolveUser(config.User, hostConfig.GroupAdd ?? [], (path) => context.readInRoot(rootPath, path));
 	const links = linkGifts(context, record);
 	const network = await joinNetworks(context, record);

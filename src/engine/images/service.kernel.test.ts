@@ -103,7 +103,7 @@ test("a snapshot without layers mounts", async () => {
 	const { snapshotter } = open();
 	await snapshotter.prepare("empty", []);
 	cleanup.defer(() => snapshotter.remove("empty"));
-	expect(fs.readdirSync(snapshotter.mount("empty")).toSorted()).toEqual([".dockerenv", "dev", "proc", "sys"]);
+	expect(fs.readdirSync(snapshotter.mount("empty")).toSorted()).toEqual([".dockerenv", "dev", "etc", "proc", "sys"]);
 });
 
 test("images in use stay, in docker's words", async () => {

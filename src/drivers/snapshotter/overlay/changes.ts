@@ -49,7 +49,7 @@ function* entry(at: Buffer, lower: StackedDirectory, name: string, path: string,
 		if (before) yield { path, kind: "deleted" };
 		return;
 	}
-	const isStub = !before && isMountStub(path, stat);
+	const isStub = isMountStub(path, stat) && (!before || !stat.isDirectory());
 	const whole = files === "all" && !stat.isDirectory();
 	const changed = !before || whole || differ(before, { path: at, stat });
 	const opaque = stat.isDirectory() && isOpaque(at);

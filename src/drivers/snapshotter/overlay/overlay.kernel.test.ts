@@ -278,6 +278,29 @@ test("what the runtime mounts on is a directory in every container, whatever the
 	expect(await snapshots.changes("c")).toEqual([]);
 });
 
+test("what the engine mounts in /etc is a file of the container's, also where the image has links there or instead of /etc", async () => {
+	const images = {
+		dangling: "ln -s /nowhere/etc $1/etc",
+		loop: "mkdir $1/etc; ln -s hosts $1/etc/hosts; ln -s /run/resolv.conf $1/etc/resolv.conf; mkdir $1/etc/hostname",
+		file: "echo x > $1/etc",
+		closed: "mkdir -m 0750 $1/etc; chgrp 7 $1/etc; echo x > $1/etc/mtab",
+	};
+	for (const [name, made] of Object.entries(images)) {
+		sh(`mkdir "$1"; ${made}`, join(base, name));
+		const { chainId } = await snapshots.ingest({ source: { body: pieces(sh(`tar -c -C ${name} .`)) } });
+		await snapshots.prepare(name, [chainId]);
+		const etc = join(snapshots.mount(name), "etc");
+		const stat = fs.lstatSync(etc);
+		expect([stat.mode & 0o777, stat.gid]).toEqual(name === "closed" ? [0o750, 7] : [0o755, 0]);
+		for (const file of ["hosts", "hostname", "resolv.conf"]) {
+			const found = fs.lstatSync(join(etc, file));
+			expect([file, found.isFile(), found.size]).toEqual([file, true, 0]);
+		}
+		expect(fs.readlinkSync(join(etc, "mtab"))).toBe("/proc/mounts");
+	}
+	expect(await snapshots.changes("dangling")).toEqual([]);
+});
+
 test("nobody but root comes to the files of images and containers, also where the directory was open before", () => {
 	const open = join(base, "open");
 	fs.mkdirSync(open);

@@ -13,6 +13,7 @@ import type {
 	StagedLayer,
 } from "../driver.ts";
 import type { SnapshotDirectories } from "./changes.ts";
+import { copyOwner, etcOwner, INIT, makeInitLayer } from "./init-layer.ts";
 import { type Layer, type LayerDraft, LayerStore } from "./layer-store.ts";
 import { type LayerStream, LayerWorkers } from "./layer-workers.ts";
 import type { Unpacked, UnpackLimits } from "./unpack.ts";
@@ -24,13 +25,6 @@ export interface OverlayOptions {
 	readonly maxLayerEntries?: number;
 }
 
-/**
- * Below the root: a layer over every image, as docker has one. Programs look for its file to learn that they run in a container. What the runtime
- * mounts on are directories in it, whatever the image has there: a link would lead the runtime out of the container (CVE-2026-41579, -47766).
- */
-const INIT = "init";
-const INIT_DIRECTORIES = ["dev", "proc", "sys"];
-const CONTAINER_MARK = ".dockerenv";
 const MAX_LAYER_BYTES = 64 * 1024 ** 3;
 const MAX_LAYER_ENTRIES = 4_000_000;
 
@@ -53,9 +47,8 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
 		fs.mkdirSync(root, { recursive: true, mode: 0o700 });
 		// Whatever the directories above are: images hold set-id programs, and files of users who have the same numbers here (CVE-2021-41091).
 		fs.chmodSync(root, 0o700);
-		for (const name of ["active", INIT]) fs.mkdirSync(join(root, name), { recursive: true, mode: 0o711 });
-		for (const name of INIT_DIRECTORIES) fs.mkdirSync(join(root, INIT, name), { recursive: true, mode: 0o755 });
-		fs.writeFileSync(join(root, INIT, CONTAINER_MARK), "", { mode: 0o755 });
+		fs.mkdirSync(join(root, "active"), { recursive: true, mode: 0o711 });
+		makeInitLayer(root);
 		this.store = new LayerStore(root);
 		this.limits = {
 			bytes: options.maxLayerBytes ?? MAX_LAYER_BYTES,
@@ -174,6 +167,11 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
 			for (const name of ["upper", "work", "merged"]) fs.mkdirSync(join(directory, name), { mode: 0o755 });
 			const top = lower[0];
 			if (top !== undefined) copyOwner(this.store.directoryOf({ number: top }), join(directory, "upper"));
+			const etc = etcOwner(lower.map((number) => this.store.directoryOf({ number })));
+			if (etc !== undefined) {
+				fs.mkdirSync(join(directory, "upper/etc"));
+				copyOwner(etc, join(directory, "upper/etc"));
+			}
 			fs.writeFileSync(join(directory, "lower.json"), JSON.stringify(lower));
 		} catch (error) {
 			fs.rmSync(directory, { recursive: true, force: true });
@@ -348,13 +346,6 @@ function noRecipe(layer: Layer): EngineError {
 	const why =
 		"an earlier version unpacked it and kept no recipe for its tar: remove the image and pull or load it again";
 	return new EngineError("internal", `layer ${layer.chainId} cannot be put together: ${why}`);
-}
-
-/** The container's root directory has the owner and mode that the topmost layer gives it. */
-function copyOwner(from: string, to: string): void {
-	const { uid, gid, mode } = fs.statSync(from);
-	fs.chownSync(to, uid, gid);
-	fs.chmodSync(to, mode & 0o7777);
 }
 
 function isMountPoint(parent: string, path: string): boolean {

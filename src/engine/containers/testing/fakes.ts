@@ -274,7 +274,6 @@ export function createTestEngine(options: { image?: ImageRunConfig; keep?: Kept 
 		instance: "test",
 		cgroupVersion: 1,
 		seccomp: (profile) => ({ seccomp: JSON.stringify(profile) }),
-		linkInRoot: () => {},
 		makeDirectoryInRoot: () => {},
 		isDirectoryInRoot: (_root, path) => path.endsWith("/directory"),
 		readInRoot: (_root, path) =>
