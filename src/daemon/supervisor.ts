@@ -1,8 +1,9 @@
 import { parseArgs } from "node:util";
-import { openLog } from "../drivers/log/open.ts";
+import { type OnLost, openLog } from "../drivers/log/open.ts";
 import { relaySocket } from "../drivers/network/relay/protocol.ts";
 import { serveRelay } from "../drivers/network/relay/server.ts";
 import { superviseUntilIdle } from "../drivers/runtime/supervisor/run.ts";
+import { messageOf } from "../shared/errors.ts";
 import { createLogger } from "../shared/log.ts";
 import { UsageError } from "../shared/usage-error.ts";
 import { enterMountNamespace } from "../sys/linux/mount-namespace.ts";
@@ -24,8 +25,16 @@ export async function runSupervisor(argv: string[]): Promise<void> {
 	for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => {});
 	const log = createLogger("info", { component: "supervisor", instance });
 	const beside = () => serveRelay(relaySocket(runRoot), log);
+	const onLost: OnLost = (path, error) => log.error("output is lost", { log: path, error: messageOf(error) });
 	const ownCgroup = `/foredeck-${instance ?? ""}`;
-	await superviseUntilIdle({ runRoot, runtimePath, log, ownCgroup, openLog, beside });
+	await superviseUntilIdle({
+		runRoot,
+		runtimePath,
+		log,
+		ownCgroup,
+		openLog: (target) => openLog(target, onLost),
+		beside,
+	});
 	process.exit(0);
 }
 

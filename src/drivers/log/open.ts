@@ -6,24 +6,31 @@ import { openLocalLog } from "./local/writer.ts";
 import { both, nonBlocking } from "./non-blocking.ts";
 import { openSyslogLog } from "./syslog/writer.ts";
 
+/** A log file could not be written; told once until it can be again. */
+export type OnLost = (path: string, error: unknown) => void;
+
 /** Opens the log that a container's options ask for. Throws docker's text when the host does not have it or it cannot be reached. */
-export async function openLog(target: LogTarget): Promise<LogWriter> {
-	const log = await openDriver(target);
+export async function openLog(target: LogTarget, onLost: OnLost = () => {}): Promise<LogWriter> {
+	const log = await openDriver(target, onLost);
 	const { cache, bufferBytes } = target;
-	const readable = cache ? both(log, openLocalLog(cache)) : log;
+	const readable = cache ? both(log, openLocalLog(telling(cache, onLost))) : log;
 	return bufferBytes === undefined ? readable : nonBlocking(readable, bufferBytes);
 }
 
-async function openDriver(target: LogTarget): Promise<LogWriter> {
+function telling<Target extends { readonly path: string }>(target: Target, onLost: OnLost) {
+	return { ...target, onLost: (error: unknown) => onLost(target.path, error) };
+}
+
+async function openDriver(target: LogTarget, onLost: OnLost): Promise<LogWriter> {
 	switch (target.driver) {
 		case "local":
-			return openLocalLog(target);
+			return openLocalLog(telling(target, onLost));
 		case "syslog":
 			if (!target.syslog) throw new Error("syslog without its settings");
 			return openSyslogLog(target.syslog);
 		case "journald":
 			return openJournaldLog(target.fields ?? {});
 		default:
-			return openJsonFileLog(target);
+			return openJsonFileLog(telling(target, onLost));
 	}
 }

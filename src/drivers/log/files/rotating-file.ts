@@ -1,5 +1,5 @@
-import { closeSync, fstatSync, ftruncateSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
-import { open } from "node:fs/promises";
+import { closeSync, fstatSync, ftruncateSync, openSync, renameSync, rmSync, write, writeSync } from "node:fs";
+import { promisify } from "node:util";
 import { compressLog } from "./compress.ts";
 
 export interface RotatingFileOptions {
@@ -11,19 +11,28 @@ export interface RotatingFileOptions {
 	readonly compress?: boolean;
 	/** Length of the whole entries in a file that was there before: the rest, of a machine that lost power, is cut off. */
 	readonly wholeLength?: (fd: number, size: number) => number;
+	/** Some could not be written, or the file not rotated; told once until a write succeeds again. */
+	readonly onLost?: (error: unknown) => void;
 }
 
-/** Written at once on the event loop; more goes by a thread, so that a slow disk holds back only the container that floods. */
-const SYNC_BYTES = 64 * 1024;
-const DISK_FULL_RETRY_MS = 1000;
+/** More goes by a thread in any case. */
+const SYNC_BYTES = 1024 * 1024;
+/** A write that took longer has met a slow disk: for a while it is written by a thread, so that only the container that floods is held back. */
+const SLOW_MS = 20;
+const SLOW_FOR_MS = 1000;
 
-/** A file that whole entries are appended to; full, it becomes `path.1`, that one `path.2`, and so on. Output is never dropped. */
+const writeBehind = promisify(write);
+
+/** A file that whole entries are appended to; full, it becomes `path.1`, that one `path.2`, and so on. What cannot be written (the disk is full) is lost, as with docker. */
 export class RotatingFile {
 	private fd: number;
 	private size: number;
 	private pending: Promise<void> | undefined;
 	/** Of `path.1`, under way. The next rotation waits for it. */
 	private compressing: Promise<void> | undefined;
+	/** On the clock of `performance`. */
+	private slowUntil = 0;
+	private isLosing = false;
 
 	/** Opens the file or makes it (0640). Throws when it cannot. */
 	constructor(private readonly options: RotatingFileOptions) {
@@ -35,16 +44,20 @@ export class RotatingFile {
 		this.size = whole;
 	}
 
-	/** Appends whole entries. A promise when the disk is behind: settled when all before it is written, too. */
-	append(data: Buffer): Promise<void> | undefined {
-		if (this.pending === undefined && data.length <= SYNC_BYTES) {
-			try {
-				return this.put(data, writeSync(this.fd, data));
-			} catch {
-				// the disk is full: the slow way waits for room
-			}
+	/** Appends whole entries; `data` is the caller's again. A promise when the disk is behind: settled when all before it is written, too. */
+	append(data: Uint8Array): Promise<void> | undefined {
+		const begin = performance.now();
+		if (this.pending !== undefined || data.length > SYNC_BYTES || begin < this.slowUntil) {
+			const copy = data.slice();
+			return this.queue(() => this.appendBehind(copy));
 		}
-		return this.queue(() => this.appendSlowly(data));
+		this.write(data);
+		const end = performance.now();
+		if (end - begin > SLOW_MS) this.slowUntil = end + SLOW_FOR_MS;
+		if (!this.full) return undefined;
+		if (this.compressing) return this.queue(() => this.rotate());
+		this.rotateNow();
+		return undefined;
 	}
 
 	/** Settles when all is written; undefined when it is. */
@@ -67,33 +80,42 @@ export class RotatingFile {
 		return mine;
 	}
 
-	/** After a synchronous write: a short one is finished behind. */
-	private put(data: Buffer, written: number): Promise<void> | undefined {
-		this.size += written;
-		if (written < data.length) return this.append(data.subarray(written));
-		if (!this.full) return undefined;
-		if (this.compressing) return this.queue(() => this.rotate());
-		this.rotateNow();
-		return undefined;
+	private write(data: Uint8Array): void {
+		try {
+			for (let done = 0; done < data.length; ) done += writeSync(this.fd, data, done);
+			this.written(data);
+		} catch (error) {
+			this.lost(error);
+		}
 	}
 
-	private async appendSlowly(data: Buffer): Promise<void> {
-		const file = await open(this.options.path, "a");
+	private async appendBehind(data: Uint8Array): Promise<void> {
 		try {
 			for (let done = 0; done < data.length; ) {
-				try {
-					const { bytesWritten } = await file.write(data, done);
-					done += bytesWritten;
-					this.size += bytesWritten;
-				} catch {
-					// ENOSPC: the container is held back until there is room, as docker does
-					await Bun.sleep(DISK_FULL_RETRY_MS);
-				}
+				done += (await writeBehind(this.fd, data, done, data.length - done, null)).bytesWritten;
 			}
-		} finally {
-			await file.close();
+			this.written(data);
+		} catch (error) {
+			this.lost(error);
 		}
 		if (this.full) await this.rotate();
+	}
+
+	private written(data: Uint8Array): void {
+		this.size += data.length;
+		this.isLosing = false;
+	}
+
+	/** What was written of the entries goes, too: half of one would spoil the file for readers. */
+	private lost(error: unknown): void {
+		try {
+			// Shorter is one that someone else has cut.
+			if (fstatSync(this.fd).size > this.size) ftruncateSync(this.fd, this.size);
+		} catch {
+			// a file system that has become read-only
+		}
+		if (!this.isLosing) this.options.onLost?.(error);
+		this.isLosing = true;
 	}
 
 	private get full(): boolean {
@@ -108,7 +130,7 @@ export class RotatingFile {
 	/** path -> path.1 -> path.2 ...; the oldest goes. Only between entries, and while nothing is compressed. */
 	private rotateNow(): void {
 		const { path, maxFiles, compress } = this.options;
-		closeSync(this.fd);
+		this.size = 0;
 		// First, because it takes a while for a large one: between the renames and the new file there is no log at `path`.
 		for (const ending of ["", ".gz"]) rmSync(`${path}.${maxFiles - 1}${ending}`, { force: true });
 		for (let n = maxFiles - 1; n > 0; n--) {
@@ -116,8 +138,15 @@ export class RotatingFile {
 			if (n > 1) renameQuietly(`${path}.${n - 1}.gz`, `${path}.${n}.gz`);
 		}
 		if (maxFiles <= 1) rmSync(path, { force: true });
-		this.fd = openSync(path, "a", 0o640);
-		this.size = 0;
+		try {
+			const fd = openSync(path, "a", 0o640);
+			closeSync(this.fd);
+			this.fd = fd;
+		} catch (error) {
+			// Nothing is lost: the old file goes on.
+			this.options.onLost?.(error);
+			return;
+		}
 		if (!compress || maxFiles <= 1) return;
 		// One that fails stays as it is: it is read all the same.
 		this.compressing = compressLog(`${path}.1`)

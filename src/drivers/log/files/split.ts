@@ -42,11 +42,16 @@ export class LineBuffer {
 
 	/** What `chunk` completes: runs of whole lines, and pieces of one too long. */
 	push(stream: LogStream, chunk: Uint8Array): Uint8Array[] {
-		const before = this.rest[stream];
-		const { entries, rest } = splitLines(before.length > 0 ? Buffer.concat([before, chunk]) : chunk);
+		const begun = this.rest[stream];
+		const end = begun.length > 0 ? chunk.indexOf(NEWLINE) + 1 : 0;
+		// Only the line that it ends is put together, not all of a large chunk.
+		const isShort = end > 0 && begun.length + end <= MAX_ENTRY_BYTES;
+		const first = isShort ? [Buffer.concat([begun, chunk.subarray(0, end)])] : [];
+		const whole = begun.length > 0 && !isShort;
+		const { entries, rest } = splitLines(whole ? Buffer.concat([begun, chunk]) : chunk.subarray(end));
 		// A copy: the chunk may be large, and is the reader's.
 		this.rest[stream] = rest.length > 0 ? rest.slice() : EMPTY;
-		return entries;
+		return [...first, ...entries];
 	}
 
 	/** The last lines, that lack their newline. */

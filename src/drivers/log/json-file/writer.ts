@@ -2,28 +2,24 @@ import { nowNano } from "../../../shared/time.ts";
 import type { LogStream, LogWriter } from "../driver.ts";
 import { RotatingFile, type RotatingFileOptions } from "../files/rotating-file.ts";
 import { LineBuffer } from "../files/split.ts";
-import { encodeAttributes, encodeEntry, encodeLines } from "./encode.ts";
+import { encodeAttributes } from "./attributes.ts";
+import { EntryEncoder } from "./encode.ts";
 
 export interface JsonFileLogOptions extends Omit<RotatingFileOptions, "wholeLength"> {
 	/** Written with each line. */
 	readonly attributes?: Readonly<Record<string, string>>;
 }
 
-const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+/** One for all logs: what it gives is written, or copied, before it is used again. */
+const encoder = new EntryEncoder();
 
 /** Appends to docker's json-file log: `{"log":"text\n","stream":"stdout","time":"..."}` per line. Throws when it cannot be opened. */
 export function openJsonFileLog(options: JsonFileLogOptions): LogWriter {
 	const file = new RotatingFile(options);
 	const lines = new LineBuffer();
 	const attributes = encodeAttributes(options.attributes);
-	const encode = (entries: readonly Uint8Array[], stream: LogStream): Buffer => {
-		const time = nowNano();
-		const texts = entries.map((entry) => {
-			const text = decoder.decode(entry);
-			return (text.endsWith("\n") ? encodeLines : encodeEntry)(text, stream, time, attributes);
-		});
-		return Buffer.from(texts.join(""));
-	};
+	const encode = (entries: readonly Uint8Array[], stream: LogStream): Uint8Array =>
+		encoder.encode(entries, Buffer.from(`","stream":"${stream}"${attributes},"time":"${nowNano()}"}\n`));
 	return {
 		write(stream, chunk) {
 			const entries = lines.push(stream, chunk);
