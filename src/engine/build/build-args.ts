@@ -24,6 +24,11 @@ export class BuildArgs {
 		return new BuildArgs(this.given, this.meta, this.used);
 	}
 
+	/** BuildKit: a stage has what the stage that it stands on declares. */
+	inherit(from: BuildArgs): void {
+		for (const [name, value] of from.declared) this.declare(name, value);
+	}
+
 	declareMeta(name: string, value: string | undefined): void {
 		this.meta.set(name, value);
 		this.used.add(name);
@@ -66,7 +71,8 @@ export class BuildArgs {
 		return [...this.given.keys()].filter((name) => !this.used.has(name) && !PREDEFINED.includes(name)).sort();
 	}
 
-	private valueOf(name: string): string | undefined {
+	/** What a declared argument is. */
+	valueOf(name: string): string | undefined {
 		const given = this.given.get(name);
 		if (given !== undefined && given !== null) return given;
 		return this.declared.get(name) ?? (this.declared.has(name) ? this.metaValue(name) : undefined);

@@ -45,8 +45,8 @@ export interface Build {
 	readonly platform: Platform;
 	readonly escapeChar: string;
 	readonly context: BuildContext;
-	/** Stages by their order, as far as they may be asked for; `image` builds one that is not yet. undefined: it has no files. */
-	readonly stages: { readonly name: string; readonly image: () => Promise<ImageRecord | undefined> }[];
+	/** Stages by their order, as far as they may be asked for; `built` builds one that is not yet. */
+	readonly stages: { readonly name: string; readonly built: () => Promise<BuiltStage> }[];
 	/** Of the stage under way. */
 	readonly index: number;
 	/** How many steps may work at once. */
@@ -71,6 +71,12 @@ export interface Build {
 	readonly stageCount: number;
 	/** Text of the Dockerfile. */
 	readonly dockerfile: string;
+}
+
+export interface BuiltStage {
+	/** undefined: it has no files. */
+	readonly image: ImageRecord | undefined;
+	readonly args: BuildArgs;
 }
 
 /** A stage under way. */

@@ -91,6 +91,7 @@ async function copyAll(
 				owner: copy.from !== undefined && copy.chown === undefined ? undefined : owner,
 				...(chmod !== undefined && { chmod }),
 				exclude: copy.exclude,
+				keepRights: build.request.buildKit !== undefined,
 				extract: copy.do === "ADD" && (copy.unpack ?? kind === "local"),
 			});
 		} catch (cause) {

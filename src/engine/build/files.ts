@@ -50,6 +50,8 @@ export interface CopyRequest {
 	readonly destination: string;
 	/** Whose it shall be; undefined: as it was. */
 	readonly owner?: { readonly uid: number; readonly gid: number };
+	/** Set-id bits and capabilities stay with a new owner, as BuildKit has it; the classic builder takes them away. */
+	readonly keepRights?: boolean;
 	/** As chmod(1) takes it, also for directories; undefined: as it was. */
 	readonly chmod?: string;
 	/** Patterns of what is left out, as of `find`. */

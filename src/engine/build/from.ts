@@ -37,7 +37,7 @@ async function stageOrImage(build: Build, from: string): Promise<ImageRecord> {
 		const stage = stageNamed(build, from);
 		if (!stage && /^\d+$/.test(from)) throw new EngineError("invalid", "index out of bounds");
 		if (!stage) return await baseImage(build, from, undefined);
-		const image = await stage.image();
+		const { image } = await stage.built();
 		if (!image) throw new EngineError("invalid", "the stage has no files");
 		return image;
 	} catch (cause) {

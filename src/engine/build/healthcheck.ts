@@ -42,6 +42,23 @@ export function shownHealthcheck(check: Healthcheck): string {
 	return `&{[${check.Test.join(" ")}] ${times.join(" ")} ${check.Retries ?? 0}}`;
 }
 
+/** The same with Go's `%q`, which BuildKit's history has: a number is shown as the character of that number. */
+export function quotedHealthcheck(check: Healthcheck): string {
+	const times = [check.Interval, check.Timeout, check.StartPeriod, check.StartInterval].map((one) =>
+		JSON.stringify(goDuration(one ?? 0)),
+	);
+	return `&{[${check.Test.map((word) => JSON.stringify(word)).join(" ")}] ${times.join(" ")} ${quotedRune(check.Retries ?? 0)}}`;
+}
+
+const ESCAPES = ["\\a", "\\b", "\\t", "\\n", "\\v", "\\f", "\\r"];
+
+function quotedRune(code: number): string {
+	const char = String.fromCodePoint(Math.min(code, 0x10ffff));
+	if (char === "'" || char === "\\") return `'\\${char}'`;
+	if (code >= 7 && code <= 13) return `'${ESCAPES[code - 7]}'`;
+	return code < 32 || code === 127 ? `'\\x${code.toString(16).padStart(2, "0")}'` : `'${char}'`;
+}
+
 function retriesOf(value: string, fail: Fail): number {
 	if (!/^-?\d{1,9}$/.test(value)) throw fail(`strconv.ParseInt: parsing ${JSON.stringify(value)}: invalid syntax`);
 	const retries = Number(value);

@@ -4,7 +4,7 @@ import { parseSignal } from "../../shared/signals.ts";
 import type { Build, StageState } from "./build-state.ts";
 import { withFiles } from "./copy-step.ts";
 import type { BuildFiles } from "./files.ts";
-import { shownHealthcheck } from "./healthcheck.ts";
+import { quotedHealthcheck, shownHealthcheck } from "./healthcheck.ts";
 import type { CommandInstruction, Instruction, Pair, PairsInstruction } from "./instructions.ts";
 import { setEnv, wordsOf } from "./run-config.ts";
 import { commitStep, configStep, useCache, wordsOfStep } from "./step.ts";
@@ -12,14 +12,15 @@ import { commitStep, configStep, useCache, wordsOfStep } from "./step.ts";
 type Expand = (word: string) => string;
 
 /** ENV and LABEL: all values of one instruction see what was before it. */
-export function setPairs(build: Build, state: StageState, { do: what, pairs }: PairsInstruction, expand: Expand) {
+export function setPairs(build: Build, state: StageState, { do: what, pairs, line }: PairsInstruction, expand: Expand) {
 	const values = pairs.map(({ name, value = "" }) => [expand(name), expand(value)] as const);
 	for (const [name, value] of values) {
 		if (what === "ENV") state.run.Env = setEnv(state.run.Env, name, value);
 		else state.run.Labels = { ...state.run.Labels, [name]: value };
 	}
 	const shown = values.map(([name, value]) => ` ${name}=${value}`).join("");
-	return configStep(build, state, wordsOfStep(build, state, `${what}${shown}`));
+	// Line 0: a label of the client's, which BuildKit's history does not show.
+	return configStep(build, state, wordsOfStep(build, state, `${what}${shown}`, { unrecorded: line === 0 }));
 }
 
 export function declareArgs(build: Build, state: StageState, pairs: readonly Pair[], expand: Expand) {
@@ -29,13 +30,19 @@ export function declareArgs(build: Build, state: StageState, pairs: readonly Pai
 	}));
 	for (const { name, value } of values) state.args.declare(name, value);
 	const shown = values.map(({ name, value }) => (value === undefined ? ` ${name}` : ` ${name}=${value}`)).join("");
-	return configStep(build, state, wordsOfStep(build, state, `ARG${shown}`));
+	const known = values.map(({ name }) => {
+		const value = state.args.valueOf(name);
+		return value === undefined ? ` ${name}` : ` ${name}=${value}`;
+	});
+	return configStep(build, state, wordsOfStep(build, state, `ARG${shown}`, { buildkit: `ARG${known.join("")}` }));
 }
 
 export function expose(build: Build, state: StageState, ports: readonly string[]) {
-	const added = ports.flatMap(portsOf).map((port) => [port, {}]);
+	const all = [...new Set(ports.flatMap(portsOf))].sort();
+	const added = all.map((port) => [port, {}]);
+	const buildkit = `EXPOSE [${all.join(" ")}]`;
 	state.run.ExposedPorts = { ...state.run.ExposedPorts, ...Object.fromEntries(added) };
-	return configStep(build, state, wordsOfStep(build, state, `EXPOSE ${ports.join(" ")}`));
+	return configStep(build, state, wordsOfStep(build, state, `EXPOSE ${ports.join(" ")}`, { buildkit }));
 }
 
 /** `80`, `80/udp`, `8000-8010`; a host's part is dropped. */
@@ -100,6 +107,7 @@ export function setCommand(build: Build, state: StageState, { do: what, command 
 	const words = wordsOf(state.run, command);
 	if (what === "CMD") {
 		state.run.Cmd = words;
+		if (build.request.buildKit) state.run.ArgsEscaped = true;
 		state.cmdSet ||= command.words.length > 0;
 	} else {
 		state.run.Entrypoint = words;
@@ -120,12 +128,18 @@ export async function setHealthcheck(
 		await build.output.text(`Note: overriding previous HEALTHCHECK: [${old.join(" ")}]\n`);
 	}
 	state.run.Healthcheck = check;
-	await configStep(build, state, wordsOfStep(build, state, `HEALTHCHECK ${shownHealthcheck(check)}`));
+	await configStep(
+		build,
+		state,
+		wordsOfStep(build, state, `HEALTHCHECK ${shownHealthcheck(check)}`, {
+			buildkit: `HEALTHCHECK ${quotedHealthcheck(check)}`,
+		}),
+	);
 }
 
 export function addTrigger(build: Build, state: StageState, expression: string) {
 	state.run.OnBuild = [...(state.run.OnBuild ?? []), expression];
-	return configStep(build, state, wordsOfStep(build, state, `ONBUILD ${expression}`));
+	return configStep(build, state, wordsOfStep(build, state, `ONBUILD ${expression}`, { unrecorded: true }));
 }
 
 export function setMaintainer(build: Build, state: StageState, maintainer: string) {

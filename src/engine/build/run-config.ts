@@ -16,6 +16,8 @@ export interface RunConfig {
 	Shell?: string[];
 	Healthcheck?: unknown;
 	OnBuild?: string[];
+	/** Means nothing on Linux; BuildKit sets it with CMD. */
+	ArgsEscaped?: boolean;
 }
 
 const DEFAULT_SHELL = ["/bin/sh", "-c"];

@@ -4,7 +4,7 @@ import { EngineError } from "../../shared/errors.ts";
 import type { ImageRecord } from "../images/contract.ts";
 import { baseImage } from "./base-image.ts";
 import { BuildArgs } from "./build-args.ts";
-import type { Build, StageState } from "./build-state.ts";
+import type { Build, BuiltStage, StageState } from "./build-state.ts";
 import { StepFailed } from "./command-failed.ts";
 import { dispatch } from "./dispatch.ts";
 import { parseTrigger } from "./dockerfile.ts";
@@ -24,7 +24,7 @@ export async function buildStages(build: Build, file: Dockerfile): Promise<Image
 	const first = await firstArgs(build, file, announce);
 	checkNames(file.stages);
 	const work: Work = (one, stage) => buildStage(one, stage, first.nextStage(), announce);
-	const image = await (build.request.buildKit ? buildNeeded : buildAll)(build, file, work);
+	const { image } = await (build.request.buildKit ? buildNeeded : buildAll)(build, file, work);
 	const unused = first.unused();
 	if (unused.length > 0) {
 		await build.output.text(`[Warning] One or more build-args [${unused.join(" ")}] were not consumed\n`);
@@ -73,22 +73,22 @@ function checkNames(stages: readonly Stage[]): void {
 	}
 }
 
-type Work = (build: Build, stage: Stage) => Promise<ImageRecord | undefined>;
+type Work = (build: Build, stage: Stage) => Promise<BuiltStage>;
 
-async function buildAll(build: Build, file: Dockerfile, work: Work): Promise<ImageRecord | undefined> {
-	let image: ImageRecord | undefined;
+async function buildAll(build: Build, file: Dockerfile, work: Work): Promise<BuiltStage> {
+	let last: BuiltStage | undefined;
 	for (const [index, stage] of file.stages.entries()) {
 		const made = await work({ ...build, index }, stage);
-		image = made;
-		build.stages.push({ name: stage.name, image: async () => made });
+		last = made;
+		build.stages.push({ name: stage.name, built: async () => made });
 	}
-	return image;
+	return lastOf(last);
 }
 
 /** A stage is built when another first asks for it; those that do not need each other are built side by side. The first failure ends all. */
-async function buildNeeded(build: Build, file: Dockerfile, work: Work): Promise<ImageRecord | undefined> {
+async function buildNeeded(build: Build, file: Dockerfile, work: Work): Promise<BuiltStage> {
 	const failed = new AbortController();
-	const started = new Map<number, Promise<ImageRecord | undefined>>();
+	const started = new Map<number, Promise<BuiltStage>>();
 	const signal = AbortSignal.any([build.signal, failed.signal]);
 	let reason: { readonly error: unknown } | undefined;
 	const start = (index: number, stage: Stage) => {
@@ -104,31 +104,32 @@ async function buildNeeded(build: Build, file: Dockerfile, work: Work): Promise<
 		started.set(index, working);
 		return working;
 	};
-	build.stages.push(...file.stages.map((stage, i) => ({ name: stage.name, image: () => start(i, stage) })));
-	await build.stages
-		.at(-1)
-		?.image()
-		.catch(() => undefined);
+	build.stages.push(...file.stages.map((stage, i) => ({ name: stage.name, built: () => start(i, stage) })));
+	const target = build.stages.at(-1);
+	await target?.built().catch(() => undefined);
 	await Promise.allSettled(started.values());
 	if (reason) throw reason.error;
-	return await build.stages.at(-1)?.image();
+	return lastOf(await target?.built());
 }
 
-/** Begins what a stage will need, as far as the Dockerfile says so. */
-function beginNeeded(build: Build, { instructions }: Stage): void {
-	for (const instruction of instructions) {
-		const { do: what } = instruction;
-		const names =
-			what === "COPY"
-				? [instruction.from ?? ""]
-				: what === "RUN"
-					? instruction.mounts.map((mount) => /(?:^|,)from=([^,]*)/i.exec(mount)?.[1] ?? "")
-					: [];
-		for (const name of names)
-			stageNamed(build, name)
-				?.image()
-				.catch(() => undefined);
-	}
+function lastOf(stage: BuiltStage | undefined): BuiltStage {
+	if (!stage) throw new EngineError("invalid", "no build stage in current context");
+	return stage;
+}
+
+/** The stages that an instruction names, begun. */
+function neededBy(build: Build, instruction: Instruction): Promise<unknown>[] {
+	const names =
+		instruction.do === "COPY"
+			? [instruction.from ?? ""]
+			: instruction.do === "RUN"
+				? instruction.mounts.map((mount) => /(?:^|,)from=([^,]*)/i.exec(mount)?.[1] ?? "")
+				: [];
+	return names.flatMap((name) => {
+		const built = stageNamed(build, name)?.built();
+		built?.catch(() => undefined);
+		return built ? [built] : [];
+	});
 }
 
 async function buildStage(
@@ -136,9 +137,9 @@ async function buildStage(
 	stage: Stage,
 	args: BuildArgs,
 	announce: (text: string) => Promise<void>,
-): Promise<ImageRecord | undefined> {
+): Promise<BuiltStage> {
 	await announce(stage.text);
-	beginNeeded(build, stage);
+	for (const instruction of stage.instructions) neededBy(build, instruction);
 	const { state, nameOf } = await beginStage(build, stage, args);
 	await build.output.text(` ---> ${shownId(state)}\n`);
 	for (const instruction of stage.instructions) {
@@ -148,7 +149,7 @@ async function buildStage(
 		await build.output.text(` ---> ${shownId(state)}\n`);
 	}
 	if (state.image) await build.output.line({ aux: { ID: state.image.id } });
-	return state.image;
+	return { image: state.image, args };
 }
 
 async function dispatchShown(
@@ -158,6 +159,7 @@ async function dispatchShown(
 	nameOf: (text: string) => string,
 ): Promise<void> {
 	const name = isStep(instruction) ? nameOf(instruction.text) : undefined;
+	await Promise.all(neededBy(build, instruction));
 	await inStep(build, name, async () => {
 		try {
 			await dispatch(build, state, instruction);
@@ -175,7 +177,9 @@ async function beginStage(build: Build, stage: Stage, args: BuildArgs) {
 	const platform = stage.platform === undefined ? undefined : checkPlatform(expand(stage.platform));
 	// A number is no stage here.
 	const earlier = /^\d+$/.test(name) ? undefined : stageNamed(build, name);
-	const image = earlier ? await earlier.image() : await namedImage(build, name, platform);
+	const below = await earlier?.built();
+	if (below && build.request.buildKit) args.inherit(below.args);
+	const image = earlier ? below?.image : await namedImage(build, name, platform);
 	const state: StageState = {
 		image,
 		run: startConfig(image?.config.config),

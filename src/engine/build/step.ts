@@ -7,19 +7,26 @@ import { cacheKeyOf, commentOf } from "./run-config.ts";
 export interface StepWords {
 	readonly key: readonly string[];
 	readonly shown: string;
+	/** The history has no line of it. */
+	readonly unrecorded?: boolean;
 }
 
-/** The words of a step that runs nothing. `buildkit`: how BuildKit's history shows it, where that is otherwise; `key`: what else tells it from others. */
+/** The words of a step that runs nothing. `buildkit`: how BuildKit's history shows it, where that is otherwise; `unrecorded`: that it does not; `key`: what else tells it from others. */
 export function wordsOfStep(
 	build: Build,
 	{ run }: StageState,
 	comment: string,
-	more: { readonly buildkit?: string; readonly key?: string; readonly makesFiles?: boolean } = {},
+	more: {
+		readonly buildkit?: string;
+		readonly unrecorded?: boolean;
+		readonly key?: string;
+		readonly makesFiles?: boolean;
+	} = {},
 ): StepWords {
 	const key = more.key === undefined ? [] : [more.key];
 	if (build.request.buildKit) {
 		const shown = more.buildkit ?? comment;
-		return { key: ["buildkit", shown, ...key], shown };
+		return { key: ["buildkit", shown, ...key], shown, unrecorded: more.unrecorded };
 	}
 	const words = commentOf(run, comment, more.makesFiles);
 	return { key: [...words, ...key], shown: words.join(" ") };
@@ -53,6 +60,7 @@ export async function commitStep(
 		config: state.run,
 		author: state.author,
 		createdBy: words.shown,
+		...(words.unrecorded && { unrecorded: true }),
 		...(build.request.buildKit && { comment: "buildkit.dockerfile.v0" }),
 		platform: build.platform,
 		cacheKey: keyOf(build, state, words),

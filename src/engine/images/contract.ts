@@ -36,6 +36,8 @@ export interface StepRequest {
 	readonly createdBy: string;
 	readonly comment?: string;
 	readonly containerId?: string;
+	/** It adds no line to the history. */
+	readonly unrecorded?: boolean;
 	/** In place of a new line of history. */
 	readonly historyLine?: ImageHistory;
 	/** Without a parent. */

@@ -47,6 +47,6 @@ function configOf(parent: ImageRecord | undefined, request: StepRequest, diffId:
 		created,
 		config: request.config,
 		rootfs: { type: "layers", diff_ids: diffId === undefined ? diffIds : [...diffIds, diffId] },
-		history: [...(parent?.config.history ?? []), line],
+		history: [...(parent?.config.history ?? []), ...(request.unrecorded ? [] : [line])],
 	});
 }

@@ -24,6 +24,8 @@ export interface TreeCopy {
 	readonly owner?: Owner;
 	/** As chmod(1) takes it; undefined: as it was. */
 	readonly chmod?: string;
+	/** Set-id bits and capabilities stay with the new owner. */
+	readonly keepRights?: boolean;
 	/** Patterns of what is left out. */
 	readonly exclude?: readonly string[];
 }
@@ -49,8 +51,8 @@ export function copyTree(copy: TreeCopy): void {
 
 function copyDirectory(to: number, copy: TreeCopy, found: Iterable<Found>): void {
 	const { destination, owner } = copy;
-	makeDirectories(to, posix.dirname(destination.replace(/\/+$/, "") || "/"));
-	makeDirectories(to, destination, owner);
+	makeDirectories(to, posix.dirname(destination.replace(/\/+$/, "") || "/"), undefined, copy.chmod);
+	makeDirectories(to, destination, owner, copy.chmod);
 	using writer = new TreeWriter(to, bytes(destination), { keepKinds: false, owner });
 	const links = new Map<string, string>();
 	for (const one of found) writeOne(writer, one, links, copy);
@@ -59,7 +61,7 @@ function copyDirectory(to: number, copy: TreeCopy, found: Iterable<Found>): void
 
 function copyFile(to: number, copy: TreeCopy, found: Found): void {
 	const { directory, name } = fileTarget(to, copy);
-	makeDirectories(to, directory, copy.owner);
+	makeDirectories(to, directory, copy.owner, copy.chmod);
 	using writer = new TreeWriter(to, bytes(directory), { keepKinds: false, owner: copy.owner });
 	const renamed = { ...found, entry: { ...found.entry, name: bytes(name) } };
 	writeOne(writer, renamed, new Map(), copy, found);
@@ -95,8 +97,8 @@ function writeOne(
 	writer.finish();
 }
 
-function changed(entry: LayerEntry, { owner, chmod }: TreeCopy): LayerEntry {
-	const owned = owner ? asChowned(entry) : entry;
+function changed(entry: LayerEntry, { owner, chmod, keepRights }: TreeCopy): LayerEntry {
+	const owned = owner && !keepRights ? asChowned(entry) : entry;
 	if (chmod === undefined || entry.type === "symlink") return owned;
 	return { ...owned, mode: parseModeChange(chmod)?.(owned.mode, entry.type === "directory") ?? owned.mode };
 }
@@ -109,8 +111,8 @@ function asChowned(entry: LayerEntry): LayerEntry {
 	return { ...entry, mode: entry.mode & ~(0o4000 | setGid), xattrs };
 }
 
-/** `mkdir -p`, the new ones for `owner` (root when not given); whether the last one was missing. Throws SyscallError. */
-export function makeDirectories(root: number, path: string, owner?: Owner): boolean {
+/** `mkdir -p`, the new ones for `owner` (root when not given), mode 0755 with that change; whether the last one was missing. Throws SyscallError. */
+export function makeDirectories(root: number, path: string, owner?: Owner, chmod?: string): boolean {
 	if (path === "/" || path === "" || path === ".") return false;
 	const clean = path.replace(/\/+$/, "");
 	try {
@@ -121,12 +123,13 @@ export function makeDirectories(root: number, path: string, owner?: Owner): bool
 	}
 	// A link whose target is not there yet: the target is what is made.
 	const real = pathOf(root, clean);
-	makeDirectories(root, posix.dirname(real), owner);
+	makeDirectories(root, posix.dirname(real), owner, chmod);
 	const parent = openInRoot(root, posix.dirname(real), O_PATH | O_DIRECTORY);
 	try {
 		const name = cstring(posix.basename(real));
 		check(libc.mkdirat(parent, ptr(name), 0o755), `mkdir ${clean}`);
-		check(libc.fchmodat(parent, ptr(name), 0o755, 0), `chmod ${clean}`);
+		const mode = chmod === undefined ? 0o755 : (parseModeChange(chmod)?.(0o755, true) ?? 0o755);
+		check(libc.fchmodat(parent, ptr(name), mode, 0), `chmod ${clean}`);
 		if (owner) check(libc.fchownat(parent, ptr(name), owner.uid, owner.gid, 0x100), `chown ${clean}`);
 		return true;
 	} finally {
