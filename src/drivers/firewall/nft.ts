@@ -20,7 +20,7 @@ import {
 	renderUnpublish,
 	tableNameOf,
 } from "./ruleset.ts";
-import { renderNetworkChange } from "./ruleset-change.ts";
+import { renderNetworkChange, type TableParts, tableParts } from "./ruleset-change.ts";
 
 /** How long others must have left the table alone before it is put back, ms: a reload of the host's firewall is several transactions. */
 const SETTLE_MS = 100;
@@ -33,6 +33,8 @@ export class NftFirewall implements Firewall {
 	private readonly bridgeFilter = new BridgeFilter();
 	private readonly ports = new Set<PortForward>();
 	private model: RulesetModel | undefined;
+	/** Drawn from `model`. */
+	private parts: TableParts | undefined;
 	private policies: PolicyTables | undefined;
 	private watch: TableWatch | undefined;
 	private restoring: ReturnType<typeof setTimeout> | undefined;
@@ -48,6 +50,7 @@ export class NftFirewall implements Firewall {
 		this.policies ??= this.openPolicies(model.instance);
 		this.writeWhole(model, policies);
 		this.model = model;
+		this.parts = undefined;
 		this.ports.clear();
 		for (const port of model.ports) this.ports.add(port);
 		this.forgetFlows(model.ports, []);
@@ -58,12 +61,14 @@ export class NftFirewall implements Firewall {
 		const model = { ...this.model, networks };
 		// A bridge that was made again has forgotten it.
 		this.bridgeFilter.set(this.policies?.current.bridges ?? []);
-		const text = renderNetworkChange(this.model, networks);
+		const [before, after] = [this.parts ?? tableParts(this.model), tableParts(model)];
+		const text = renderNetworkChange(model.instance, before, after);
 		if (text === undefined || !this.isChanged(text)) {
 			this.policies?.readCounters();
 			this.writeWhole({ ...model, ports: [...this.ports] });
 		}
 		this.model = model;
+		this.parts = after;
 	}
 
 	setPolicies(policies: PolicyModel): void {

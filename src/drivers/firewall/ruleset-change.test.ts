@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import type { NetworkRules } from "./ruleset.ts";
-import { renderNetworkChange } from "./ruleset-change.ts";
+import { renderNetworkChange, tableParts } from "./ruleset-change.ts";
 
 const first: NetworkRules = {
 	bridge: "fd0",
@@ -12,7 +12,8 @@ const first: NetworkRules = {
 };
 const second: NetworkRules = { ...first, bridge: "br-a", subnet: "172.18.0.0/16" };
 const change = (before: readonly NetworkRules[], after: readonly NetworkRules[]) =>
-	renderNetworkChange({ instance: "fd", networks: before }, after);
+	renderNetworkChange("fd", partsOf(before), partsOf(after));
+const partsOf = (networks: readonly NetworkRules[]) => tableParts({ instance: "fd", networks });
 
 test("a network comes and goes as elements of the sets it is in", () => {
 	expect(change([first], [first, second])).toBe(`add element inet foredeck-fd bridges { "br-a" }

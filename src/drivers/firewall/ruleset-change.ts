@@ -1,28 +1,28 @@
-import { type NetworkRules, type RulesetModel, renderRuleset, tableOf } from "./ruleset.ts";
+import { type RulesetModel, renderRuleset, tableOf } from "./ruleset.ts";
 
 /**
- * Commands that lead from the table of these networks to that of others, by adding and deleting elements; undefined where the rules themselves differ, so
+ * Commands that lead from the table of some networks to that of others, by adding and deleting elements; undefined where the rules themselves differ, so
  * that only a whole new table will do. Read off the two tables as they are written: nothing they are drawn from can be forgotten here.
  */
-export function renderNetworkChange(
-	model: Omit<RulesetModel, "ports">,
-	networks: readonly NetworkRules[],
-): string | undefined {
-	const before = partsOf(renderRuleset({ ...model, ports: [] }));
-	const after = partsOf(renderRuleset({ ...model, networks, ports: [] }));
+export function renderNetworkChange(instance: string, before: TableParts, after: TableParts): string | undefined {
 	if (before.frame !== after.frame) return undefined;
-	const table = tableOf(model.instance);
+	const table = tableOf(instance);
 	return [...after.sets].map(([name, elements]) => change(table, name, before.sets.get(name), elements)).join("");
 }
 
-interface Parts {
+/** What is worth keeping until the next change: with 500 networks it takes milliseconds to draw. */
+export function tableParts(model: Omit<RulesetModel, "ports">): TableParts {
+	return partsOf(renderRuleset({ ...model, ports: [] }));
+}
+
+export interface TableParts {
 	/** The text without elements. */
 	readonly frame: string;
 	/** Elements by the set's name. */
 	readonly sets: ReadonlyMap<string, ReadonlySet<string>>;
 }
 
-function partsOf(ruleset: string): Parts {
+function partsOf(ruleset: string): TableParts {
 	const sets = new Map<string, Set<string>>();
 	const frame = ruleset.replace(/\tset (\S+) \{\n((?:\t\t.*\n)*?)\t\}\n/g, (_, name: string, body: string) => {
 		const elements = /\t\telements = \{ (.*) \}\n/.exec(body);

@@ -182,9 +182,16 @@ export function set(name: string, type: string, elements: readonly string[], fla
 	return `\tset ${name} {\n\t\ttype ${type}\n${flagsLine}${line}\t}\n`;
 }
 
+/** Names that were looked at: with hundreds of networks each is written thousands of times. */
+const known = new Set<string>();
+const MANY = 10_000;
+
 /** nft knows no escapes in a string, and a star at its end stands for any name. */
 export function quoted(name: string): string {
+	if (known.has(name)) return `"${name}"`;
 	if (!/^[\w.@+=~-]+$/.test(name)) throw new Error(`interface name ${JSON.stringify(name)} cannot stand in a ruleset`);
+	if (known.size > MANY) known.clear();
+	known.add(name);
 	return `"${name}"`;
 }
 

@@ -1,7 +1,8 @@
-import { type Cidr, contains, formatCidr, overlaps, sizeOf } from "../../shared/cidr.ts";
+import { type Cidr, contains, formatCidr, sizeOf } from "../../shared/cidr.ts";
 import { EngineError } from "../../shared/errors.ts";
 import { type AddressPool, subnets4, subnets6 } from "./configured.ts";
 import type { AddressPlan, IpamDriver, Leases } from "./driver.ts";
+import { occupied } from "./occupied.ts";
 import { AddressLeases6, chooseSubnet6, ownSubnets } from "./pool6.ts";
 import { SeveralPools } from "./several.ts";
 
@@ -13,7 +14,9 @@ export const DEFAULT_POOLS: readonly Cidr[] = [
 
 /** The first pool that touches nothing in use. Throws EngineError "unavailable" when all do. */
 export function chooseSubnet(pools: Iterable<Cidr>, used: readonly Cidr[]): Cidr {
-	for (const pool of pools) if (!used.some((other) => overlaps(pool, other))) return pool;
+	const spanOf = (one: Cidr) => ({ first: one.base, last: one.base + sizeOf(one) - 1 });
+	const touches = occupied(used.map(spanOf));
+	for (const pool of pools) if (!touches(spanOf(pool))) return pool;
 	throw new EngineError(
 		"unavailable",
 		"could not find an available, non-overlapping IPv4 address pool among the defaults to assign to the network",

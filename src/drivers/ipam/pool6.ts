@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto";
-import { type Cidr6, contains6, formatCidr6, overlaps6, sizeOf6 } from "../../shared/cidr.ts";
+import { type Cidr6, contains6, formatCidr6, sizeOf6 } from "../../shared/cidr.ts";
 import { EngineError } from "../../shared/errors.ts";
 import { ipv6OfBytes } from "../../shared/ip.ts";
 import type { AddressPlan6, Leases6 } from "./driver.ts";
+import { occupied } from "./occupied.ts";
 
 /** A /48 has this many /64. */
 const SUBNETS = 0x10000;
@@ -23,7 +24,9 @@ export function* ownSubnets(seed: string): Generator<Cidr6> {
 
 /** The first that touches nothing in use. Throws EngineError "unavailable" when all do. */
 export function chooseSubnet6(pools: Iterable<Cidr6>, used: readonly Cidr6[]): Cidr6 {
-	for (const pool of pools) if (!used.some((other) => overlaps6(pool, other))) return pool;
+	const spanOf = (one: Cidr6) => ({ first: one.base, last: one.base + sizeOf6(one) - 1n });
+	const touches = occupied(used.map(spanOf));
+	for (const pool of pools) if (!touches(spanOf(pool))) return pool;
 	throw new EngineError(
 		"unavailable",
 		"could not find an available, non-overlapping IPv6 address pool among the defaults to assign to the network",

@@ -2,7 +2,7 @@ import { randomInt } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { type Cidr, cidrOf } from "../../shared/cidr.ts";
 import { EngineError, messageOf } from "../../shared/errors.ts";
-import type { IpAddress } from "../../shared/ip.ts";
+import { formatIp, type IpAddress } from "../../shared/ip.ts";
 import type { Logger } from "../../shared/log.ts";
 import { macOfIpv4 } from "../../shared/mac.ts";
 import { deleteAddress, listAddresses, listAddresses6 } from "../../sys/linux/address.ts";
@@ -31,6 +31,7 @@ import { addAny, configure, tolerate } from "./inside.ts";
 import { hasIpv6, prepareBridge6, routeIpv6 } from "./ipv6.ts";
 import { createEndpoint, nameEndpoint, openParent, removeEndpoint } from "./macvlan.ts";
 import { NeighbourTables } from "./neighbours.ts";
+import { Removals } from "./removals.ts";
 
 interface Bridge extends Link {
 	/** The host's own addresses on it. */
@@ -45,16 +46,18 @@ export class BridgeDriver implements NetworkDriver {
 	private readonly parents = new Map<string, Link>();
 	/** Interfaces that should be gone soon. */
 	private readonly leaving = new Set<string>();
-	/** Bridges that the kernel is taking apart. */
-	private readonly going = new Map<string, Promise<void>>();
+	/** Interfaces that the kernel takes apart, or is about to. */
+	private readonly removals: Removals;
 
 	private readonly neighbours: NeighbourTables;
 
 	constructor(private readonly log: Logger) {
 		this.neighbours = new NeighbourTables(log);
+		this.removals = new Removals(this.socket, log);
 	}
 
 	open(spec: BridgeSpec): void {
+		this.removals.hurry(spec.name);
 		const link = this.marked(spec) ?? this.create(spec);
 		if (link.kind !== "bridge" || link.alias !== spec.alias) {
 			throw new EngineError(
@@ -132,19 +135,23 @@ export class BridgeDriver implements NetworkDriver {
 	watch(onLoss: (bridge: string) => void): Disposable {
 		// What is told may be of our own doing, or over by now: what counts is what is.
 		return new LinkWatch((loss) => {
-			for (const [name, { index }] of this.bridges) {
-				if ((loss === undefined || loss.index === index) && !this.stands(name)) onLoss(name);
-			}
+			const told = [...this.bridges].filter(([, { index }]) => loss === undefined || loss.index === index);
+			for (const name of this.broken(told)) onLoss(name);
 		});
 	}
 
-	private stands(name: string): boolean {
-		const { index, gateways = [] } = this.opened(name);
-		const link = findLink(this.socket, name);
-		if (link?.index !== index || !link.up) return false;
+	/** Those that are not there any more, not up, or without their addresses. */
+	private broken(bridges: readonly (readonly [string, Bridge])[]): string[] {
+		if (bridges.length === 0) return [];
+		const links = new Map(listLinks(this.socket).map((link) => [link.name, link]));
 		const there = [...listAddresses(this.socket), ...listAddresses6(this.socket)];
-		const has = (wanted: IpAddress) => there.some((one) => one.index === index && one.address === wanted);
-		return gateways.every(({ address }) => has(address));
+		const held = new Set(there.map(({ index, address }) => `${index} ${formatIp(address)}`));
+		const stands = (name: string, { index, gateways = [] }: Bridge) => {
+			const link = links.get(name);
+			const has = ({ address }: EndpointAddress) => held.has(`${index} ${formatIp(address)}`);
+			return link?.index === index && link.up && gateways.every(has);
+		};
+		return bridges.flatMap(([name, bridge]) => (stands(name, bridge) ? [] : [name]));
 	}
 
 	disconnect(path: string, { name, link }: Pick<EndpointSpec, "name" | "link">): void {
@@ -154,7 +161,11 @@ export class BridgeDriver implements NetworkDriver {
 			const index = link === "" ? undefined : findLink(inside, name)?.index;
 			if (index !== undefined) inside.request(...setDownAs(index, `gone${index}`));
 		});
-		if (link !== "") void this.takeApart(link);
+		if (link !== "") void this.removals.add(link);
+	}
+
+	settled(): Promise<void> {
+		return this.removals.settled();
 	}
 
 	seeOff(links: readonly string[]): void {
@@ -169,7 +180,7 @@ export class BridgeDriver implements NetworkDriver {
 			const there = new Set(listLinks(this.socket).map(({ name }) => name));
 			for (const link of names.filter((name) => there.has(name))) {
 				this.log.debug("interface outlives its namespace, deleted", { link });
-				void this.takeApart(link);
+				void this.removals.add(link);
 			}
 		} catch (error) {
 			this.log.warn("interfaces of removed sandboxes not looked for", { error: messageOf(error) });
@@ -220,13 +231,11 @@ export class BridgeDriver implements NetworkDriver {
 			const gone = deleteAddress(link.index, address, prefixLength);
 			tolerate("ENODEV", () => tolerate("EADDRNOTAVAIL", () => this.socket.request(gone)));
 		}
-		const done = this.takeApart(name).finally(() => this.going.delete(name));
-		this.going.set(name, done);
-		return done;
+		return this.removals.add(name);
 	}
 
 	usedNetworks(except: readonly string[]): Cidr[] {
-		const names = new Set([...except, ...this.going.keys()]);
+		const names = new Set([...except, ...this.removals.names()]);
 		const links = names.size > 0 ? listLinks(this.socket) : [];
 		const own = new Set(links.filter(({ name }) => names.has(name)).map(({ index }) => index));
 		return [
@@ -279,12 +288,6 @@ export class BridgeDriver implements NetworkDriver {
 	}
 
 	private create(spec: BridgeSpec): Link {
-		if (this.going.has(spec.name)) {
-			throw new EngineError(
-				"conflict",
-				`cannot create bridge ${spec.name}: an older one of this name is still being removed`,
-			);
-		}
 		this.socket.request(createBridge(spec.name, macOfIpv4(spec.gateway ?? randomInt(2 ** 32)), spec.mtu));
 		const made = findLink(this.socket, spec.name);
 		if (made) this.socket.request(setAlias(made.index, spec.alias));
@@ -292,18 +295,6 @@ export class BridgeDriver implements NetworkDriver {
 		if (!link) throw new EngineError("internal", `cannot find bridge ${spec.name} after its creation`);
 		this.log.info("bridge created", { bridge: spec.name });
 		return link;
-	}
-
-	/** In a process of its own: the kernel holds the caller for as long as all its CPUs need to forget the interface. */
-	private async takeApart(name: string): Promise<void> {
-		try {
-			// ip link del dev br-0123456789ab
-			const command = ["ip", "link", "del", "dev", name];
-			const { exited } = Bun.spawn(command, { stdin: "ignore", stdout: "ignore", stderr: "ignore" });
-			if ((await exited) !== 0) this.deleteQuietly(name);
-		} catch {
-			this.deleteQuietly(name);
-		}
 	}
 
 	private deleteQuietly(name: string): void {

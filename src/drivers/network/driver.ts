@@ -28,7 +28,7 @@ export interface NetworkDriver {
 	rejoin(bridge: string, link: string, isolated: boolean): void;
 	/** Tells when others take away what open() made: the bridge, or its addresses, or set it down. */
 	watch(onLoss: (bridge: string) => void): Disposable;
-	/** Takes an endpoint out of the namespace, by its names there and on the host; one that is gone is as good. It has no use when this returns; the kernel takes 30 ms to take it apart, during which a remnant shows, down and under another name. */
+	/** Takes an endpoint out of the namespace, by its names there and on the host; one that is gone is as good. It has no use when this returns; for a quarter of a second a remnant shows, down and under another name. */
 	disconnect(path: string, endpoint: Pick<EndpointSpec, "name" | "link">): void;
 	/** For interfaces on the host whose namespace has been removed: they go with it, but what a program left unsent can keep a namespace for minutes. A little later those that are still there, and would answer for an address that is another's by then, are deleted. */
 	seeOff(links: readonly string[]): void;
@@ -38,8 +38,10 @@ export interface NetworkDriver {
 	interfaces(path: string): string[];
 	/** Deletes what bears the mark and is not to be kept: interfaces on our bridges, and bridges. */
 	sweep(mark: string, keepBridges: readonly string[], keepLinks: readonly string[]): void;
-	/** Deletes the bridge. It cannot be used any more when this returns; the kernel takes 50 ms to take it apart, which the promise tells. */
+	/** Deletes the bridge. It cannot be used any more when this returns, and its name is free for open(); it is gone a quarter of a second later, together with others, which the promise tells. */
 	remove(bridge: string): Promise<void>;
+	/** Resolves when all that remove() and disconnect() took away is gone; hurries it. */
+	settled(): Promise<void>;
 	/** IPv4 networks that the host routes to or has an address in, those of these interfaces left out. */
 	usedNetworks(except: readonly string[]): Cidr[];
 	/** Takes a host port for as long as the hold lives. Throws EngineError "conflict" with the kernel's reason in lower-case words: `address already in use`. */

@@ -55,15 +55,15 @@ export function subnetsOf({
 	};
 }
 
-/** As inspect of the network shows the container; none when it is not on it. */
-export function endpointOn(
-	networkId: string,
-	{ bare, endpoints }: Joined,
-): Omit<NetworkRecord["endpoints"][number], "containerId" | "name">[] {
+/** As inspect of its networks shows the container. */
+export function endpointsOf({
+	bare,
+	endpoints,
+}: Joined): (Omit<NetworkRecord["endpoints"][number], "containerId" | "name"> & { readonly networkId: string })[] {
 	const all = bare ? [bare] : endpoints.map(({ settings }) => settings);
-	const found = all.find((one) => one.networkId === networkId);
-	if (!found) return [];
-	const { endpointId, macAddress: mac = "", ipAddress: ip = "", prefixLength = 0, ipv6Address } = found;
-	const ipv6 = ipv6Address && `${ipv6Address}/${found.ipv6PrefixLength ?? 64}`;
-	return [{ endpointId, mac, ip, prefixLength, ...(ipv6 && { ipv6 }) }];
+	return all.map((one) => {
+		const { networkId, endpointId, macAddress: mac = "", ipAddress: ip = "", prefixLength = 0, ipv6Address } = one;
+		const ipv6 = ipv6Address && `${ipv6Address}/${one.ipv6PrefixLength ?? 64}`;
+		return { networkId, endpointId, mac, ip, prefixLength, ...(ipv6 && { ipv6 }) };
+	});
 }

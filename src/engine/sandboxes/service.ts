@@ -29,7 +29,7 @@ import {
 	releaseAddresses,
 	waysOut,
 } from "./endpoints.ts";
-import { endpointOn, type Joined, ON_HOST, placeOf, settingsOf, subnetsOf } from "./joined.ts";
+import { endpointsOf, type Joined, ON_HOST, placeOf, settingsOf, subnetsOf } from "./joined.ts";
 import { destroySandbox, SandboxMaker, setRoutes } from "./maker.ts";
 import { PortAllocator } from "./ports.ts";
 import { type SandboxFactory, sandboxPath, serveSandbox } from "./prepared.ts";
@@ -178,10 +178,11 @@ class SandboxService implements Sandboxes {
 
 	networks(): readonly NetworkRecord[] {
 		this.mustBeOpen();
+		const endpoints = this.endpointsByNetwork();
 		return this.live.rows().map((row) => {
 			const { id, name, driver, created, config } = row;
 			const known = this.live.bridge(id);
-			const base = { id, name, driver, created, endpoints: this.endpointsOf(id), ...(config && { config }) };
+			const base = { id, name, driver, created, endpoints: endpoints.get(id) ?? [], ...(config && { config }) };
 			if (!known) return base;
 			return { ...base, ...subnetsOf(known), ...(!known.macvlan && { bridge: known.bridge }) };
 		});
@@ -205,8 +206,9 @@ class SandboxService implements Sandboxes {
 		this.watching?.[Symbol.dispose]();
 		if (this.isOpen && this.joined.size === 0) {
 			this.options.firewall.remove();
-			await this.live.removeAll();
+			this.live.removeAll();
 		}
+		await this.options.network.settled();
 		this.options.firewall.close();
 		this.options.relay.close();
 		for (const { sandbox, published } of this.joined.values()) {
@@ -383,11 +385,17 @@ class SandboxService implements Sandboxes {
 		if (stale.length > 0) log.info("left-over sandboxes removed", { count: stale.length });
 	}
 
-	private endpointsOf(networkId: string): NetworkRecord["endpoints"] {
-		return [...this.joined].flatMap(([containerId, joined]) => {
+	private endpointsByNetwork(): Map<string, NetworkRecord["endpoints"][number][]> {
+		const found = new Map<string, NetworkRecord["endpoints"][number][]>();
+		for (const [containerId, joined] of this.joined) {
 			const name = this.options.nameOf?.(containerId) ?? joined.containerName;
-			return endpointOn(networkId, joined).map((one) => ({ containerId, name, ...one }));
-		});
+			for (const { networkId, ...endpoint } of endpointsOf(joined)) {
+				const list = found.get(networkId) ?? [];
+				if (list.length === 0) found.set(networkId, list);
+				list.push({ containerId, name, ...endpoint });
+			}
+		}
+		return found;
 	}
 
 	private mustBeOpen(): void {

@@ -24,6 +24,7 @@ const IFLA_LINK = 5;
 const IFLA_MASTER = 10;
 const IFLA_LINKINFO = 18;
 const IFLA_IFALIAS = 20;
+const IFLA_GROUP = 27;
 const IFLA_NET_NS_FD = 28;
 const IFLA_INFO_KIND = 1;
 const IFLA_INFO_DATA = 2;
@@ -218,6 +219,12 @@ export function setDownAs(index: number, name: string): NetlinkRequest[] {
 export function setMaster(index: number, master: number): NetlinkRequest {
 	const body = joinBytes([linkHeader(index, 0), attribute(IFLA_MASTER, master)]);
 	return { type: RTM_NEWLINK, body, twin: `ip link set dev ${index} master ${master}` };
+}
+
+/** `ip link set dev INDEX group GROUP`: of a group all can be deleted together. */
+export function setGroup(index: number, group: number): NetlinkRequest {
+	const body = joinBytes([linkHeader(index, 0), attribute(IFLA_GROUP, group)]);
+	return { type: RTM_NEWLINK, body, twin: `ip link set dev ${index} group ${group}` };
 }
 
 /** `ip link set dev INDEX down` */

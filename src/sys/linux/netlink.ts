@@ -4,6 +4,8 @@ import { check, libc, SyscallError } from "./libc.ts";
 const AF_NETLINK = 16;
 const SOCK_RAW = 3;
 const SOCK_CLOEXEC = 0o2000000;
+const SOL_NETLINK = 270;
+const NETLINK_GET_STRICT_CHK = 12;
 const NLMSG_ERROR = 2;
 const NLMSG_DONE = 3;
 const ENODATA = 61;
@@ -36,6 +38,7 @@ export interface NetlinkMessage {
 export class NetlinkSocket implements Disposable {
 	private readonly fd: number;
 	private sequence = 1;
+	private filters = false;
 	private readonly buffer = new Uint8Array(1 << 17);
 
 	constructor(protocol: number) {
@@ -77,8 +80,9 @@ export class NetlinkSocket implements Disposable {
 		return message;
 	}
 
-	/** All messages of a dump. */
-	dump(request: NetlinkRequest): NetlinkMessage[] {
+	/** All messages of a dump. `filtered`: those alone that agree with the header of the request, where the kernel (since 4.20) knows how to. */
+	dump(request: NetlinkRequest, filtered = false): NetlinkMessage[] {
+		if (filtered !== this.filters) this.setFilters(filtered);
 		this.send([{ ...request, flags: NLM_F_DUMP }], 0);
 		const found: NetlinkMessage[] = [];
 		for (;;) {
@@ -92,6 +96,13 @@ export class NetlinkSocket implements Disposable {
 
 	[Symbol.dispose](): void {
 		libc.close(this.fd);
+	}
+
+	private setFilters(on: boolean): void {
+		const flag = Int32Array.of(on ? 1 : 0);
+		// Where the kernel has no such option, dumps are whole.
+		libc.setsockopt(this.fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, ptr(flag), flag.byteLength);
+		this.filters = on;
 	}
 
 	private send(requests: readonly NetlinkRequest[], extra: number): number {

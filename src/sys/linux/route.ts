@@ -65,10 +65,12 @@ export function deleteDefaultRoute(family: 4 | 6 = 4): NetlinkRequest {
 
 /** Destinations of every IPv4 unicast route in every table (VPNs keep theirs in tables of their own), default routes left out. */
 export function listRoutes(socket: RouteSocket): { index?: number; base: number; prefixLength: number }[] {
-	// ip -4 route show table all
+	// ip -4 route show table all type unicast
 	const header = new Uint8Array(12);
 	header[0] = AF_INET;
-	return socket.dump({ type: RTM_GETROUTE, body: header, twin: "ip route show" }).flatMap(({ body }) => {
+	// Each address of the host has several local ones.
+	header[7] = RTN_UNICAST;
+	return socket.dump({ type: RTM_GETROUTE, body: header, twin: "ip route show" }, true).flatMap(({ body }) => {
 		const attributes = attributesOf(body, 12);
 		const base = ipv4Of(attributes, RTA_DST);
 		if (body[0] !== AF_INET || body[7] !== RTN_UNICAST || base === undefined) return [];
