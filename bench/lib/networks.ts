@@ -2,9 +2,9 @@ import { act, type Engine, withConnection } from "./engine.ts";
 import { type Connection, succeed } from "./http.ts";
 
 /** Makes a network, or takes the one that a run which was cut off has left. */
-export async function createNetwork(engine: Engine, name: string): Promise<void> {
+export async function createNetwork(engine: Engine, name: string, more: { Internal?: boolean } = {}): Promise<void> {
 	await withConnection(engine, async (connection) => {
-		const made = await connection.request("POST", "/v1.43/networks/create", { body: { Name: name } });
+		const made = await connection.request("POST", "/v1.43/networks/create", { body: { Name: name, ...more } });
 		if (made.status !== 409) succeed(made, `create network ${name}`);
 	});
 }

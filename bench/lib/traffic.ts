@@ -40,10 +40,10 @@ export interface Traffic {
 	readonly port: number;
 }
 
-type Where = "beside" | "host";
+type Where = "beside" | "internal" | "host";
 type Figure = (traffic: Traffic) => Promise<number>;
 
-/** A figure of the traffic between two containers on a network made for it, or from the host's network to a port published on 127.0.0.1. */
+/** A figure of the traffic between two containers on a network made for it, which may be internal, or from the host's network to a port published on 127.0.0.1. */
 export function trafficBench(figure: Figure, where: Where = "beside"): Pick<Bench, "prepare" | "measure" | "cleanup"> {
 	const prepared = new Map<string, Traffic>();
 	return {
@@ -98,7 +98,7 @@ export async function loadTrafficImage(engine: Engine): Promise<string> {
 
 async function prepare(engine: Engine, where: Where): Promise<Traffic> {
 	const image = await loadTrafficImage(engine);
-	await createNetwork(engine, NETWORK);
+	await createNetwork(engine, NETWORK, { Internal: where === "internal" });
 	return await withConnection(engine, async (connection) => {
 		const hostPort = 20_000 + Math.floor(Math.random() * 10_000);
 		const published = { PortBindings: { [IPERF_PORT]: [{ HostIp: "127.0.0.1", HostPort: `${hostPort}` }] } };

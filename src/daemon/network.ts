@@ -142,6 +142,7 @@ export function buildNetwork(
 			sandboxes,
 			events,
 			hasIpv6: () => driver.hasIpv6(),
+			hasBigTcp: () => driver.hasBigTcp(),
 			hasLink: (name) => driver.hasLink(name),
 		}),
 		serveHost() {

@@ -95,7 +95,9 @@ export class TestNetworks {
 		});
 		const hasLink = (name: string) => network.hasLink(name);
 		const hasIpv6 = () => network.hasIpv6();
-		const networks = createNetworks({ store, live, ipam, sandboxes, events: createEventBus(), hasIpv6, hasLink });
+		const hasBigTcp = () => network.hasBigTcp();
+		const events = createEventBus();
+		const networks = createNetworks({ store, live, ipam, sandboxes, events, hasIpv6, hasBigTcp, hasLink });
 		const die = () => {
 			network.watching?.[Symbol.dispose]();
 			firewall.close();

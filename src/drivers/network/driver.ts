@@ -50,6 +50,8 @@ export interface NetworkDriver {
 	hasLink(name: string): boolean;
 	/** Whether the host's kernel knows IPv6, and it is not switched off for it. */
 	hasIpv6(): boolean;
+	/** Whether the kernel takes larger pieces of both families: Linux 6.3. */
+	hasBigTcp(): boolean;
 	/** First and last port that random publishing may take. */
 	portRange(): { first: number; last: number };
 }
@@ -89,6 +91,8 @@ export interface BridgeSpec {
 	readonly ipv6?: { readonly gateway?: bigint; readonly prefixLength: number; readonly forward: boolean };
 	/** bytes; undefined: the kernel's */
 	readonly mtu?: number;
+	/** What is sent on it is handled in pieces of up to 192 KB instead of 64 (BIG TCP), where the kernel can: see hasBigTcp(). */
+	readonly bigTcp?: boolean;
 }
 
 /** What macvlan endpoints hang on: an interface of the host's, or one made for the network, and taken down by remove(). */

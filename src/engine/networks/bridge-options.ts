@@ -23,6 +23,8 @@ export interface BridgeSettings {
 	readonly outbound: boolean;
 	/** Of the LAN, what an outbound network may reach all the same: 192.168.1.10/32 */
 	readonly allowed: readonly string[];
+	/** Packets of more than 64 KB between members. It halves what leaves by an interface of the host's: off, but where nothing leaves. */
+	readonly bigTcp: boolean;
 	/** Interfaces in a container are called PREFIX0, PREFIX1... */
 	readonly linkPrefix: string;
 }
@@ -31,6 +33,7 @@ export type GatewayMode = "nat" | "nat-unprotected" | "routed" | "isolated";
 
 const MODES: readonly GatewayMode[] = ["nat", "nat-unprotected", "routed", "isolated"];
 const BRIDGE = "com.docker.network.bridge";
+export const BIG_TCP = "foredeck.big_tcp";
 const MTU = "com.docker.network.driver.mtu";
 /** Longest interface name that Linux takes. */
 const MAX_NAME = 15;
@@ -59,6 +62,7 @@ export function bridgeSettings(options: Readonly<Record<string, string>>, intern
 		gatewayMode: mode,
 		gatewayMode6: mode6,
 		...outbound,
+		bigTcp: bool(BIG_TCP) ?? internal,
 		linkPrefix: prefixOf(options["com.docker.network.container_iface_prefix"]),
 	};
 }

@@ -93,6 +93,7 @@ test("options say what the bridge does; unknown ones are the user's own", () => 
 		gatewayMode6: "nat",
 		outbound: false,
 		allowed: [],
+		bigTcp: false,
 		linkPrefix: "eth",
 	});
 	const routed = { [`${BRIDGE}.gateway_mode_ipv4`]: "routed", [`${BRIDGE}.enable_icc`]: "0", [MTU]: "1400" };

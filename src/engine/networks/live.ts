@@ -248,6 +248,7 @@ export class LiveNetworks {
 			...(leases && { gateway, prefixLength: leases.subnet.prefixLength }),
 			...(leases6 && { ipv6: { gateway: gateway6, prefixLength: leases6.subnet.prefixLength, forward: !internal } }),
 			mtu: settings.mtu,
+			bigTcp: settings.bigTcp,
 		};
 	}
 

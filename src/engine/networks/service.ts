@@ -7,7 +7,7 @@ import { nowNano } from "../../shared/time.ts";
 import type { IpamPool, NetworkConfig, NetworkRow, NetworkStore } from "../../store/networks.ts";
 import type { Events } from "../events.ts";
 import type { NetworkRecord, Sandboxes } from "../sandboxes/contract.ts";
-import { type BridgeSettings, bridgeSettings, unsupported, wantsIpv6 } from "./bridge-options.ts";
+import { BIG_TCP, type BridgeSettings, bridgeSettings, unsupported, wantsIpv6 } from "./bridge-options.ts";
 import type { NetworkRequest, Networks } from "./contract.ts";
 import { findNetwork } from "./find.ts";
 import { addressPlan, addressPlan6, checkPools, isIpv6Pool } from "./ipam-config.ts";
@@ -20,6 +20,8 @@ export interface NetworksOptions {
 	readonly ipam: Pick<IpamDriver, "chooseSubnet" | "chooseSubnet6">;
 	/** Default: yes. */
 	readonly hasIpv6?: () => boolean;
+	/** Default: yes. */
+	readonly hasBigTcp?: () => boolean;
 	/** Whether the host has an interface of this name; default: yes. */
 	readonly hasLink?: (name: string) => boolean;
 	readonly sandboxes: Pick<Sandboxes, "networks" | "networksChanged">;
@@ -49,6 +51,7 @@ function create(options: NetworksOptions, request: NetworkRequest): { id: string
 	const { store, live, sandboxes, events } = options;
 	checkRequest(request, options.hasIpv6);
 	const settings = bridgeSettings(request.options, request.internal);
+	checkBigTcp(request, settings, options.hasBigTcp);
 	const pools = checkPools(request.ipam.config);
 	const known = store.network(request.name);
 	if (known?.config?.mode) {
@@ -108,6 +111,22 @@ function checkRequest(request: NetworkRequest, hasIpv6: NetworksOptions["hasIpv6
 	if (ipv6 && request.options["foredeck.mode"] === "outbound") {
 		const why = "IPv6 is closed in networks of foredeck.mode=outbound, for what is LAN cannot be told by the address";
 		throw new EngineError("unsupported", `cannot create network ${name} with EnableIPv6=true: ${why}`);
+	}
+}
+
+/** Asked for, it is not silently left out. */
+function checkBigTcp(
+	{ driver, options }: NetworkRequest,
+	{ bigTcp }: BridgeSettings,
+	hasBigTcp: NetworksOptions["hasBigTcp"] = () => true,
+): void {
+	const value = options[BIG_TCP];
+	if (value === undefined) return;
+	if (driver !== "" && driver !== "bridge") {
+		throw new EngineError("invalid", `invalid option ${BIG_TCP}=${value}: only bridge networks have it`);
+	}
+	if (bigTcp && !hasBigTcp()) {
+		throw new EngineError("unsupported", `cannot use option ${BIG_TCP}=${value}: it needs Linux 6.3 or newer`);
 	}
 }
 

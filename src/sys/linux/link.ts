@@ -26,6 +26,10 @@ const IFLA_LINKINFO = 18;
 const IFLA_IFALIAS = 20;
 const IFLA_GROUP = 27;
 const IFLA_NET_NS_FD = 28;
+const IFLA_GSO_MAX_SIZE = 41;
+const IFLA_GRO_MAX_SIZE = 58;
+const IFLA_GSO_IPV4_MAX_SIZE = 63;
+const IFLA_GRO_IPV4_MAX_SIZE = 64;
 const IFLA_INFO_KIND = 1;
 const IFLA_INFO_DATA = 2;
 const IFLA_INFO_SLAVE_KIND = 4;
@@ -49,6 +53,8 @@ export interface Link {
 	readonly master?: number;
 	readonly kind: string;
 	readonly alias: string;
+	/** How large packets of IPv4 may be that are handled as one, bytes; undefined where the kernel has no such setting. */
+	readonly segmentation4?: number;
 }
 
 /** Every interface of the socket's namespace. */
@@ -97,6 +103,8 @@ export function setAlias(index: number, alias: string): NetlinkRequest {
 export interface VethRequest {
 	readonly name: string;
 	readonly mtu: number;
+	/** Of both ends: see setSegmentation(). */
+	readonly segmentation?: number;
 	/** index of the bridge it joins */
 	readonly master?: number;
 	/** The other end; `netnsFd` is an open namespace file. The kernel numbers it there: 2 in a namespace that has only lo. */
@@ -104,7 +112,7 @@ export interface VethRequest {
 }
 
 /** `ip link add NAME up mtu M master BR type veth peer name eth0 netns NS`: in one message; the peer is still down. */
-export function createVeth({ name, mtu, master, peer }: VethRequest): NetlinkRequest {
+export function createVeth({ name, mtu, segmentation: size, master, peer }: VethRequest): NetlinkRequest {
 	const peerBody = joinBytes([
 		// Not up yet: the kernel joins the two ends after it has configured the peer, and a lone end cannot be opened (ENOTCONN).
 		linkHeader(0, 0),
@@ -112,6 +120,7 @@ export function createVeth({ name, mtu, master, peer }: VethRequest): NetlinkReq
 		attribute(IFLA_MTU, mtu),
 		attribute(IFLA_ADDRESS, macBytes(peer.mac)),
 		attribute(IFLA_NET_NS_FD, peer.netnsFd),
+		...segmentation(size),
 	]);
 	const info = joinBytes([
 		attribute(IFLA_INFO_KIND, "veth"),
@@ -124,6 +133,7 @@ export function createVeth({ name, mtu, master, peer }: VethRequest): NetlinkReq
 			linkHeader(0, IFF_UP),
 			attribute(IFLA_IFNAME, name),
 			attribute(IFLA_MTU, mtu),
+			...segmentation(size),
 			...(master === undefined ? [] : [attribute(IFLA_MASTER, master)]),
 			attribute(IFLA_LINKINFO | NESTED, info),
 		]),
@@ -227,6 +237,19 @@ export function setGroup(index: number, group: number): NetlinkRequest {
 	return { type: RTM_NEWLINK, body, twin: `ip link set dev ${index} group ${group}` };
 }
 
+/** `ip link set dev INDEX gso_max_size SIZE gro_max_size SIZE gso_ipv4_max_size SIZE gro_ipv4_max_size SIZE` */
+export function setSegmentation(index: number, size: number): NetlinkRequest {
+	const body = joinBytes([linkHeader(index, 0), ...segmentation(size)]);
+	return { type: RTM_NEWLINK, body, twin: `ip link set dev ${index} gso_max_size ${size}` };
+}
+
+/** How large the packets may be that the kernel handles as one, bytes: of IPv6, and of IPv4, which kernels before 6.3 overlook. */
+function segmentation(size: number | undefined): Uint8Array[] {
+	if (size === undefined) return [];
+	const kinds = [IFLA_GSO_MAX_SIZE, IFLA_GRO_MAX_SIZE, IFLA_GSO_IPV4_MAX_SIZE, IFLA_GRO_IPV4_MAX_SIZE];
+	return kinds.map((kind) => attribute(kind, size));
+}
+
 /** `ip link set dev INDEX down` */
 export function setDown(index: number): NetlinkRequest {
 	const body = linkHeader(index, 0);
@@ -266,6 +289,7 @@ function linkOf(body: Uint8Array): Link {
 		master: numberOf(attributes, IFLA_MASTER),
 		kind: info ? textOf(attributesOf(info, 0).get(IFLA_INFO_KIND)) : "",
 		alias: textOf(attributes.get(IFLA_IFALIAS)),
+		segmentation4: numberOf(attributes, IFLA_GSO_IPV4_MAX_SIZE),
 	};
 }
 
