@@ -127,7 +127,7 @@ export function buildNetwork(
 		insight: createInsight({
 			instance,
 			containers,
-			networks: () => sandboxes.networks(),
+			networks: () => sandboxes.networks().filter(({ config }) => !config?.configOnly),
 			owned: () => sandboxes.owned(),
 			leases: (networkId) => store.leases(networkId),
 			probe: createProber(selfCommand()),

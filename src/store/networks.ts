@@ -67,6 +67,10 @@ export interface NetworkConfig {
 	readonly attachable: boolean;
 	/** Of the engine's own networks for sandbox modes: neither made nor removed by users. */
 	readonly mode?: "disabled" | "loopback" | "outbound" | "full";
+	/** No network, but what others are made from. */
+	readonly configOnly?: boolean;
+	/** Name of the one that this network was made from. */
+	readonly configFrom?: string;
 	/** The subnet is the client's choice: so may be containers' addresses. */
 	readonly subnetAsked: boolean;
 	readonly subnet6Asked?: boolean;

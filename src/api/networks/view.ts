@@ -12,16 +12,25 @@ export function networkView(network: NetworkRecord, withContainers: boolean) {
 		Driver: network.driver,
 		EnableIPv4: config?.enableIpv4 ?? true,
 		EnableIPv6: config?.enableIpv6 ?? false,
-		IPAM: { Driver: "default", Options: config?.ipam.options ?? null, Config: config ? config.ipam.config : own },
+		IPAM: {
+			Driver: config?.ipam.driver ?? "default",
+			Options: config?.ipam.options ?? null,
+			Config: config ? listOf(config.ipam.config) : own,
+		},
 		Internal: config?.internal ?? false,
 		Attachable: config?.attachable ?? false,
 		Ingress: false,
-		ConfigFrom: { Network: "" },
-		ConfigOnly: false,
+		ConfigFrom: { Network: config?.configFrom ?? "" },
+		ConfigOnly: config?.configOnly ?? false,
 		Containers: withContainers ? Object.fromEntries(network.endpoints.map(endpointView)) : {},
 		Options: config?.options ?? (network.bridge ? bridgeOptions(network.bridge) : {}),
 		Labels: config?.labels ?? {},
 	};
+}
+
+/** docker has no list where there is nothing in it. */
+function listOf<T>(entries: readonly T[]): readonly T[] | null {
+	return entries.length > 0 ? entries : null;
 }
 
 /** What the predefined bridge does, by docker's names for it: containers reach each other and the outside, ports are published on all addresses. */

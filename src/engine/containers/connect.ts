@@ -130,6 +130,9 @@ function refuseToConnect(
 	{ hostConfig: { NetworkMode: mode } }: ContainerRecord,
 	network: NetworkRecord,
 ): void {
+	if (network.config?.configOnly) {
+		throw new EngineError("forbidden", "cannot create endpoint on configuration-only network");
+	}
 	const isBare = known.some(({ name, driver }) => name === mode && driver === "null");
 	if (network.driver === "host") {
 		throw new EngineError(

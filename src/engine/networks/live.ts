@@ -16,6 +16,7 @@ import { formatIpv4, formatIpv6 } from "../../shared/ip.ts";
 import type { Logger } from "../../shared/log.ts";
 import type { NetworkRow, NetworkStore } from "../../store/networks.ts";
 import { type BridgeSettings, bridgeSettings } from "./bridge-options.ts";
+import { isConfigOnly } from "./config-only.ts";
 import { findNetwork } from "./find.ts";
 import { addressPlan, addressPlan6, isIpv6Pool } from "./ipam-config.ts";
 import { type MacvlanSettings, macvlanSettings } from "./macvlan.ts";
@@ -61,6 +62,8 @@ export class LiveNetworks {
 	private others: NetworkRow[] = [];
 	/** Stored, but what they hang on could not be made: they are listed, and can be removed. */
 	private readonly failed = new Map<string, NetworkRow>();
+	/** What networks are made from: nothing is made of them. */
+	private readonly configOnly = new Map<string, NetworkRow>();
 
 	constructor(private readonly options: LiveNetworksOptions) {}
 
@@ -84,6 +87,12 @@ export class LiveNetworks {
 		this.others.push(...modes.filter(({ driver }) => driver === "null"));
 		const isBridge = ({ driver, config }: NetworkRow) => config !== null && ["bridge", "macvlan"].includes(driver);
 		for (const row of store.networks().filter(isBridge)) this.tryOpen(row);
+		for (const row of store.networks().filter(isConfigOnly)) this.addConfigOnly(row);
+	}
+
+	/** One that others are made from. */
+	addConfigOnly(row: NetworkRow): void {
+		this.configOnly.set(row.id, row);
 	}
 
 	/** Makes the bridge of a row that is in the store. */
@@ -96,6 +105,7 @@ export class LiveNetworks {
 		const known = this.bridges.get(id);
 		this.bridges.delete(id);
 		this.failed.delete(id);
+		this.configOnly.delete(id);
 		// The last one of those that share a parent takes it down, where it is ours: the driver leaves the host's own alone.
 		if (known && !this.bridgeNames().includes(known.bridge)) void this.options.network.remove(known.bridge);
 	}
@@ -116,7 +126,7 @@ export class LiveNetworks {
 	/** All, in the order they were made. */
 	rows(): readonly NetworkRow[] {
 		const [first, ...more] = [...this.bridges.values()].map(({ row }) => row);
-		return [...(first ? [first] : []), ...this.others, ...more, ...this.failed.values()];
+		return [...(first ? [first] : []), ...this.others, ...more, ...this.configOnly.values(), ...this.failed.values()];
 	}
 
 	row(name: "host" | "none"): NetworkRow {
@@ -135,6 +145,8 @@ export class LiveNetworks {
 
 	/** The bridge network of this id or name; "not-found" in docker's words. */
 	find(ref: string): BridgeNetwork {
+		const isPattern = [...this.configOnly.values()].some(({ id, name }) => id === ref || name === ref);
+		if (isPattern) throw new EngineError("forbidden", "cannot create endpoint on configuration-only network");
 		return findNetwork([...this.bridges.values()], ref);
 	}
 
@@ -274,6 +286,7 @@ export class LiveNetworks {
 
 /** Of IPv4, all that a stored network has. */
 function subnetsOf({ subnet, config }: NetworkRow): Cidr[] {
+	if (config?.configOnly) return [];
 	const texts = config?.ipam.config.map(({ Subnet }) => Subnet) ?? (subnet ? [subnet] : []);
 	return texts.flatMap((text) => parseCidr(text) ?? []);
 }

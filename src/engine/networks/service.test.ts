@@ -78,7 +78,7 @@ function engineOver(database: Database, used: readonly string[] = []) {
 		publish: (type: string, action: string, _id: string, attributes: Record<string, string>) =>
 			void seen.push(`${type} ${action} ${attributes.name ?? ""}`),
 	};
-	const networks = createNetworks({ store, live, ipam, sandboxes, events });
+	const networks = createNetworks({ store, live, ipam, sandboxes, events, hasBigTcp: () => false });
 	return { networks, bridges, endpoints, seen, driver, store, live };
 }
 
@@ -144,18 +144,53 @@ test.each<[string, Partial<NetworkRequest>]>([
 	['only one instance of "null" network is allowed', { driver: "null" }],
 	["This node is not a swarm manager.", { driver: "overlay" }],
 	['plugin "foo" not found', { driver: "foo" }],
-	["network driver is not supported yet: ipvlan", { driver: "ipvlan" }],
-	["network driver is not supported yet: ipvlan", { driver: "ipvlan" }],
-	['plugin "x" not found', { ipam: { driver: "x", options: null, config: [] } }],
 	["Ingress network can only be global scope network", { ingress: true }],
 	["cannot create a swarm scoped network when swarm is not active", { scope: "swarm" }],
-	["ConfigOnly is not supported yet: true", { configOnly: true }],
-	["ConfigFrom is not supported yet: base", { configFrom: "base" }],
+	['plugin "x" not found', { ipam: { driver: "x", options: null, config: [] } }],
+	["ipv4 pool is empty", { ipam: { driver: "null", options: null, config: [] } }],
+	["ipv6 pool is empty", { enableIpv4: false, enableIpv6: true, ipam: { driver: "null", options: null, config: [] } }],
+	[
+		"null ipam driver does not handle specific address pool requests",
+		{ ipam: { driver: "null", options: null, config: [{ Subnet: "10.1.0.0/24" }] } },
+	],
+	["configuration network can only contain network specific fields.", { configOnly: true, internal: true }],
+	["a configuration network cannot depend on another configuration network", { configOnly: true, configFrom: "x" }],
+	["invalid network config", { configOnly: true, ipam: { driver: "", options: null, config: [{ Subnet: "x" }] } }],
+	['configuration network "base" does not exist', { configFrom: "base" }],
+	["user specified configurations are not supported if", { configFrom: "base", labels: { a: "b" } }],
+	["user specified configurations are not supported if", { configFrom: "base", enableIpv6: true }],
+	["network driver options are not supported if", { configFrom: "base", options: { a: "b" } }],
+	["cannot use option foredeck.big_tcp=true: it needs Linux 6.3 or newer", { options: { "foredeck.big_tcp": "true" } }],
+	["only bridge networks have it", { driver: "macvlan", options: { "foredeck.big_tcp": "false" } }],
 	["IPv4 or IPv6 must be enabled", { enableIpv4: false }],
 ])("create refuses and makes nothing: %s", async (text, more) => {
 	const { networks, bridges } = engine();
 	expect(networks.create(request("blue", more))).rejects.toThrow(text);
 	expect([networks.list().length, bridges.size]).toEqual([3, 1]);
+});
+
+test("networks are made from one that is only configuration, which stays while they do, over a restart too", async () => {
+	const { networks, database, bridges, seen, live } = engine();
+	const options = { "com.docker.network.bridge.enable_icc": "false" };
+	await networks.create(request("base", { configOnly: true, options, labels: { a: "b" } }, { Subnet: "10.1.0.0/24" }));
+	expect(networks.inspect("base")).toMatchObject({ driver: "null", config: { configOnly: true, options } });
+	expect([bridges.size, seen]).toEqual([1, ["network create base"]]);
+	const twice = networks.create(request("base", { configOnly: true }));
+	await expect(twice).rejects.toThrow("network with name base already exists");
+	await networks.create(request("blue", { configFrom: "base", internal: true }));
+	expect(networks.inspect("blue").config).toMatchObject({
+		...{ configFrom: "base", internal: true, options, labels: { a: "b" }, subnetAsked: true },
+		ipam: { config: [{ Subnet: "10.1.0.0/24" }] },
+	});
+	await expect(networks.create(request("red", { configFrom: "base" }))).rejects.toThrow("Pool overlaps");
+	expect(() => live.find("base")).toThrow("cannot create endpoint on configuration-only network");
+	const again = engineOver(database).networks;
+	expect(again.inspect("base")).toEqual(networks.inspect("base"));
+	const inUse = 'error while removing network: configuration network "base" is in use';
+	await expect(again.remove("base")).rejects.toThrow(inUse);
+	expect(await again.prune(() => true)).toEqual(["blue"]);
+	await again.remove("base");
+	expect(again.list().map(({ name }) => name)).toEqual(["bridge", "host", "none"]);
 });
 
 test("names, subnets and bridges are taken once", async () => {

@@ -8,6 +8,7 @@ import type { IpamPool, NetworkConfig, NetworkRow, NetworkStore } from "../../st
 import type { Events } from "../events.ts";
 import type { NetworkRecord, Sandboxes } from "../sandboxes/contract.ts";
 import { BIG_TCP, type BridgeSettings, bridgeSettings, unsupported, wantsIpv6 } from "./bridge-options.ts";
+import { checkConfigOnly, checkUnused, withConfigFrom } from "./config-only.ts";
 import type { NetworkRequest, Networks } from "./contract.ts";
 import { findNetwork } from "./find.ts";
 import { addressPlan, addressPlan6, checkPools, isIpv6Pool } from "./ipam-config.ts";
@@ -47,19 +48,16 @@ export function createNetworks(options: NetworksOptions): Networks {
 	};
 }
 
-function create(options: NetworksOptions, request: NetworkRequest): { id: string } {
+function create(options: NetworksOptions, asked: NetworkRequest): { id: string } {
 	const { store, live, sandboxes, events } = options;
+	if (asked.configOnly) return createConfigOnly(options, asked);
+	const request = withConfigFrom(asked, live.rows());
 	checkRequest(request, options.hasIpv6);
 	const settings = bridgeSettings(request.options, request.internal);
 	checkBigTcp(request, settings, options.hasBigTcp);
 	const pools = checkPools(request.ipam.config);
-	const known = store.network(request.name);
-	if (known?.config?.mode) {
-		throw new EngineError("forbidden", `operation is not permitted on predefined ${request.name} network `);
-	}
-	if (known) {
-		throw new EngineError("conflict", `network with name ${request.name} already exists`);
-	}
+	checkIpamDriver(request);
+	checkNameIsFree(store, request.name);
 	const id = createId();
 	const chosen = choosePools(options, pools, request, settings);
 	const row: NetworkRow = {
@@ -84,22 +82,61 @@ function create(options: NetworksOptions, request: NetworkRequest): { id: string
 	return { id };
 }
 
+/** Nothing is made of it, and most of it is looked at when a network is made from it. */
+function createConfigOnly({ store, live, events }: NetworksOptions, request: NetworkRequest): { id: string } {
+	const { name, labels, options, ipam, enableIpv4, enableIpv6 } = request;
+	checkName(name);
+	checkConfigOnly(request);
+	checkPools(ipam.config);
+	checkNameIsFree(store, name);
+	const id = createId();
+	const stored = { internal: false, attachable: false, configOnly: true, subnetAsked: false, labels, options };
+	const families = { ...(!enableIpv4 && { enableIpv4 }), ...(enableIpv6 && { enableIpv6 }) };
+	const config: NetworkConfig = {
+		...{ ...stored, ...families },
+		ipam: { ...ipam, driver: ipam.driver || "default", config: checkPools(ipam.config) },
+	};
+	const row: NetworkRow = { id, name, driver: "null", created: nowNano(), subnet: null, bridge: null, config };
+	store.putNetwork(row);
+	live.addConfigOnly(row);
+	events.publish("network", "create", id, { name, type: row.driver });
+	return { id };
+}
+
+function checkName(name: string): void {
+	if (name.trim() === "") throw new EngineError("invalid", "invalid name: name is empty");
+	if (!PREDEFINED.includes(name)) return;
+	throw new EngineError("forbidden", `operation is not permitted on predefined ${name} network `);
+}
+
+function checkNameIsFree(store: NetworkStore, name: string): void {
+	const known = store.network(name);
+	if (known?.config?.mode) {
+		throw new EngineError("forbidden", `operation is not permitted on predefined ${name} network `);
+	}
+	if (known) throw new EngineError("conflict", `network with name ${name} already exists`);
+}
+
+/** The driver `null` has no addresses to give, and every network needs some: docker's words for it. */
+function checkIpamDriver({ ipam, enableIpv4 }: NetworkRequest): void {
+	if (ipam.driver === "" || ipam.driver === "default") return;
+	if (ipam.driver !== "null") throw new EngineError("not-found", `plugin ${JSON.stringify(ipam.driver)} not found`);
+	if (ipam.config.some(({ Subnet }) => Subnet)) {
+		throw new EngineError("invalid", "null ipam driver does not handle specific address pool requests");
+	}
+	throw new EngineError("invalid", enableIpv4 ? "ipv4 pool is empty" : "ipv6 pool is empty");
+}
+
 /** What docker refuses, in its words, and what this engine has not yet. */
 function checkRequest(request: NetworkRequest, hasIpv6: NetworksOptions["hasIpv6"] = () => true): void {
-	const { name, driver, ipam } = request;
+	const { name, driver } = request;
 	const forbidden = (text: string) => new EngineError("forbidden", text);
-	if (name.trim() === "") throw new EngineError("invalid", "invalid name: name is empty");
-	if (PREDEFINED.includes(name)) throw forbidden(`operation is not permitted on predefined ${name} network `);
-	if (request.configOnly) throw unsupported("ConfigOnly", true);
-	if (request.configFrom) throw unsupported("ConfigFrom", request.configFrom);
+	checkName(name);
 	if (request.ingress) throw forbidden("Ingress network can only be global scope network");
 	if (request.scope === "swarm" || request.scope === "global") {
 		throw forbidden("cannot create a swarm scoped network when swarm is not active");
 	}
 	checkDriver(driver);
-	if (ipam.driver !== "" && ipam.driver !== "default") {
-		throw new EngineError("not-found", `plugin ${JSON.stringify(ipam.driver)} not found`);
-	}
 	const ipv6 = wantsIpv6(request.enableIpv6, request.options);
 	if (!request.enableIpv4 && !ipv6) throw new EngineError("invalid", "IPv4 or IPv6 must be enabled");
 	if (ipv6 && !hasIpv6()) {
@@ -216,11 +253,12 @@ function bridgeNameOf({ live }: NetworksOptions, id: string, { name }: BridgeSet
 }
 
 function configOf(request: NetworkRequest, pools: readonly IpamPool[]): NetworkConfig {
-	const { internal, attachable, labels, options, ipam, enableIpv4 } = request;
+	const { internal, attachable, labels, options, ipam, enableIpv4, configFrom } = request;
 	const asked = ipam.config.map(({ Subnet = "" }) => isIpv6Pool({ Subnet }));
 	return {
 		internal,
 		attachable,
+		...(configFrom && { configFrom }),
 		subnetAsked: asked.includes(false),
 		...(asked.includes(true) && { subnet6Asked: true }),
 		...(!enableIpv4 && { enableIpv4 }),
@@ -232,7 +270,7 @@ function configOf(request: NetworkRequest, pools: readonly IpamPool[]): NetworkC
 }
 
 function remove({ store, live, sandboxes, events }: NetworksOptions, network: NetworkRecord): void {
-	const { id, name, driver } = network;
+	const { id, name, driver, config } = network;
 	if (isPredefined(network)) {
 		throw new EngineError("forbidden", `${name} is a pre-defined network and cannot be removed`);
 	}
@@ -245,16 +283,17 @@ function remove({ store, live, sandboxes, events }: NetworksOptions, network: Ne
 			`error while removing network: network ${name} has active endpoints (${users.join(", ")})`,
 		);
 	}
+	if (config?.configOnly) checkUnused(name, live.rows());
 	store.deleteNetwork(id);
 	live.remove(id);
-	sandboxes.networksChanged();
+	if (!config?.configOnly) sandboxes.networksChanged();
 	events.publish("network", "destroy", id, { name, type: driver });
 }
 
 function prune(options: NetworksOptions, chosen: (network: NetworkRecord) => boolean): string[] {
 	const unused = options.sandboxes
 		.networks()
-		.filter((network) => !isPredefined(network) && network.endpoints.length === 0);
+		.filter((network) => !isPredefined(network) && !network.config?.configOnly && network.endpoints.length === 0);
 	const removed = unused.filter(chosen);
 	for (const network of removed) remove(options, network);
 	options.events.publish("network", "prune", "", { reclaimed: "0" });
