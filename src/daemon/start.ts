@@ -42,6 +42,7 @@ import { KeptIndexStore, keptIndexesSchema } from "../store/kept-indexes.ts";
 import { migrations } from "../store/migrations.ts";
 import { familiesSchema, NetworkStore, networksSchema, userNetworksSchema } from "../store/networks.ts";
 import { PolicyStore, policiesSchema } from "../store/policies.ts";
+import { closeDatabase } from "../store/reserve.ts";
 import { VolumeStore, volumesSchema } from "../store/volumes.ts";
 import { availableCapabilities } from "../sys/linux/capability-set.ts";
 import { cgroupFeatures } from "../sys/linux/cgroup-features.ts";
@@ -255,7 +256,7 @@ async function buildEngine(options: DaemonOptions, log: Logger) {
 			if (idle) closeAppArmor(facts.apparmorProfile, log);
 			await volumes.close();
 			await snapshotter[Symbol.asyncDispose]();
-			database.close();
+			closeDatabase(database);
 			journal.close();
 			removeEmptyCgroup(`foredeck-${instance}`);
 		},

@@ -1,6 +1,7 @@
 import { Database } from "bun:sqlite";
 import { chmodSync, closeSync, existsSync, openSync } from "node:fs";
 import { EngineError, messageOf } from "../shared/errors.ts";
+import { reserveRoom } from "./reserve.ts";
 
 /**
  * Opens (or creates, mode 0600) the state file: WAL, synchronous=NORMAL, foreign keys, migrated to `steps.length`.
@@ -17,6 +18,7 @@ export function openDatabase(path: string, ...steps: readonly string[]): Databas
 		const check = db.query<{ quick_check: string }, []>("PRAGMA quick_check(1)").get();
 		if (check?.quick_check !== "ok") throw new Error(check?.quick_check ?? "quick_check gave no answer");
 		migrate(db, path, steps);
+		if (path !== ":memory:") reserveRoom(db, path);
 		return db;
 	} catch (error) {
 		db?.close();

@@ -222,6 +222,25 @@ export const scenario: Scenario = {
 				equal(await lab.docker("images", "-q"), "", "images after the failure");
 				await loadImage(lab, "busybox");
 				equal(await lab.docker("run", "--rm", "busybox", "echo", "works"), "works", "a small image");
+				await lab.docker("run", "-d", "--name", "filler", "busybox", "yes", "0123456789".repeat(10));
+				await lab.docker(
+					"run",
+					"-d",
+					"--name",
+					"neighbour",
+					"busybox",
+					"sh",
+					"-c",
+					"while :; do date; sleep 0.1; done",
+				);
+				const full = async () =>
+					(await lab.docker.run(["run", "--rm", "busybox", "true"])).stderr.includes("no space left");
+				await eventually("its log fills the disk", full);
+				equal(await lab.docker("exec", "neighbour", "echo", "here"), "here", "an exec while the disk is full");
+				equal(await lab.docker("stop", "-t", "0", "filler"), "filler", "docker stop while the disk is full");
+				equal(await lab.docker("rm", "filler"), "filler", "docker rm while the disk is full");
+				equal(await lab.docker("run", "--rm", "busybox", "echo", "again"), "again", "there is room");
+				await lab.docker("rm", "-f", "neighbour");
 				await lab.engine.stop();
 			} finally {
 				await lab.engine.stop();

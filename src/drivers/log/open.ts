@@ -6,7 +6,7 @@ import { openLocalLog } from "./local/writer.ts";
 import { both, nonBlocking } from "./non-blocking.ts";
 import { openSyslogLog } from "./syslog/writer.ts";
 
-/** A log file could not be written; told once until it can be again. */
+/** A log file could not be written; told once a minute at most. */
 export type OnLost = (path: string, error: unknown) => void;
 
 /** Opens the log that a container's options ask for. Throws docker's text when the host does not have it or it cannot be reached. */

@@ -11,7 +11,7 @@ export interface RotatingFileOptions {
 	readonly compress?: boolean;
 	/** Length of the whole entries in a file that was there before: the rest, of a machine that lost power, is cut off. */
 	readonly wholeLength?: (fd: number, size: number) => number;
-	/** Some could not be written, or the file not rotated; told once until a write succeeds again. */
+	/** Some could not be written, or the file not rotated; told once a minute at most. */
 	readonly onLost?: (error: unknown) => void;
 }
 
@@ -20,6 +20,7 @@ const SYNC_BYTES = 1024 * 1024;
 /** A write that took longer has met a slow disk: for a while it is written by a thread, so that only the container that floods is held back. */
 const SLOW_MS = 20;
 const SLOW_FOR_MS = 1000;
+const TELL_EVERY_MS = 60_000;
 
 const writeBehind = promisify(write);
 
@@ -32,7 +33,7 @@ export class RotatingFile {
 	private compressing: Promise<void> | undefined;
 	/** On the clock of `performance`. */
 	private slowUntil = 0;
-	private isLosing = false;
+	private toldAt = Number.NEGATIVE_INFINITY;
 
 	/** Opens the file or makes it (0640). Throws when it cannot. */
 	constructor(private readonly options: RotatingFileOptions) {
@@ -83,7 +84,7 @@ export class RotatingFile {
 	private write(data: Uint8Array): void {
 		try {
 			for (let done = 0; done < data.length; ) done += writeSync(this.fd, data, done);
-			this.written(data);
+			this.size += data.length;
 		} catch (error) {
 			this.lost(error);
 		}
@@ -94,16 +95,11 @@ export class RotatingFile {
 			for (let done = 0; done < data.length; ) {
 				done += (await writeBehind(this.fd, data, done, data.length - done, null)).bytesWritten;
 			}
-			this.written(data);
+			this.size += data.length;
 		} catch (error) {
 			this.lost(error);
 		}
 		if (this.full) await this.rotate();
-	}
-
-	private written(data: Uint8Array): void {
-		this.size += data.length;
-		this.isLosing = false;
 	}
 
 	/** What was written of the entries goes, too: half of one would spoil the file for readers. */
@@ -114,8 +110,14 @@ export class RotatingFile {
 		} catch {
 			// a file system that has become read-only
 		}
-		if (!this.isLosing) this.options.onLost?.(error);
-		this.isLosing = true;
+		this.tell(error);
+	}
+
+	private tell(error: unknown): void {
+		const now = performance.now();
+		if (now - this.toldAt < TELL_EVERY_MS) return;
+		this.toldAt = now;
+		this.options.onLost?.(error);
 	}
 
 	private get full(): boolean {
@@ -144,7 +146,7 @@ export class RotatingFile {
 			this.fd = fd;
 		} catch (error) {
 			// Nothing is lost: the old file goes on.
-			this.options.onLost?.(error);
+			this.tell(error);
 			return;
 		}
 		if (!compress || maxFiles <= 1) return;
