@@ -3,6 +3,7 @@ import { statSync, writeFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { Elysia } from "elysia";
+import { integer, object, readJson } from "./body.ts";
 import { echoStream, type FakeContainers, fakeEvents, fakeRecord } from "./testing/fakes.ts";
 import { serveTestApi, type TestApi } from "./testing/serve.ts";
 
@@ -300,6 +301,24 @@ test("exec start hijacks after its body; errors come as HTTP", async () => {
 	missing.socket.destroy();
 	expect((await post("/exec/e1/start", { Detach: true })).status).toBe(200);
 	expect(await (await call("/exec/e1/json")).json()).toMatchObject({ ExitCode: 3, Running: false });
+});
+
+test("an int64 is taken up to its end, and none beyond", async () => {
+	const memory = async (text: string) => {
+		const sent = new Request("http://d", {
+			method: "POST",
+			body: text,
+			headers: { "content-type": "application/json" },
+		});
+		const { Memory } = await readJson(sent, object({ Memory: integer() }), "HostConfig");
+		return JSON.stringify(Memory);
+	};
+	expect(await memory('{"Memory":9007199254740992}')).toBe("9007199254740992");
+	const largest = await memory('{"Memory":9223372036854775807}');
+	expect(BigInt(largest) < 2n ** 63n && BigInt(largest) > 2n ** 62n).toBe(true);
+	expect(await memory('{"Memory":-9223372036854775808}')).toBe(`-${largest}`);
+	await expect(memory('{"Memory":1e30}')).rejects.toThrow("HostConfig.Memory of type int64");
+	await expect(memory('{"Memory":1.5}')).rejects.toThrow("HostConfig.Memory of type int64");
 });
 
 test("pipelined requests are answered in order", async () => {

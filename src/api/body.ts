@@ -1,3 +1,4 @@
+import { MAX_INT64 } from "../shared/int64.ts";
 import { repeatedKey } from "../shared/repeated-key.ts";
 import { invalid } from "./errors.ts";
 
@@ -76,13 +77,14 @@ export const boolean =
 		return value;
 	};
 
+/** An int64. Above 2^53 its last digits are lost, to the nearest number that JavaScript has. */
 export const integer =
 	(fallback = 0): Decode<number> =>
 	(value, path) => {
 		if (value === undefined || value === null) return fallback;
 		if (typeof value !== "number") throw mismatch(value, path, "int64");
-		if (!Number.isSafeInteger(value)) throw mismatch(value, path, "int64", `number ${value}`);
-		return value;
+		if (!Number.isInteger(value) || Math.abs(value) > 2 ** 63) throw mismatch(value, path, "int64", `number ${value}`);
+		return Math.max(-MAX_INT64, Math.min(MAX_INT64, value));
 	};
 
 /** Go's unsigned integers; `bits` above 53 are as many as a number holds. */

@@ -164,7 +164,16 @@ test("versions and image names in paths", () => {
 	expect(encodeNames("/images/a/b/get?x=/")).toBe("/images/a%2Fb/get?x=/");
 	expect(encodeNames("/images/a/b")).toBe("/images/a%2Fb");
 	expect(encodeNames("/networks/a/b/get/connect")).toBe("/networks/a%2Fb%2Fget/connect");
-	expect(encodeNames("/containers/a/b")).toBe("/containers/a/b");
+	expect(encodeNames("/containers/a/b?force=1")).toBe("/containers/a%2Fb?force=1");
+	expect(encodeNames("/containers/a/b/json?size=1")).toBe("/containers/a%2Fb/json?size=1");
+	for (const path of [
+		"/containers/a/json",
+		"/containers/a/attach/ws",
+		"/containers/json",
+		"/containers/a/b/c",
+		"/containers/a",
+	])
+		expect(encodeNames(path)).toBe(path);
 });
 
 test("status texts are docker's", () => {

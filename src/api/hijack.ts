@@ -30,7 +30,7 @@ export type HijackTarget = { readonly kind: "attach" | "exec" | "websocket"; rea
 /** The target of `POST /containers/x/attach`, `POST /exec/x/start`, `GET /containers/x/attach/ws`; undefined for any other path. */
 export function hijackTarget(method: string, path: string): HijackTarget | undefined {
 	const bare = path.split("?", 1)[0] ?? "";
-	const attach = /^\/containers\/([^/]+)\/attach(\/ws)?$/.exec(bare);
+	const attach = /^\/containers\/([^/]+(?:\/[^/]+)?)\/attach(\/ws)?$/.exec(bare);
 	if (attach?.[1] && method === (attach[2] ? "GET" : "POST")) {
 		return { kind: attach[2] ? "websocket" : "attach", id: decode(attach[1]) };
 	}

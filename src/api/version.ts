@@ -32,15 +32,27 @@ export function versionOf(request: Request): number {
 	return minors.get(request) ?? 51;
 }
 
+const CONTAINER_TAIL =
+	/^(archive|attach|changes|exec|export|json|kill|logs|pause|rename|resize|restart|start|stats|stop|top|unpause|update|wait)$/;
+
+/** `/containers/OWNER/ALIAS/json`, a name by a link: nothing else of a container holds a slash. */
+function containerByLink(bare: string): string | undefined {
+	const [owner, alias, tail, more] = bare.slice("/containers/".length).split("/");
+	if (!owner || !alias || more !== undefined) return undefined;
+	if (tail === undefined ? CONTAINER_TAIL.test(alias) : !CONTAINER_TAIL.test(tail)) return undefined;
+	return `/containers/${owner}%2F${alias}${tail === undefined ? "" : `/${tail}`}`;
+}
+
 /**
  * Elysia's `:name` does not span slashes, and names of images and networks do: the name between a known head and a known tail becomes one segment.
  * `/images/a/b:1/json?x` -> `/images/a%2Fb:1/json?x`
  */
 export function encodeNames(path: string): string {
-	if (!/^\/(images|distribution|plugins|networks)\//.test(path)) return path;
+	if (!/^\/(images|distribution|plugins|networks|containers)\//.test(path)) return path;
 	const cut = path.indexOf("?");
 	const bare = cut < 0 ? path : path.slice(0, cut);
 	const query = cut < 0 ? "" : path.slice(cut);
+	if (bare.startsWith("/containers/")) return `${containerByLink(bare) ?? bare}${query}`;
 	const network = /^(\/networks\/)(.+?)(\/(?:connect|disconnect))?$/.exec(bare);
 	const match =
 		network ?? /^(\/[a-z]+\/)(.+?)(\/(?:json|history|tag|push|get|enable|disable|upgrade|set))?$/.exec(bare);

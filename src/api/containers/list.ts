@@ -62,7 +62,11 @@ export class ContainerList {
 		const chosen = this.select(filters, all);
 		const cut = limit > 0 ? chosen.slice(0, limit) : chosen;
 		const annotated = minor >= ANNOTATIONS_SINCE;
-		const rows = cut.map((record) => summaryView(record, now, this.imageName(record), annotated));
+		const links = this.containers.linkNames();
+		const rows = cut.map((record) => {
+			const row = summaryView(record, now, this.imageName(record), annotated);
+			return { ...row, Names: [...row.Names, ...(links.get(record.id) ?? []).map((name) => `/${name}`)].toSorted() };
+		});
 		if (!boolOf(query, "size")) return rows;
 		return Promise.all(
 			rows.map(async (row) => {

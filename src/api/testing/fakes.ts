@@ -118,6 +118,10 @@ export class FakeContainers implements Containers {
 		if (!found) throw new EngineError("not-found", `No such container: ${ref}`);
 		return found;
 	}
+	linkNames() {
+		return new Map<string, string[]>();
+	}
+
 	list() {
 		return this.records;
 	}

@@ -13,6 +13,7 @@ import type { ContainerVolumes, Volumes } from "../volumes/contract.ts";
 import type { AppArmor } from "./apparmor.ts";
 import type { FileViews } from "./archive.ts";
 import type { KernelFeatures } from "./kernel-limits.ts";
+import { linkedAs } from "./link-names.ts";
 import type { ContainerRecord, ContainerState } from "./record.ts";
 import type { Restarts } from "./restart.ts";
 import type { Waits } from "./wait.ts";
@@ -77,7 +78,7 @@ export interface Context extends ContainerDeps {
 export function find(context: Pick<Context, "store">, ref: string): ContainerRecord {
 	const { store } = context;
 	const name = ref.startsWith("/") ? ref.slice(1) : ref;
-	const exact = store.get(ref) ?? store.byName(name);
+	const exact = store.get(ref) ?? store.byName(name) ?? linkedAs(store, name)?.target;
 	if (exact) return exact;
 	const [first, second] = /^[0-9a-f]+$/.test(ref) ? store.byPrefix(ref) : [];
 	if (second) throw new EngineError("invalid", `Multiple IDs found with provided prefix: ${ref}`);

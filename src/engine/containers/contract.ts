@@ -38,6 +38,8 @@ export interface Containers {
 	inspect(ref: string): ContainerRecord;
 	/** All records, newest first. Filters are api's (they speak docker's words) except that this is cheap to call. */
 	list(): readonly ContainerRecord[];
+	/** `CONTAINER/ALIAS`, names that links of others give containers, by the id of the container. */
+	linkNames(): ReadonlyMap<string, readonly string[]>;
 	/** Counts every change of any record: api caches what it draws by it. */
 	readonly revision: number;
 	/** Changes with each change of this container. */

@@ -40,7 +40,7 @@ export async function create(context: Context, request: CreateRequest): Promise<
 	validateKernelLimits(request.hostConfig, kernel);
 	const { host, warnings: discarded } = withinKernel(request.hostConfig, kernel);
 	if (request.hostConfig.Init) findInit(context);
-	validateLinks(context, NetworkMode, request.hostConfig.Links ?? []);
+	const links = validateLinks(context, NetworkMode, request.hostConfig.Links ?? []);
 	const networks = networksFor(context, NetworkMode, request.networks ?? []);
 	const name = request.name ? checkName(context, request.name) : generateName(context);
 	const record: ContainerRecord = {
@@ -53,7 +53,13 @@ export async function create(context: Context, request: CreateRequest): Promise<
 		args,
 		config,
 		hostConfig: withDefaults(
-			{ ...host, NetworkMode, PidMode: storedMode(context, host.PidMode), IpcMode: storedMode(context, host.IpcMode) },
+			{
+				...host,
+				NetworkMode,
+				PidMode: storedMode(context, host.PidMode),
+				IpcMode: storedMode(context, host.IpcMode),
+				...(host.Links && { Links: [...links] }),
+			},
 			context.cgroupVersion,
 		),
 		...(networks && { networks }),

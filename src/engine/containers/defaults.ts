@@ -1,3 +1,4 @@
+import { MAX_INT64 } from "../../shared/int64.ts";
 import type { HostConfig } from "./config.ts";
 import { MASKED_PATHS, READONLY_PATHS } from "./spec.ts";
 
@@ -11,7 +12,7 @@ export function withDefaults(host: HostConfig, cgroupVersion: 1 | 2): HostConfig
 	return {
 		...host,
 		ShmSize: host.ShmSize || SHM_BYTES,
-		MemorySwap: host.MemorySwap === 0 && host.Memory > 0 ? host.Memory * 2 : host.MemorySwap,
+		MemorySwap: swapOf(host),
 		PidsLimit: host.PidsLimit !== null && host.PidsLimit > 0 ? host.PidsLimit : null,
 		IpcMode: host.IpcMode || "private",
 		CgroupnsMode: host.CgroupnsMode || (cgroupVersion === 2 ? "private" : "host"),
@@ -19,6 +20,11 @@ export function withDefaults(host: HostConfig, cgroupVersion: 1 | 2): HostConfig
 		MaskedPaths: host.MaskedPaths ?? (host.Privileged ? null : [...MASKED_PATHS]),
 		ReadonlyPaths: host.ReadonlyPaths ?? (host.Privileged ? null : [...READONLY_PATHS]),
 	};
+}
+
+/** Bytes of memory and swap together: as much swap as memory, unless something else was asked for. */
+export function swapOf({ Memory, MemorySwap }: Pick<HostConfig, "Memory" | "MemorySwap">): number {
+	return MemorySwap === 0 && Memory > 0 ? Math.min(Memory * 2, MAX_INT64) : MemorySwap;
 }
 
 /** Who shares the host's processes or IPC cannot have a label of its own. */

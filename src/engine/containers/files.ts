@@ -51,6 +51,13 @@ export function writeHosts(
 	writeText(path, [...lines, ...added.map((address) => `${address}\t${ownNames(record)}`), ""].join("\n"));
 }
 
+/** Takes lines out of a container's /etc/hosts. */
+export function dropHosts(context: Pick<Context, "dataRoot">, id: string, isDropped: (line: string) => boolean): void {
+	const path = `${containerDir(context, id)}/hosts`;
+	const lines = readOr(path, LOCALHOST).split("\n");
+	if (lines.some(isDropped)) writeText(path, lines.filter((line) => !isDropped(line)).join("\n"));
+}
+
 function ownNames({ config }: ContainerRecord): string {
 	return config.Domainname ? `${config.Hostname}.${config.Domainname} ${config.Hostname}` : config.Hostname;
 }

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
-import { parseLink } from "./links.ts";
+import { parseLink } from "./link-names.ts";
 import { containerConfig, createTestEngine, hostConfig, type TestEngine } from "./testing/fakes.ts";
 
 async function made(engine: TestEngine, name: string, links: string[] = [], config = {}, NetworkMode = "bridge") {
@@ -59,4 +59,33 @@ test("create refuses links to nobody, and in modes that cannot have them", async
 		"conflicting options: host type networking can't be used with links. This would result in undefined behavior",
 	);
 	await expect(made(engine, "web", ["a:b"], {}, "container:x")).rejects.toThrow("container type network can't be used");
+});
+
+test("a link is a name of its target, follows the names of both, and and is missed when that is gone", async () => {
+	await using engine = createTestEngine();
+	await engine.open();
+	const { containers } = engine;
+	const db = await made(engine, "db");
+	const web = await made(engine, "web", [`${db.slice(0, 12)}:my-db`, "db:second"]);
+	const links = () => containers.inspect(web).hostConfig.Links;
+	expect(links()).toEqual(["db:my-db", "db:second"]);
+	expect(containers.inspect("/web/my-db").id).toBe(db);
+	expect(containers.linkNames()).toEqual(new Map([[db, ["web/my-db", "web/second"]]]));
+	expect(() => containers.inspect("web/other")).toThrow("No such container: web/other");
+	await containers.rename("db", "base");
+	await containers.rename("web", "site");
+	expect([links(), containers.inspect("site/my-db").id]).toEqual([["base:my-db", "base:second"], db]);
+	await containers.start(db);
+	await containers.start(web);
+	const hosts = () => readFileSync(`${engine.directory}/containers/${web}/hosts`, "utf8");
+	expect(hosts()).toContain("\tsecond ");
+	await containers.remove("site/second", { force: false, volumes: false, link: true });
+	expect([links(), hosts().includes("\tsecond "), hosts().includes("\tmy-db ")]).toEqual([["base:my-db"], false, true]);
+	await expect(containers.remove("site", { force: false, volumes: false, link: true })).rejects.toThrow(
+		"Conflict, cannot remove the default link name of the container",
+	);
+	await containers.remove("base", { force: true, volumes: false, link: false });
+	await expect(containers.restart("site", { timeout: 0 })).rejects.toThrow(
+		"Cannot restart container site: Cannot link to a non running container: /base AS /site/my-db",
+	);
 });

@@ -1,25 +1,16 @@
 import { EngineError, messageOf } from "../../shared/errors.ts";
 import { type Context, find, isRunning } from "./context.ts";
+import { linksOf, parseLink } from "./link-names.ts";
 import { parsePort } from "./ports.ts";
 import type { ContainerRecord } from "./record.ts";
 
-/** `--link TARGET:ALIAS` of a container on the predefined bridge. */
-export interface Link {
-	readonly target: string;
-	readonly alias: string;
-}
-
-/** `TARGET`, `TARGET:ALIAS`, or docker's stored form `/TARGET:/CONTAINER/ALIAS`. "invalid" in docker's words. */
-export function parseLink(text: string): Link {
-	if (text === "") throw new EngineError("invalid", "empty string specified for links");
-	const [target = "", alias = target, more] = text.split(":");
-	if (more !== undefined) throw new EngineError("invalid", `bad format for links: ${text}`);
-	return { target: target.replace(/^\//, ""), alias: alias.slice(alias.lastIndexOf("/") + 1) };
-}
-
-/** At create: the modes that cannot have links, and targets that are not there. */
-export function validateLinks(context: Pick<Context, "store">, networkMode: string, links: readonly string[]): void {
-	if (links.length === 0) return;
+/** At create: refuses modes that cannot have links, and targets that are not there; the links with the names of their targets. */
+export function validateLinks(
+	context: Pick<Context, "store">,
+	networkMode: string,
+	links: readonly string[],
+): readonly string[] {
+	if (links.length === 0) return links;
 	const word = networkMode === "host" ? "host type networking" : "container type network";
 	if (networkMode === "host" || networkMode.startsWith("container:")) {
 		throw new EngineError(
@@ -27,15 +18,17 @@ export function validateLinks(context: Pick<Context, "store">, networkMode: stri
 			`conflicting options: ${word} can't be used with links. This would result in undefined behavior`,
 		);
 	}
-	for (const { target } of links.map(parseLink)) {
+	return links.map((link) => {
+		const { target, alias } = parseLink(link);
 		try {
 			if (target === "") throw new EngineError("invalid", 'invalid name or ID supplied: ""');
-			find(context, target);
+			const { name } = find(context, target);
+			return networkMode === "bridge" ? `${name}:${alias}` : link;
 		} catch (cause) {
 			// Not 404: the CLI takes that for a missing image, and pulls.
 			throw new EngineError("invalid", `could not get container for ${target}: ${messageOf(cause)}`, { cause });
 		}
-	}
+	});
 }
 
 /** What a start gives a container for its links: lines for /etc/hosts, variables for its processes. */
@@ -46,13 +39,13 @@ export interface LinkGifts {
 
 /** "conflict" when a target does not run. */
 export function linkGifts(context: Pick<Context, "store">, record: ContainerRecord): LinkGifts {
-	const links = record.hostConfig.NetworkMode === "bridge" ? (record.hostConfig.Links ?? []).map(parseLink) : [];
-	const gifts = links.map(({ target, alias }) => {
-		const other = find(context, target);
-		const address = other.network?.endpoints.find(({ networkName }) => networkName === "bridge")?.ipAddress;
+	const gifts = linksOf(record).map(({ target, alias }) => {
+		// A target that was removed is missed at the start, as with docker.
+		const other = context.store.byName(target);
+		const address = other?.network?.endpoints.find(({ networkName }) => networkName === "bridge")?.ipAddress;
 		const name = `/${record.name}/${alias}`;
-		if (!isRunning(other.state) || !address) {
-			throw new EngineError("conflict", `Cannot link to a non running container: /${other.name} AS ${name}`);
+		if (!other || !isRunning(other.state) || !address) {
+			throw new EngineError("conflict", `Cannot link to a non running container: /${target} AS ${name}`);
 		}
 		const names = [...new Set([alias, other.config.Hostname, other.name])].filter(Boolean);
 		return { hosts: `${address}\t${names.join(" ")}\n`, env: linkEnv(name, alias, address, other) };

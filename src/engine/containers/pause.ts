@@ -1,5 +1,6 @@
 import { EngineError } from "../../shared/errors.ts";
 import { type Context, change, find, publish } from "./context.ts";
+import { retargeted } from "./link-names.ts";
 import { checkName } from "./names.ts";
 import { notRunning } from "./stop.ts";
 
@@ -40,6 +41,8 @@ export function rename(context: Context, ref: string, asked: string): Promise<vo
 			throw new EngineError("invalid", "Renaming a container with the same name as its current name");
 		}
 		const record = change(context, id, { name: newName(context, asked) });
+		for (const [owner, hostConfig] of retargeted(context.store, before, record?.name ?? before))
+			change(context, owner, { hostConfig });
 		if (record) publish(context, record, "rename", { oldName: `/${before}` });
 	});
 }

@@ -2,6 +2,8 @@ import { rmSync } from "node:fs";
 import { EngineError, messageOf } from "../../shared/errors.ts";
 import { type Context, change, containerDir, find, isRunning, publish } from "./context.ts";
 import { releaseAll } from "./exit.ts";
+import { dropHosts } from "./files.ts";
+import { linkedAs, linksOf } from "./link-names.ts";
 import { anonymousNames } from "./mounts/volumes.ts";
 import { endNow } from "./stop.ts";
 
@@ -12,9 +14,7 @@ export async function remove(
 	options: { force: boolean; volumes?: boolean; link: boolean },
 ): Promise<void> {
 	const { id } = find(context, ref);
-	if (options.link) {
-		throw new EngineError("conflict", "Conflict, cannot remove the default link name of the container");
-	}
+	if (options.link) return removeLink(context, ref);
 	refuseUnlessStopped(context, id, options.force, ref);
 	context.restarts.cancel(id);
 	if (isRunning(find(context, id).state)) await endNow(context, id);
@@ -26,6 +26,18 @@ export async function remove(
 		if (options.volumes) change(context, id, { removeVolumes: true });
 		await removeLocked(context, id);
 	});
+}
+
+/** `docker rm --link OWNER/ALIAS`: the owner forgets it, its /etc/hosts too. */
+function removeLink(context: Context, ref: string): void {
+	const named = linkedAs(context.store, ref.replace(/^\//, ""));
+	if (!named) throw new EngineError("conflict", "Conflict, cannot remove the default link name of the container");
+	const { owner, target, link } = named;
+	const left = linksOf(owner).filter(({ alias }) => alias !== link.alias);
+	const Links = left.map((one) => `${one.target}:${one.alias}`);
+	change(context, owner.id, { hostConfig: { ...owner.hostConfig, Links } });
+	const addresses = (target.network?.endpoints ?? []).flatMap(({ ipAddress }) => ipAddress ?? []);
+	dropHosts(context, owner.id, (line) => addresses.some((address) => line.startsWith(`${address}\t${link.alias} `)));
 }
 
 function refuseUnlessStopped(context: Context, id: string, force: boolean, ref: string): void {

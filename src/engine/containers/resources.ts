@@ -3,6 +3,7 @@ import { cpus } from "node:os";
 import type { SpecDevice, SpecResources } from "../../oci/runtime-spec.ts";
 import { EngineError } from "../../shared/errors.ts";
 import type { HostConfig } from "./config.ts";
+import { swapOf } from "./defaults.ts";
 import { kernelResources, parseDeviceRule } from "./kernel-limits.ts";
 
 const MIN_MEMORY = 6 << 20;
@@ -88,7 +89,7 @@ function validateUlimits(host: HostConfig): void {
 /** `linux.resources` without devices. Memory in bytes, quota and period in microseconds. */
 export function resourcesOf(host: HostConfig): SpecResources {
 	const memory = {
-		...(host.Memory > 0 && { limit: host.Memory, swap: host.MemorySwap === 0 ? host.Memory * 2 : host.MemorySwap }),
+		...(host.Memory > 0 && { limit: host.Memory, swap: swapOf(host) }),
 		...(host.MemoryReservation > 0 && { reservation: host.MemoryReservation }),
 	};
 	const cpu = {

@@ -11,6 +11,7 @@ import { createExecs } from "./exec.ts";
 import { onContainerExit } from "./exit.ts";
 import { exportRoot } from "./export.ts";
 import { createHealthProbes } from "./health-probes.ts";
+import { linkNames } from "./link-names.ts";
 import { open } from "./open.ts";
 import { pause, rename, unpause } from "./pause.ts";
 import { remove } from "./remove.ts";
@@ -86,6 +87,7 @@ function containersOf(context: Context, stats: Stats): Containers {
 		wait: (ref, condition, signal, registered) => wait(context, ref, condition, signal, registered),
 		inspect: (ref) => find(context, ref),
 		list: () => store.list(),
+		linkNames: () => linkNames(store),
 		get revision() {
 			return store.revision;
 		},

@@ -57,8 +57,18 @@ export async function endForShutdown(context: Context): Promise<void> {
 
 /** Contract: Containers.restart. Of one that does not run: a start. */
 export async function restart(context: Context, ref: string, options: StopOptions): Promise<void> {
+	find(context, ref);
+	const failure = `Cannot restart container ${ref}`;
+	if (options.signal) explained(failure, () => signalOf(options.signal ?? ""));
+	try {
+		await endAndStart(context, ref, options);
+	} catch (error) {
+		throw prefixed(failure, error);
+	}
+}
+
+async function endAndStart(context: Context, ref: string, options: StopOptions): Promise<void> {
 	const { id, state } = find(context, ref);
-	if (options.signal) explained(`Cannot restart container ${ref}`, () => signalOf(options.signal ?? ""));
 	if (state.status === "restarting") await stopRestarting(context, id, true);
 	context.restarts.cancel(id);
 	// --rm must not take it away between the two.
@@ -213,8 +223,11 @@ function explained<T>(prefix: string, work: () => T): T {
 	try {
 		return work();
 	} catch (error) {
-		if (error instanceof EngineError)
-			throw new EngineError(error.code, `${prefix}: ${error.message}`, { cause: error });
-		throw error;
+		throw prefixed(prefix, error);
 	}
+}
+
+function prefixed(prefix: string, error: unknown): unknown {
+	if (!(error instanceof EngineError)) return error;
+	return new EngineError(error.code, `${prefix}: ${error.message}`, { cause: error });
 }

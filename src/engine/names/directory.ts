@@ -1,6 +1,6 @@
 import { shortId } from "../../shared/id.ts";
 import { dnsNames } from "../containers/endpoints.ts";
-import { parseLink } from "../containers/links.ts";
+import { parseLink } from "../containers/link-names.ts";
 import type { ContainerRecord, EndpointSettings } from "../containers/record.ts";
 import type { NameDirectory } from "./contract.ts";
 
