@@ -1,9 +1,10 @@
 import { EngineError } from "../../shared/errors.ts";
 import { exportResult } from "./exporters.ts";
 import { solve } from "./gateway.ts";
-import { CODES, GrpcError, type Method, serverStream, unary } from "./grpc.ts";
+import { CODES, GrpcError, type Method, type ServedCall, servedBytes, serverStream, unary } from "./grpc.ts";
 import type { BuildJob } from "./jobs.ts";
 import {
+	bytesMessage,
 	diskUsageResponse,
 	infoResponse,
 	listWorkersResponse,
@@ -42,10 +43,17 @@ export function controlMethods(parts: BuildKitParts): [string, Method][] {
 				for await (const update of job.progress.follow(call.signal)) await send(update);
 			}),
 		],
+		[`${SERVICE}/Session`, (call) => lentSession(parts, call)],
 		// The steps of builds are images, and go with `docker image prune`.
 		[`${SERVICE}/DiskUsage`, unary(nothing, diskUsageResponse, () => ({ record: [] }))],
 		[`${SERVICE}/Prune`, serverStream(nothing, nothing, async () => {})],
 	];
+}
+
+/** A session over a call in place of a connection of its own: what `/session` is, in messages. */
+async function lentSession({ sessions }: BuildKitParts, call: ServedCall): Promise<void> {
+	const session = sessions.accept((name) => call.metadata(name));
+	await session(servedBytes(call, bytesMessage)).closed;
 }
 
 /** One build from its beginning to its end; what its exporters say. */
@@ -90,8 +98,8 @@ async function exportAll(
 	const response: Record<string, string> = {};
 	const [id] = results;
 	if (id === undefined) return response;
-	for (const exporter of exporters) {
-		Object.assign(response, await exportResult(parts, job, job.result(id), exporter));
+	for (const [number, exporter] of exporters.entries()) {
+		Object.assign(response, await exportResult(parts, job, job.result(id), exporter, number));
 	}
 	return response;
 }

@@ -1,5 +1,7 @@
+import { EngineError } from "../../shared/errors.ts";
 import { CODES, GrpcError, type Method, type ServedCall, unary } from "./grpc.ts";
 import type { BuildJob } from "./jobs.ts";
+import { definitionOf, imageOf } from "./linked.ts";
 import {
 	gatewaySolveRequest,
 	gatewaySolveResponse,
@@ -21,7 +23,15 @@ const BUILD_ID = "buildkit-controlapi-buildid";
 
 const FRONTEND_CAPS = [
 	...["solve.base", "resolveimage", "resolveimage.resolvemode", "return", "returnmap", "importcaches"],
-	...["proto.refarray", "gateway.solve.metadata", "frontend.caps", "gateway.solve.evaluate", "gateway.evaluate"],
+	...[
+		"proto.refarray",
+		"reference.output",
+		"frontend.inputs",
+		"gateway.solve.metadata",
+		"frontend.caps",
+		"gateway.solve.evaluate",
+		"gateway.evaluate",
+	],
 ];
 const LLB_CAPS = [
 	...["source.image", "source.local", "source.local.unique", "source.local.sessionid", "source.local.includepatterns"],
@@ -32,7 +42,6 @@ const LLB_CAPS = [
 		"source.http",
 		"source.git",
 	],
-	...["exporter.image.annotations", "source.policy"].slice(2),
 ];
 
 /** LLBBridge: what the client's own code calls while its build is under way; ours solves Dockerfiles. */
@@ -43,8 +52,9 @@ export function gatewayMethods(parts: BuildKitParts): [string, Method][] {
 		[
 			`${SERVICE}/Solve`,
 			unary(gatewaySolveRequest, gatewaySolveResponse, async (request, call) => {
-				const id = await solve(parts, await jobOf(call), request, call.signal);
-				return { result: resultOf(id) };
+				const job = await jobOf(call);
+				const id = await solve(parts, job, request, call.signal);
+				return { result: resultOf(job, id) };
 			}),
 		],
 		[
@@ -97,13 +107,13 @@ function ping({ worker }: BuildKitParts): Partial<Decoded<typeof pong>> {
 export async function solve(
 	{ builds }: BuildKitParts,
 	job: BuildJob,
-	request: Pick<Decoded<typeof gatewaySolveRequest>, "Frontend" | "FrontendOpt" | "Definition">,
+	request: Pick<Decoded<typeof gatewaySolveRequest>, "Frontend" | "FrontendOpt" | "FrontendInputs">,
 	signal: AbortSignal,
 ): Promise<string> {
 	const { session, entitlements } = await job.begun;
 	const solved = await builds.solve(
 		buildRequestOf(
-			{ frontend: request.Frontend, options: request.FrontendOpt },
+			{ frontend: request.Frontend, options: withInputs(request) },
 			{
 				client: session,
 				sharedKey: session.sharedKey,
@@ -116,8 +126,35 @@ export async function solve(
 	return job.keep(solved);
 }
 
-function resultOf(id: string) {
-	return { refDeprecated: "", ref: { id }, refs: undefined, metadata: new Map<string, Uint8Array>() };
+/** Contexts that are results of other builds, as images. Throws for one that we did not make. */
+function withInputs({
+	FrontendOpt,
+	FrontendInputs,
+}: {
+	FrontendOpt: ReadonlyMap<string, string>;
+	FrontendInputs: Inputs;
+}) {
+	const known = [...FrontendOpt].map(([name, value]): [string, string] => {
+		const input = name.startsWith("context:") && value.startsWith("input:") ? value.slice("input:".length) : undefined;
+		if (input === undefined) return [name, value];
+		const definition = FrontendInputs.get(input);
+		const image = definition && imageOf(definition);
+		if (image === undefined) {
+			throw new EngineError(
+				"unsupported",
+				`build context ${name.slice("context:".length)} is a raw LLB definition, which is not supported`,
+			);
+		}
+		return [name, `docker-image://${image}`];
+	});
+	return new Map(known);
+}
+
+type Inputs = Decoded<typeof gatewaySolveRequest>["FrontendInputs"];
+
+function resultOf(job: BuildJob, id: string) {
+	const ref = { id, def: definitionOf(job.result(id).image.id) };
+	return { refDeprecated: "", ref, refs: undefined, metadata: new Map<string, Uint8Array>() };
 }
 
 function refsOf(result: Decoded<typeof returnRequest>["result"]): string[] {

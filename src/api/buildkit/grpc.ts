@@ -305,8 +305,23 @@ export async function callUnary<Q, R>(
 	return answer;
 }
 
+type BytesCodec = Codec<{ readonly data: Uint8Array }>;
+
 /** A call whose messages are a stream of bytes each way, as one stream of bytes. */
-export function byteStream(call: OpenCall, codec: Codec<{ readonly data: Uint8Array }>): Duplex {
+export function byteStream(call: OpenCall, codec: BytesCodec): Duplex {
+	return duplexOf(call, codec, call);
+}
+
+/** The same of a call that we serve. */
+export function servedBytes(call: ServedCall, codec: BytesCodec): Duplex {
+	return duplexOf(call, codec, { end: () => {}, cancel: () => {} });
+}
+
+function duplexOf(
+	call: Pick<ServedCall, "messages" | "send">,
+	codec: BytesCodec,
+	side: { end(): void; cancel(): void },
+): Duplex {
 	const duplex = new Duplex({
 		allowHalfOpen: true,
 		read() {},
@@ -314,11 +329,11 @@ export function byteStream(call: OpenCall, codec: Codec<{ readonly data: Uint8Ar
 			call.send(codec.encode({ data: chunk })).then(() => done(), done);
 		},
 		final(done) {
-			call.end();
+			side.end();
 			done();
 		},
 		destroy(error, done) {
-			call.cancel();
+			side.cancel();
 			done(error);
 		},
 	});

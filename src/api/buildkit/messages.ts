@@ -38,7 +38,7 @@ export const listWorkersResponse = message({ record: repeated(1, nested(worker))
 export const infoResponse = message({ buildkitVersion: optional(1, version) });
 
 /** pb.Definition: operations of a raw build, each a serialized message. */
-const definition = message({ def: repeated(1, bytes) });
+export const definition = message({ def: repeated(1, bytes), metadata: map(2, nested(nothing)) });
 const entry = message({ Type: field(1, string), Attrs: map(2, string) });
 const cacheOptions = message({ Exports: repeated(4, nested(entry)), Imports: repeated(5, nested(entry)) });
 
@@ -52,6 +52,7 @@ export const solveRequest = message({
 	FrontendAttrs: map(7, string),
 	Cache: optional(8, cacheOptions),
 	Entitlements: repeated(9, string),
+	FrontendInputs: map(10, nested(definition)),
 	Internal: field(11, boolean),
 	Exporters: repeated(13, nested(entry)),
 });
@@ -118,7 +119,7 @@ export const pong = message({
 	Workers: repeated(3, nested(worker)),
 });
 
-const ref = message({ id: field(1, string) });
+const ref = message({ id: field(1, string), def: optional(2, definition) });
 const refMap = message({ refs: map(1, nested(ref)) });
 const result = message({
 	refDeprecated: field(1, string),

@@ -21,6 +21,13 @@ const REFUSED = ["hostname"];
 export function buildRequestOf({ frontend, options }: FrontendRequest, parts: SolveParts): BuildRequest {
 	checkFrontend(frontend, options.get("source") ?? "");
 	const get = (name: string) => options.get(name) ?? "";
+	const asked = options.get("requestid");
+	if (asked) {
+		throw new EngineError(
+			"unsupported",
+			`${asked} is not supported: of --call and --check this engine's frontend has none but the build itself`,
+		);
+	}
 	const refused = [...options].find(
 		([name, value]) => value !== "" && (REFUSED.includes(name) || name.startsWith("attest:")),
 	);

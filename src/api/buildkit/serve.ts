@@ -1,4 +1,4 @@
-import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
+import type { IncomingMessage } from "node:http";
 import { performServerHandshake, type ServerHttp2Session, type ServerHttp2Stream } from "node:http2";
 import type { Duplex } from "node:stream";
 import { StepFailed } from "../../engine/build/command-failed.ts";
@@ -9,7 +9,6 @@ import { gatewayMethods } from "./gateway.ts";
 import { CODES, GrpcError, type Method, serveCall } from "./grpc.ts";
 import { healthMethods } from "./health.ts";
 import type { BuildKitParts } from "./parts.ts";
-import { ClientSession } from "./session.ts";
 
 /** A window per stream that holds some messages; the default is one of them. */
 const SETTINGS = { settings: { initialWindowSize: 1 << 20 } };
@@ -34,7 +33,8 @@ export class BuildKitServer {
 		const protocol = message.headers.upgrade ?? "";
 		if (protocol === "") throw new EngineError("invalid", "no upgrade proto in request");
 		if (protocol !== "h2c") throw new EngineError("invalid", `protocol ${protocol} not supported`);
-		const session = kind === "session" ? this.sessionOf(message.headers) : undefined;
+		const session =
+			kind === "session" ? this.parts.sessions.accept((name) => [message.headers[name]].flat().join(",")) : undefined;
 		socket.write("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n");
 		if (head.length > 0) socket.unshift(head);
 		if (session) session(socket);
@@ -44,18 +44,6 @@ export class BuildKitServer {
 	close(): void {
 		this.parts.jobs.cancelAll();
 		this.parts.sessions.close();
-	}
-
-	private sessionOf(headers: IncomingHttpHeaders): (socket: Duplex) => void {
-		const one = (name: string) => String(headers[name] ?? "");
-		const id = one("x-docker-expose-session-uuid");
-		if (id === "") throw new EngineError("invalid", "the session has no id");
-		if (this.parts.sessions.has(id)) throw new EngineError("conflict", `session ${id} already exists`);
-		// node:http joins headers of one name.
-		const methods = one("x-docker-expose-session-grpc-method").split(",");
-		const served = new Set(methods.map((name) => name.trim().toLowerCase()));
-		const sharedKey = one("x-docker-expose-session-sharedkey");
-		return (socket) => this.parts.sessions.add(id, new ClientSession(socket, sharedKey, served));
 	}
 
 	private serve(socket: Duplex): void {

@@ -3,7 +3,7 @@ import type { Duplex } from "node:stream";
 import type { BuildClient, SyncRequest, TreeReceiver } from "../../engine/build/contract.ts";
 import { EngineError } from "../../shared/errors.ts";
 import { receiveTree } from "./filesync.ts";
-import { byteStream, CODES, callUnary, GrpcError, type Metadata, openCall } from "./grpc.ts";
+import { byteStream, CODES, callUnary, GrpcError, type Metadata, type OpenCall, openCall } from "./grpc.ts";
 import {
 	bytesMessage,
 	checkAgentRequest,
@@ -114,9 +114,9 @@ export class ClientSession implements BuildClient {
 	}
 
 	/** A call of `FileSend`: what is written goes to the client's exporter of this number. */
-	send(exporter: number, metadata: Metadata = {}) {
-		const headers = { ...metadata, "buildkit-attachable-exporter-id": String(exporter) };
-		return openCall(this.http2, "/moby.filesync.v1.FileSend/DiffCopy", headers);
+	send(exporter: number, signal: AbortSignal): OpenCall {
+		const headers = { "buildkit-attachable-exporter-id": String(exporter) };
+		return openCall(this.http2, "/moby.filesync.v1.FileSend/DiffCopy", headers, signal);
 	}
 
 	private serves(path: string): boolean {
@@ -144,17 +144,24 @@ export class BuildSessions {
 	private readonly open = new Map<string, ClientSession>();
 	private readonly waiting = new Set<() => void>();
 
-	/** Takes a connection over; it is ours until either side closes it. */
-	add(id: string, session: ClientSession): void {
-		this.open.set(id, session);
-		void session.closed.then(() => {
-			if (this.open.get(id) === session) this.open.delete(id);
-		});
-		for (const wake of this.waiting) wake();
-	}
-
-	has(id: string): boolean {
-		return this.open.has(id);
+	/** Reads the headers of a client that offers a session; what it returns takes its connection over, until either side closes it. */
+	accept(header: (name: string) => string | undefined): (connection: Duplex) => ClientSession {
+		const id = header("x-docker-expose-session-uuid") ?? "";
+		if (id === "") throw new EngineError("invalid", "the session has no id");
+		if (this.open.has(id)) throw new EngineError("conflict", `session ${id} already exists`);
+		// Headers of one name come joined.
+		const methods = (header("x-docker-expose-session-grpc-method") ?? "").split(",");
+		const served = new Set(methods.map((name) => name.trim().toLowerCase()));
+		const sharedKey = header("x-docker-expose-session-sharedkey") ?? "";
+		return (connection) => {
+			const session = new ClientSession(connection, sharedKey, served);
+			this.open.set(id, session);
+			void session.closed.then(() => {
+				if (this.open.get(id) === session) this.open.delete(id);
+			});
+			for (const wake of this.waiting) wake();
+			return session;
+		};
 	}
 
 	/** The session of this id, which may be about to come. */

@@ -32,8 +32,11 @@ export interface Snapshotter {
 	/** Deletes a committed layer no chain needs any more. */
 	removeLayer(chainId: string): Promise<void>;
 	layers(): string[];
-	/** Makes the active snapshot `id` over the chain (base first; empty for a scratch image). */
-	prepare(id: string, chainIds: readonly string[]): Promise<void>;
+	/**
+	 * Makes the active snapshot `id` over the chain (base first; empty for a scratch image). `bare`: nothing but these layers, without what
+	 * containers find besides (`.dockerenv`, mount points).
+	 */
+	prepare(id: string, chainIds: readonly string[], options?: { readonly bare?: boolean }): Promise<void>;
 	/** Mounts it and returns the root's path; mounted already is fine. Synchronous: a syscall of 0.3 ms. */
 	mount(id: string): string;
 	/** Path of the mounted root, mounted or not. */

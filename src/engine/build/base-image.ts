@@ -29,10 +29,18 @@ function findHere(build: Build, name: string, platform: string | undefined): Ima
 async function pull(build: Build, name: string, platform: string | undefined): Promise<ImageRecord | undefined> {
 	const { images } = build.parts;
 	const shown = familiarString(parseTagged(name));
-	const credentials = credentialsFor(build.request.credentials, parseReference(name).domain);
+	const { domain } = parseReference(name);
+	const credentials =
+		credentialsFor(build.request.credentials, domain) ??
+		(await build.request.buildKit?.client.credentials(hostOf(domain)));
 	const lines = images.pull(shown, { platform, credentials, signal: build.signal });
 	for await (const line of lines) await build.output.line(line);
 	return images.resolve(shown);
+}
+
+/** Where docker's own registry is, by which clients know its credentials. */
+function hostOf(domain: string): string {
+	return domain === "docker.io" ? "registry-1.docker.io" : domain;
 }
 
 function isId(name: string): boolean {

@@ -136,6 +136,15 @@ export interface BuildWarning {
 
 export interface SolvedImage extends Disposable {
 	readonly image: ImageRecord;
+	/** Its files, until they are disposed of. */
+	open(): Promise<ImageFiles>;
+}
+
+export interface ImageFiles extends AsyncDisposable {
+	/** Everything in order of the paths, parents first; paths without a slash in front. */
+	entries(): Iterable<TreeEntry>;
+	content(path: string): AsyncIterable<Uint8Array>;
+	tar(): AsyncIterable<Uint8Array>;
 }
 
 /** What api asks of builds. */

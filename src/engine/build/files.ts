@@ -1,5 +1,5 @@
 import type { Duplex } from "node:stream";
-import type { TreeReceiver } from "./contract.ts";
+import type { TreeEntry, TreeReceiver } from "./contract.ts";
 
 /** A directory tree that a build reads or writes, and nothing outside of it: every path is resolved inside its root, whatever links say. */
 export interface BuildFiles {
@@ -12,6 +12,10 @@ export interface BuildFiles {
 	/** Text of a file; undefined when there is none. */
 	read(root: string, path: string): string | undefined;
 	write(root: string, path: string, body: AsyncIterable<Uint8Array>, mtime?: Date): Promise<void>;
+	/** Everything in the tree in order of the paths, parents first; what came before is no longer needed. Throws SyscallError. */
+	entries(root: string): Iterable<TreeEntry>;
+	/** Content of a file; of something else none. */
+	content(root: string, path: string): AsyncIterable<Uint8Array>;
 	/** Deletes a file of the tree. */
 	remove(root: string, path: string): void;
 	/** Names in a directory; none when it is not there. */

@@ -5,7 +5,7 @@ import { createId, shortId } from "../../shared/id.ts";
 import type { ImageRecord } from "../images/contract.ts";
 import type { Build, BuildParts } from "./build-state.ts";
 import { KnownContexts } from "./context.ts";
-import type { BuildLine, BuildRequest, Builds } from "./contract.ts";
+import type { BuildLine, BuildRequest, Builds, ImageFiles } from "./contract.ts";
 import { parseDockerfile } from "./dockerfile.ts";
 import type { Dockerfile, Stage } from "./instructions.ts";
 import { type ContextParts, openContext, openNamed, spoolOf } from "./open-context.ts";
@@ -49,13 +49,26 @@ export function createBuilds(parts: BuildParts): BuildsEngine {
 			running.add(inUse);
 			try {
 				const image = await buildImage(shared, request, NO_OUTPUT, request.signal, inUse);
-				return { image, [Symbol.dispose]: () => void running.delete(inUse) };
+				return { image, open: () => openFiles(parts, image), [Symbol.dispose]: () => void running.delete(inUse) };
 			} catch (error) {
 				running.delete(inUse);
 				throw error;
 			}
 		},
 		inUse: (imageId) => [...running].some((images) => images.has(imageId)),
+	};
+}
+
+/** An image's files, mounted. */
+async function openFiles({ snapshotter, files }: BuildParts, image: ImageRecord): Promise<ImageFiles> {
+	const id = `build-${createId().slice(0, 32)}`;
+	await snapshotter.prepare(id, image.chain, { bare: true });
+	const root = snapshotter.mount(id);
+	return {
+		entries: () => files.entries(root),
+		content: (path) => files.content(root, path),
+		tar: () => snapshotter.archiveRoot(id),
+		[Symbol.asyncDispose]: () => snapshotter.remove(id),
 	};
 }
 
@@ -80,7 +93,8 @@ async function buildImage(
 	cleanup.defer(() => void parts.files.discard(directory));
 	cleanup.defer(() => void parts.files.discard(spoolOf(directory)));
 	const { dockerfile, context } = await openContext(parts, request, signal, directory, { ...shared, cleanup });
-	const file = narrowed(await parseDockerfile(dockerfile), request);
+	const whole = await parseDockerfile(dockerfile);
+	const file = narrowed(whole, request);
 	const build: Build = {
 		parts,
 		request,
@@ -105,7 +119,7 @@ async function buildImage(
 		},
 		offered: request.cacheFrom.flatMap((name) => offeredImage(parts, name)),
 		now: {},
-		stageCount: file.stages.length,
+		stageCount: whole.stages.length,
 		dockerfile,
 	};
 	return await buildStages(build, file);

@@ -10,7 +10,7 @@ import { unpack } from "../views/unpack.ts";
 import type { BuildAnswer, BuildTask } from "./build-worker.ts";
 import { copyTree, makeDirectories, type TreeCopy } from "./copy-tree.ts";
 import { type FoundSource, findSources } from "./sources.ts";
-import { SyncedTree } from "./synced-tree.ts";
+import { type SyncedEntry, SyncedTree, syncedEntry } from "./synced-tree.ts";
 import { openRoot, walk } from "./walk.ts";
 
 /** What is done right here, in a few milliseconds: a Worker costs more. */
@@ -38,6 +38,25 @@ export const buildFiles = {
 	syncedTree: (directory: string) => new SyncedTree(directory),
 
 	read: readInRoot,
+
+	*entries(root: string): Generator<SyncedEntry> {
+		const fd = openRoot(root);
+		try {
+			const names = new Map<string, string>();
+			for (const found of walk(fd, "")) {
+				if (found.entry.name === "") continue;
+				const entry = syncedEntry(found);
+				const file = `${found.dev} ${found.ino}`;
+				const first = found.links > 1 && found.entry.type === "file" ? names.get(file) : undefined;
+				if (found.links > 1) names.set(file, first ?? entry.path);
+				yield first === undefined ? entry : { ...entry, linkName: first };
+			}
+		} finally {
+			fs.closeSync(fd);
+		}
+	},
+
+	content: readFile,
 
 	async write(root: string, path: string, body: AsyncIterable<Uint8Array>, mtime?: Date): Promise<void> {
 		fs.mkdirSync(root, { recursive: true, mode: 0o700 });

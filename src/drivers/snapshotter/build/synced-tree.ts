@@ -5,7 +5,7 @@ import { O_DIRECTORY, O_PATH, openInRoot } from "../../../sys/linux/openat2.ts";
 import type { LayerEntry } from "../overlay/tar-reader.ts";
 import { removeTree } from "../views/remove-tree.ts";
 import { type OpenFile, TreeWriter } from "../views/tree-writer.ts";
-import { openRoot } from "./walk.ts";
+import { type Found, openRoot } from "./walk.ts";
 
 /** Contract: TreeEntry of engine/build. */
 export interface SyncedEntry {
@@ -170,6 +170,27 @@ function entryOf(given: SyncedEntry, type: LayerEntry["type"]): LayerEntry {
 		size: type === "file" ? given.size : 0,
 	};
 }
+
+/** Something of a tree as a client is told of it. */
+export function syncedEntry({ entry }: Found): SyncedEntry {
+	const utf8 = (text: string) => Buffer.from(text, "latin1").toString();
+	const kind = [...TYPES].find(([, type]) => type === entry.type)?.[0] ?? DEVICES.get(entry.type) ?? 0;
+	return {
+		path: utf8(entry.name),
+		mode: kind | entry.mode,
+		uid: entry.uid,
+		gid: entry.gid,
+		size: entry.size,
+		modified: BigInt(entry.mtime.seconds) * 1_000_000_000n + BigInt(entry.mtime.nanos),
+		linkName: utf8(entry.linkname),
+		xattrs: entry.xattrs,
+	};
+}
+
+const DEVICES: ReadonlyMap<string, number> = new Map([
+	["character-device", 0o020000],
+	["block-device", 0o060000],
+]);
 
 function signOf({ mode, uid, gid, size, modified, linkName, xattrs }: SyncedEntry): string {
 	const attributes = [...xattrs].map(([name, value]) => `${name}=${Buffer.from(value).toString("hex")}`).join(",");

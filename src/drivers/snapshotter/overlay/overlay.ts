@@ -25,6 +25,8 @@ export interface OverlayOptions {
 	readonly maxLayerEntries?: number;
 }
 
+/** A file in the directory of a snapshot that has no init layer. */
+const BARE = "bare";
 const MAX_LAYER_BYTES = 64 * 1024 ** 3;
 const MAX_LAYER_ENTRIES = 4_000_000;
 
@@ -159,7 +161,7 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
 		return this.store.directoryOf(this.store.get(chainId));
 	}
 
-	async prepare(id: string, chainIds: readonly string[]): Promise<void> {
+	async prepare(id: string, chainIds: readonly string[], { bare = false } = {}): Promise<void> {
 		const lower = chainIds.map((chainId) => this.store.get(chainId).number).reverse();
 		const directory = this.directoryOf(id);
 		fs.mkdirSync(directory, { mode: 0o711 });
@@ -167,7 +169,10 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
 			for (const name of ["upper", "work", "merged"]) fs.mkdirSync(join(directory, name), { mode: 0o755 });
 			const top = lower[0];
 			if (top !== undefined) copyOwner(this.store.directoryOf({ number: top }), join(directory, "upper"));
-			const etc = etcOwner(lower.map((number) => this.store.directoryOf({ number })));
+			// An overlay needs something below.
+			const isBare = bare && lower.length > 0;
+			if (isBare) fs.writeFileSync(join(directory, BARE), "");
+			const etc = isBare ? undefined : etcOwner(lower.map((number) => this.store.directoryOf({ number })));
 			if (etc !== undefined) {
 				fs.mkdirSync(join(directory, "upper/etc"));
 				copyOwner(etc, join(directory, "upper/etc"));
@@ -184,7 +189,7 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
 		const target = join(directory, "merged");
 		if (isMountPoint(directory, target)) return target;
 		const lower = this.lowerOf(id);
-		const lowerdir = [INIT, ...lower.map((number) => `layers/${number}`)].join(":");
+		const lowerdir = [...this.initOf(id), ...lower.map((number) => `layers/${number}`)].join(":");
 		const data = `lowerdir=${lowerdir},upperdir=active/${id}/upper,workdir=active/${id}/work,index=off,redirect_dir=off,metacopy=off`;
 		// Relative to the root, so that long chains fit. Nothing else runs between the two chdir.
 		const before = process.cwd();
@@ -195,6 +200,10 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
 			process.chdir(before);
 		}
 		return target;
+	}
+
+	private initOf(id: string): string[] {
+		return fs.existsSync(join(this.directoryOf(id), BARE)) ? [] : [INIT];
 	}
 
 	rootOf(id: string): string {
@@ -296,7 +305,10 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
 
 	private directoriesOf(id: string): SnapshotDirectories {
 		const lower = this.lowerOf(id).map((number) => this.store.directoryOf({ number }));
-		return { upper: join(this.directoryOf(id), "upper"), lower: [join(this.root, INIT), ...lower] };
+		return {
+			upper: join(this.directoryOf(id), "upper"),
+			lower: [...this.initOf(id).map((name) => join(this.root, name)), ...lower],
+		};
 	}
 
 	private lowerOf(id: string): number[] {
