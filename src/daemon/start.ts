@@ -41,7 +41,7 @@ import { ImageStore, imagesSchema } from "../store/images.ts";
 import { KeptIndexStore, keptIndexesSchema } from "../store/kept-indexes.ts";
 import { migrations } from "../store/migrations.ts";
 import { familiesSchema, NetworkStore, networksSchema, userNetworksSchema } from "../store/networks.ts";
-import { PolicyStore, policiesSchema } from "../store/policies.ts";
+import { PolicyStore, policiesSchema, unsettledSchema } from "../store/policies.ts";
 import { closeDatabase } from "../store/reserve.ts";
 import { VolumeStore, volumesSchema } from "../store/volumes.ts";
 import { availableCapabilities } from "../sys/linux/capability-set.ts";
@@ -115,6 +115,7 @@ async function buildEngine(options: DaemonOptions, log: Logger) {
 		familiesSchema,
 		policiesSchema,
 		keptIndexesSchema,
+		unsettledSchema,
 	);
 	const store = createContainerStore<ContainerRecord>(database);
 	const runtimeFound = findRuntime();

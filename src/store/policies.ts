@@ -8,6 +8,13 @@ CREATE TABLE policies (
 ) STRICT;
 `;
 
+/** policy_unsettled: a row while running flows are still to be judged by a change: by policies of this name, or of sandboxes (''). */
+export const unsettledSchema = `
+CREATE TABLE policy_unsettled (
+	name TEXT PRIMARY KEY
+) STRICT;
+`;
+
 interface Named {
 	readonly name: string;
 }
@@ -15,10 +22,32 @@ interface Named {
 /** Policies as they were applied; read once, written through. */
 export class PolicyStore<P extends Named> {
 	private readonly byName = new Map<string, P>();
+	private readonly open: Set<string>;
 
 	constructor(private readonly database: Database) {
 		const rows = database.query<{ policy: string }, []>("SELECT policy FROM policies").all();
 		for (const { policy } of rows) this.index(JSON.parse(policy) as P);
+		const names = database.query<{ name: string }, []>("SELECT name FROM policy_unsettled").all();
+		this.open = new Set(names.map(({ name }) => name));
+	}
+
+	/** Whether running flows are still to be judged: by what an earlier daemon changed and did not bring to an end, too. */
+	get isUnsettled(): boolean {
+		return this.open.size > 0;
+	}
+
+	/** Running flows are to be judged because of a change of sandboxes. Costs nothing the second time. */
+	unsettle(): void {
+		if (this.open.has("")) return;
+		this.database.run("INSERT INTO policy_unsettled (name) VALUES ('')");
+		this.open.add("");
+	}
+
+	/** Running flows have been judged by all that there is. */
+	settle(): void {
+		if (this.open.size === 0) return;
+		this.database.run("DELETE FROM policy_unsettled");
+		this.open.clear();
 	}
 
 	get size(): number {
@@ -30,16 +59,20 @@ export class PolicyStore<P extends Named> {
 		return [...this.byName.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1));
 	}
 
-	/** All of them and these removals in one commit. */
+	/** All of them and these removals in one commit, and that running flows are to be judged by them. */
 	change(put: readonly P[], remove: readonly string[] = []): void {
 		const upsert = this.database.query(
 			"INSERT INTO policies (name, policy) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET policy = excluded.policy",
 		);
 		const drop = this.database.query("DELETE FROM policies WHERE name = ?");
+		const unsettle = this.database.query("INSERT OR IGNORE INTO policy_unsettled (name) VALUES (?)");
+		const names = [...put.map(({ name }) => name), ...remove];
 		this.database.transaction(() => {
 			for (const policy of put) upsert.run(policy.name, JSON.stringify(policy));
 			for (const name of remove) drop.run(name);
+			for (const name of names) unsettle.run(name);
 		})();
+		for (const name of names) this.open.add(name);
 		for (const policy of put) this.index(policy);
 		for (const name of remove) this.byName.delete(name);
 	}

@@ -25,7 +25,7 @@ import { createSandboxes } from "../engine/sandboxes/service.ts";
 import { parseIpv4, parseIpv6 } from "../shared/ip.ts";
 import { silentLogger } from "../shared/log.ts";
 import * as networkStore from "../store/networks.ts";
-import { PolicyStore, policiesSchema } from "../store/policies.ts";
+import { PolicyStore, policiesSchema, unsettledSchema } from "../store/policies.ts";
 import { addAddress, addAddress6 } from "../sys/linux/address.ts";
 import { check, libc } from "../sys/linux/libc.ts";
 import { findLink } from "../sys/linux/link.ts";
@@ -80,7 +80,7 @@ export class PolicyHost {
 			const schema: unknown = Object.entries(networkStore).find(([key]) => key === name)?.[1];
 			if (typeof schema === "string") this.database.exec(schema);
 		}
-		this.database.exec(policiesSchema);
+		this.database.exec(policiesSchema + unsettledSchema);
 		this.store = new networkStore.NetworkStore(this.database);
 		this.relay = serveRelay(relaySocket(this.root), silentLogger);
 	}
@@ -154,6 +154,18 @@ export class PolicyHost {
 
 	apply(...documents: object[]): readonly PolicyChange[] {
 		return this.policies.apply(parsePolicies(documents), { dryRun: false });
+	}
+
+	/** As a client does, who hears back when running flows have ended too. */
+	async applied(...documents: object[]): Promise<readonly PolicyChange[]> {
+		const changes = this.apply(...documents);
+		await this.policies.settled();
+		return changes;
+	}
+
+	/** What an engine leaves that is killed when it has stored these, and no more. */
+	leaveStored(...documents: object[]): void {
+		new PolicyStore<Policy>(this.database).change(parsePolicies(documents));
 	}
 
 	/** What a test has left. */

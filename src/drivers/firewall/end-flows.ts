@@ -10,17 +10,18 @@ const RELAY = parseIp(RELAY_SOURCE);
 
 /**
  * Forgets the flows from or to these addresses that are denied. What comes next of them belongs to no known connection, and the rules judge it anew: see
- * `back` in policy-rules.ts, without which the other end's segments would bring a TCP connection back to life. Returns how many there were.
+ * `back` in policy-rules.ts, without which the other end's segments would bring a TCP connection back to life. Returns how many there were. See
+ * ConntrackSocket.forgetInSlices: few are done when this returns.
  */
 export function endFlows(
 	socket: ConntrackSocket,
 	addresses: ReadonlySet<string>,
 	isDenied: (flow: FlowEnds) => boolean,
-): number {
+): Promise<number> {
 	const own = new Set([...addresses].map(parseIp));
 	const local = hostAddresses();
 	const isOurs = ({ source, replySource }: Flow) => own.has(source) || own.has(replySource);
-	return socket.forgetFlows((flow) => isOurs(flow) && isDenied(endsOf(flow, local)));
+	return socket.forgetInSlices((flow) => isOurs(flow) && isDenied(endsOf(flow, local)));
 }
 
 /** By its real ends: the client before it is masqueraded, the server that a published port leads to. */

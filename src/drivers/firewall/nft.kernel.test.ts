@@ -31,6 +31,7 @@ function network(number: number): NetworkRules {
 		...(number % 7 === 0 && {
 			ipv6: { subnet: `fd00:0:0:${number}::/64`, masquerade: true, unprotected: false, routed: number % 2 === 0 },
 		}),
+		...(number % 3 !== 1 && { host: { mac: `02:00:00:00:00:${10 + number}`, addresses: [`10.0.${number}.1`] } }),
 		...(number === 11 && { outbound: { allowed: ["10.9.0.0/16"] } }),
 	};
 }
@@ -38,7 +39,8 @@ function network(number: number): NetworkRules {
 /** What the kernel has, with each set's elements sorted. */
 function listed(): string {
 	using nft = withNetns(path, () => new Nftables());
-	return nft.run("list table inet foredeck-test").replace(/elements = \{([^}]*)\}/g, (_, list: string) =>
+	const text = nft.run("list table inet foredeck-test") + nft.run("list table bridge foredeck-test");
+	return text.replace(/elements = \{([^}]*)\}/g, (_, list: string) =>
 		list
 			.split(",")
 			.map((element) => element.trim())
@@ -58,6 +60,31 @@ test("whichever networks come and go, the table is the one that is written whole
 		firewall.apply({ ...model, networks });
 		expect(changed).toBe(listed());
 	}
+	firewall.remove();
+});
+
+test("ends that come and go leave the table of bridges as one that is written whole for those that are left", async () => {
+	const firewall = withNetns(path, () => new NftFirewall(silentLogger));
+	const end = (number: number) => ({
+		...{ bridge: "br-1", link: `veth${number}`, mac: `02:42:0a:00:01:${10 + number}` },
+		addresses: [`10.0.1.${10 + number}`, `fd00::${10 + number}`],
+	});
+	const [early, staying, going] = [end(1), end(2), end(3)];
+	firewall.guard([early]);
+	withNetns(path, () => firewall.apply({ ...model, networks: [network(1)] }));
+	firewall.guard([staying, going]);
+	expect(listed()).toContain('"veth3" . 02:42:0a:00:01:13 . 10.0.1.13');
+	// Its addresses are another's at once, its cable is still there.
+	const heir = { ...going, link: "veth4" };
+	firewall.unguard([going]);
+	firewall.guard([heir]);
+	expect(listed()).toContain('"veth3" .');
+	await Bun.sleep(400);
+	const changed = listed();
+	expect(changed).not.toContain('"veth3" .');
+	firewall.apply({ ...model, networks: [network(1)] });
+	expect(changed).toBe(listed());
+	for (const link of ["veth1", "veth2", "veth4"]) expect(changed).toContain(`"${link}" .`);
 	firewall.remove();
 });
 

@@ -4,12 +4,15 @@ import { ConntrackSocket, type Flow } from "../../sys/linux/conntrack.ts";
 import { Nftables } from "../../sys/linux/nftables.ts";
 import { TableWatch } from "../../sys/linux/nftables-watch.ts";
 import { BridgeFilter } from "./bridge-filter.ts";
+import { BridgeGuard } from "./bridge-guard.ts";
+import { renderBridgeRemoval } from "./bridge-table.ts";
 import { openDeniedLog } from "./denied-log.ts";
 import type { Firewall } from "./driver.ts";
 import { endFlows } from "./end-flows.ts";
 import { type FlowEnds, type LearnedName, NO_POLICIES, type PolicyModel, type RuleCount } from "./policy-model.ts";
 import { PolicyTables } from "./policy-tables.ts";
 import {
+	type GuardedEnd,
 	isAnyAddress,
 	type NetworkRules,
 	type PortForward,
@@ -25,17 +28,23 @@ import { renderNetworkChange, type TableParts, tableParts } from "./ruleset-chan
 /** How long others must have left the table alone before it is put back, ms: a reload of the host's firewall is several transactions. */
 const SETTLE_MS = 100;
 const RETRY_MS = 1000;
+/** How long addresses stay guarded whose owners have gone, ms: they go together, and not while others start. */
+const LINGER_MS = 250;
 
 /** nftables by libnftables. Constructed and used in the host's namespace, where its table stays. */
 export class NftFirewall implements Firewall {
 	private readonly nft = new Nftables();
 	private readonly flows = new ConntrackSocket();
+	private readonly endings = new ConntrackSocket();
 	private readonly bridgeFilter = new BridgeFilter();
 	private readonly ports = new Set<PortForward>();
 	private model: RulesetModel | undefined;
 	/** Drawn from `model`. */
 	private parts: TableParts | undefined;
 	private policies: PolicyTables | undefined;
+	private readonly bridges = new BridgeGuard();
+	private hasBridges = true;
+	private lingering: ReturnType<typeof setTimeout> | undefined;
 	private watch: TableWatch | undefined;
 	private restoring: ReturnType<typeof setTimeout> | undefined;
 	private pending: { add: PortForward[]; drop: PortForward[]; done: PromiseWithResolvers<void> } | undefined;
@@ -48,7 +57,7 @@ export class NftFirewall implements Firewall {
 	apply(model: RulesetModel, policies: PolicyModel = NO_POLICIES): void {
 		this.watch ??= new TableWatch(tableNameOf(model.instance), () => this.restoreIn(this.settleMs));
 		this.policies ??= this.openPolicies(model.instance);
-		this.writeWhole(model, policies);
+		this.writeFirst(model, policies);
 		this.model = model;
 		this.parts = undefined;
 		this.ports.clear();
@@ -61,14 +70,25 @@ export class NftFirewall implements Firewall {
 		const model = { ...this.model, networks };
 		// A bridge that was made again has forgotten it.
 		this.bridgeFilter.set(this.policies?.current.bridges ?? []);
+		this.bridges.setNetworks(networks);
 		const [before, after] = [this.parts ?? tableParts(this.model), tableParts(model)];
 		const text = renderNetworkChange(model.instance, before, after);
-		if (text === undefined || !this.isChanged(text)) {
+		if (text === undefined || !this.isChanged(text + this.bridgeChange())) {
 			this.policies?.readCounters();
 			this.writeWhole({ ...model, ports: [...this.ports] });
-		}
+		} else this.bridges.stands();
 		this.model = model;
 		this.parts = after;
+	}
+
+	guard(ends: readonly GuardedEnd[]): void {
+		const text = this.bridges.add(ends);
+		if (this.model && this.hasBridges && !this.isChanged(text)) this.restore(this.model);
+	}
+
+	unguard(ends: readonly GuardedEnd[]): void {
+		this.bridges.drop(ends);
+		this.lingering ??= setTimeout(() => this.sweepGuarded(), LINGER_MS).unref();
 	}
 
 	setPolicies(policies: PolicyModel): void {
@@ -81,8 +101,10 @@ export class NftFirewall implements Firewall {
 			return;
 		}
 		this.bridgeFilter.set(policies.bridges);
+		this.bridges.setPolicies(policies);
 		try {
-			this.change(text);
+			this.change(text + this.bridgeChange());
+			this.bridges.stands();
 			tables.stands(policies);
 		} catch {
 			// The tables are not as we left them, and the watch has not told yet.
@@ -110,8 +132,8 @@ export class NftFirewall implements Firewall {
 
 	watchDenied = openDeniedLog;
 
-	endFlows(addresses: ReadonlySet<string>, isDenied: (flow: FlowEnds) => boolean): number {
-		return endFlows(this.flows, addresses, isDenied);
+	endFlows(addresses: ReadonlySet<string>, isDenied: (flow: FlowEnds) => boolean): Promise<number> {
+		return endFlows(this.endings, addresses, isDenied);
 	}
 
 	publish(ports: readonly PortForward[]): Promise<void> {
@@ -125,13 +147,15 @@ export class NftFirewall implements Firewall {
 	remove(): void {
 		if (!this.model) return;
 		// nft destroy table inet foredeck-fd
-		this.change(renderRemoval(this.model.instance) + (this.policies?.whole(NO_POLICIES) ?? ""));
+		const { instance } = this.model;
+		this.change(renderRemoval(instance) + (this.hasBridges ? renderBridgeRemoval(instance) : ""));
 		this.model = undefined;
 		this.close();
 	}
 
 	close(): void {
 		clearTimeout(this.restoring);
+		clearTimeout(this.lingering);
 		this.watch?.[Symbol.dispose]();
 		this.watch = undefined;
 	}
@@ -142,11 +166,41 @@ export class NftFirewall implements Firewall {
 		return tables;
 	}
 
-	/** Both parts, in one transaction. */
+	/** A kernel without rules for bridges has networks all the same, but no policies. */
+	private writeFirst(model: RulesetModel, policies: PolicyModel): void {
+		try {
+			this.writeWhole(model, policies);
+		} catch (error) {
+			if (!this.hasBridges || policies.policies.length > 0) throw error;
+			this.hasBridges = false;
+			this.writeWhole(model, policies);
+			this.log.warn("containers can take the addresses of others: the kernel has no nftables for bridges", {
+				error: messageOf(error),
+			});
+		}
+	}
+
+	/** All parts, in one transaction. */
 	private writeWhole(model: RulesetModel, policies: PolicyModel = this.policies?.current ?? NO_POLICIES): void {
 		this.bridgeFilter.set(policies.bridges);
-		this.change(renderRuleset(model) + (this.policies?.whole(policies) ?? ""));
+		this.bridges.setNetworks(model.networks);
+		this.bridges.setPolicies(policies);
+		const guarded = this.hasBridges || policies.policies.length > 0 ? this.bridges.whole(model.instance) : "";
+		this.change(renderRuleset(model) + (this.policies?.whole(policies) ?? "") + guarded);
+		this.bridges.stands();
 		this.policies?.stands(policies);
+	}
+
+	private bridgeChange(): string {
+		return this.hasBridges ? this.bridges.change() : "";
+	}
+
+	/** What was guarded for those that have gone. */
+	private sweepGuarded(): void {
+		this.lingering = undefined;
+		if (!this.model) return;
+		if (this.isChanged(this.bridgeChange())) this.bridges.stands();
+		else this.restoreIn(0);
 	}
 
 	/** One transaction of ours, or none. */

@@ -47,7 +47,7 @@ test("without policies there is nothing", () => {
 	expect(renderPolicyChange("t", NO_POLICIES, NO_POLICIES)).toBe("");
 });
 
-test("the whole part: counters, sets, chains of a policy, the group that a sandbox is sent to, and the table of bridges", () => {
+test("the whole part: counters, sets, chains of a policy, the group that a sandbox is sent to", () => {
 	const carried = {
 		counters: new Map([["rule.lock.0", { packets: 7, bytes: 420 }]]),
 		names: [
@@ -213,72 +213,6 @@ test("the whole part: counters, sets, chains of a policy, the group that a sandb
 		ip6 daddr vmap @policed_ingress.6
 	}
 }
-table bridge foredeck-t {
-	set links {
-		type ifname
-		elements = { "veth1", "veth2", "veth3" }
-	}
-	set policed {
-		type ifname
-		elements = { "veth1" }
-	}
-	set shut {
-		type ifname
-		elements = { "veth1" }
-	}
-	set addresses {
-		type ipv4_addr
-		elements = { 172.18.0.2, 172.18.0.3, 172.19.0.3 }
-	}
-	set addresses.6 {
-		type ipv6_addr
-		elements = { fd00:18::2 }
-	}
-	set own {
-		type ifname . ipv4_addr
-		elements = { "veth1" . 172.18.0.2, "veth2" . 172.18.0.3, "veth2" . 172.19.0.3, "veth3" . 172.18.0.3, "veth3" . 172.19.0.3 }
-	}
-	set own.6 {
-		type ifname . ipv6_addr
-		elements = { "veth1" . fd00:18::2 }
-	}
-	set claimed {
-		typeof @th,64,128
-		elements = { 0xfd000018000000000000000000000002 }
-	}
-	set claims {
-		typeof iifname . @th,64,128
-		elements = { "veth1" . 0xfd000018000000000000000000000002 }
-	}
-	chain own {
-		ether type ip iifname . ip saddr @own accept
-		ether type arp iifname . arp saddr ip @own accept
-		ether type arp arp saddr ip 0.0.0.0 accept
-		icmpv6 type nd-neighbor-advert iifname . @th,64,128 @claims accept
-		icmpv6 type nd-neighbor-advert @th,64,16 & 0xffc0 == 0xfe80 accept
-		icmpv6 type nd-neighbor-advert drop
-		icmpv6 type { nd-neighbor-solicit, mld-listener-report, mld-listener-done, mld2-listener-report } ip6 saddr { ::, fe80::/10 } accept
-		ether type ip6 iifname . ip6 saddr @own.6 accept
-		drop
-	}
-	chain forged {
-		type filter hook prerouting priority -300; policy accept;
-		iifname @policed goto own
-		iifname @links ip saddr @addresses iifname . ip saddr != @own drop
-		iifname @links arp saddr ip @addresses iifname . arp saddr ip != @own drop
-		iifname @links ip6 saddr @addresses.6 iifname . ip6 saddr != @own.6 drop
-		iifname @links icmpv6 type nd-neighbor-advert @th,64,128 @claimed iifname . @th,64,128 != @claims drop
-	}
-	chain strays {
-		type filter hook postrouting priority -300; policy accept;
-		oifname != @shut accept
-		ether type ip oifname . ip daddr @own accept
-		ether type ip6 oifname . ip6 daddr @own.6 accept
-		ether type arp accept
-		icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, mld-listener-query } accept
-		drop
-	}
-}
 `);
 });
 
@@ -322,15 +256,6 @@ add element inet foredeck-t policed_egress.6 { fd00:18::2 : goto group.1.egress 
 add element inet foredeck-t resumed_egress.6 { fd00:18::2 : jump back.group.1.egress }
 add element inet foredeck-t policed_ingress.6 { fd00:18::2 : goto group.1.ingress }
 add element inet foredeck-t resumed_ingress.6 { fd00:18::2 : jump back.group.1.ingress }
-add element bridge foredeck-t links { "veth1" }
-add element bridge foredeck-t policed { "veth1" }
-add element bridge foredeck-t shut { "veth1" }
-add element bridge foredeck-t addresses { 172.18.0.2 }
-add element bridge foredeck-t addresses.6 { fd00:18::2 }
-add element bridge foredeck-t own { "veth1" . 172.18.0.2 }
-add element bridge foredeck-t own.6 { "veth1" . fd00:18::2 }
-add element bridge foredeck-t claimed { 0xfd000018000000000000000000000002 }
-add element bridge foredeck-t claims { "veth1" . 0xfd000018000000000000000000000002 }
 `);
 	expect(renderPolicyChange("t", model, before)).toBe(`delete element inet foredeck-t peer.lock.0.2 { 172.18.0.3 }
 delete element inet foredeck-t policed_egress { 172.18.0.2 : goto group.1.egress }
@@ -342,15 +267,6 @@ delete element inet foredeck-t policed_egress.6 { fd00:18::2 : goto group.1.egre
 delete element inet foredeck-t resumed_egress.6 { fd00:18::2 : jump back.group.1.egress }
 delete element inet foredeck-t policed_ingress.6 { fd00:18::2 : goto group.1.ingress }
 delete element inet foredeck-t resumed_ingress.6 { fd00:18::2 : jump back.group.1.ingress }
-delete element bridge foredeck-t links { "veth1" }
-delete element bridge foredeck-t policed { "veth1" }
-delete element bridge foredeck-t shut { "veth1" }
-delete element bridge foredeck-t addresses { 172.18.0.2 }
-delete element bridge foredeck-t addresses.6 { fd00:18::2 }
-delete element bridge foredeck-t own { "veth1" . 172.18.0.2 }
-delete element bridge foredeck-t own.6 { "veth1" . fd00:18::2 }
-delete element bridge foredeck-t claimed { 0xfd000018000000000000000000000002 }
-delete element bridge foredeck-t claims { "veth1" . 0xfd000018000000000000000000000002 }
 delete chain inet foredeck-t group.1.egress
 delete chain inet foredeck-t back.group.1.egress
 delete chain inet foredeck-t group.1.ingress

@@ -1,5 +1,4 @@
 import { addressType, FAMILIES, familyOf, ipField, ofFamily, setOfFamily } from "./address-family.ts";
-import { bridgeChange, bridgeTable } from "./policy-bridge.ts";
 import { back, dropChain, isOfTcp, matches } from "./policy-matches.ts";
 import type {
 	Direction,
@@ -31,7 +30,7 @@ const DIRECTIONS = ["egress", "ingress"] as const;
  *   never seen, as inside a bridge before its first policy. Who began it cannot be told, so the flow must be allowed from either end.
  * - input, output: the same for what goes to and comes from the machine itself. Output is not asked for its interface: what has just been sent to a
  *   published port still bears the one from before.
- * - neighbour discovery passes: it says nothing beyond the link (what was routed has another hop limit), and the bridge's table sees to who says it.
+ * - neighbour discovery passes: it says nothing beyond the link (what was routed has another hop limit), and the bridge's table (bridge-table.ts) sees to who says it.
  */
 export function renderPolicies(instance: string, model: PolicyModel, carried: Carried): string {
 	if (model.policies.length === 0) return "";
@@ -40,7 +39,7 @@ export function renderPolicies(instance: string, model: PolicyModel, carried: Ca
 ${model.policies.map((policy) => countersOf(policy, carried)).join("")}${setsOf(model, carried)}${model.policies
 	.map((policy) => chainsOf(policy, instance))
 	.join("")}${groups.join("")}${hooks()}}
-${bridgeTable(instance, model.sandboxes)}`;
+`;
 }
 
 /** Commands that lead from one model to the next where the policies are the same; undefined where the table must be written whole. */
@@ -55,12 +54,11 @@ export function renderPolicyChange(instance: string, before: PolicyModel, after:
 	const chains = fresh.map((group) => groupChains(group, after.policies)).join("");
 	const added = fresh.length > 0 ? `table ${table} {\n${chains}}\n` : "";
 	const inet = [...changedSets(before, after)].map(([set, old, next]) => elementChange(table, set, old, next));
-	const bridge = bridgeChange(instance, before.sandboxes, after.sandboxes);
 	const removed = stale.flatMap(({ name }) => [
 		`delete chain ${table} ${name}\n`,
 		`delete chain ${table} ${back(name)}\n`,
 	]);
-	return added + inet.join("") + bridge + removed.join("");
+	return added + inet.join("") + removed.join("");
 }
 
 /** Commands that add these addresses, or set their time anew. Older kernels keep the first time of an element that is there: it goes before. */

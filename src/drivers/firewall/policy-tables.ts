@@ -1,8 +1,7 @@
-import { renderBridgeRemoval } from "./policy-bridge.ts";
 import { countsOf, parseListing } from "./policy-listing.ts";
 import { type LearnedName, NO_POLICIES, type PolicyModel, type RuleCount } from "./policy-model.ts";
 import { type Carried, renderForgotten, renderLearned, renderPolicies, renderPolicyChange } from "./policy-rules.ts";
-import { tableNameOf, tableOf } from "./ruleset.ts";
+import { tableOf } from "./ruleset.ts";
 
 /** Addresses that one sandbox may have learned for one rule's names; beyond this the one that ends first is forgotten. */
 const MAX_LEARNED = 1024;
@@ -19,7 +18,6 @@ export class PolicyTables {
 	private model: PolicyModel = NO_POLICIES;
 	private readonly learned = new Map<string, Learned>();
 	private counters: Carried["counters"] = new Map();
-	private hasBridgeTable = false;
 
 	constructor(
 		private readonly instance: string,
@@ -33,8 +31,6 @@ export class PolicyTables {
 
 	/** What an earlier daemon's table has counted and learned; to be called before that is replaced. */
 	takeOver(): void {
-		this.hasBridgeTable = this.listed(`list table bridge ${tableNameOf(this.instance)}`) !== "";
-		if (!this.hasBridgeTable) return;
 		const { counters, names } = parseListing(this.listed(`list table ${tableOf(this.instance)}`));
 		this.counters = counters;
 		for (const name of names) this.remember(name);
@@ -42,8 +38,7 @@ export class PolicyTables {
 
 	/** The commands for a new table, to follow those that remove the old one. */
 	whole(model: PolicyModel = this.model): string {
-		const removal = this.hasBridgeTable || model.policies.length > 0 ? renderBridgeRemoval(this.instance) : "";
-		return removal + renderPolicies(this.instance, model, this.carried(model));
+		return renderPolicies(this.instance, model, this.carried(model));
 	}
 
 	/** Of a table that stands: keeps what it has counted. Not for one that may be gone. */
@@ -63,7 +58,6 @@ export class PolicyTables {
 		for (const name of this.strangers(model)) this.learned.delete(keyOf(name));
 		this.counters = this.keptCounters(model);
 		this.model = model;
-		this.hasBridgeTable = model.policies.length > 0;
 	}
 
 	/** The commands for what is new, or would end earlier than asked; "" where all is known. */

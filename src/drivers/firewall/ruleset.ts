@@ -35,6 +35,8 @@ export interface NetworkRules {
 	readonly outbound?: { readonly allowed: readonly string[] };
 	/** undefined: no IPv6 on it. */
 	readonly ipv6?: Ipv6Rules;
+	/** The host itself there: see bridge-table.ts. */
+	readonly host?: { readonly mac: string; readonly addresses: readonly string[] };
 }
 
 /** What holds of the other family; icc and internal hold of both. */
@@ -58,6 +60,16 @@ export interface PortForward {
 	readonly direct?: boolean;
 	/** Not translated: a process of the host listens there. It is for those outside; our containers, which it would lead past what keeps them apart, are refused. */
 	readonly relayed?: boolean;
+}
+
+/** An interface on one of our bridges, and what the engine gave it: nobody else there may be it. */
+export interface GuardedEnd {
+	readonly bridge: string;
+	/** The host's end of its cable; undefined: the bridge itself, which is the host. */
+	readonly link?: string;
+	readonly mac: string;
+	/** Of both families; the link-local address that the MAC makes is meant too where there is one of IPv6. */
+	readonly addresses: readonly string[];
 }
 
 export function tableNameOf(instance: string): string {

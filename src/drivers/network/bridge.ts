@@ -1,5 +1,6 @@
 import { randomInt } from "node:crypto";
 import { readFileSync } from "node:fs";
+import { bridgeGroupOf } from "../../shared/bridge-group.ts";
 import { type Cidr, cidrOf } from "../../shared/cidr.ts";
 import { EngineError, messageOf } from "../../shared/errors.ts";
 import { formatIp, type IpAddress } from "../../shared/ip.ts";
@@ -19,6 +20,7 @@ import {
 	setHairpin,
 	setIsolated,
 	setMaster,
+	setNoLinklocalLearn,
 	setSegmentation,
 	setUp,
 } from "../../sys/linux/link.ts";
@@ -59,9 +61,10 @@ export class BridgeDriver implements NetworkDriver {
 		this.removals = new Removals(this.socket, log);
 	}
 
-	open(spec: BridgeSpec): void {
+	open(spec: BridgeSpec): { readonly mac: string } {
 		this.removals.hurry(spec.name);
-		const link = this.marked(spec) ?? this.create(spec);
+		const there = this.marked(spec);
+		const link = there ?? this.create(spec);
 		if (link.kind !== "bridge" || link.alias !== spec.alias) {
 			throw new EngineError(
 				"conflict",
@@ -69,13 +72,18 @@ export class BridgeDriver implements NetworkDriver {
 			);
 		}
 		if (spec.ipv6) prepareBridge6(spec.name);
-		this.socket.request(setUp(link.index), ...gatewaysOf(spec).map((one) => addAny(link.index, one)));
+		this.socket.request(
+			setUp(link.index),
+			...gatewaysOf(spec).map((one) => addAny(link.index, one)),
+			...(there ? [setNoLinklocalLearn(link.index)] : []),
+		);
 		// route_localnet lets connections that start at 127.0.0.1 on the host leave by our bridge to a published port; the firewall drops the abuse of it.
 		writeSysctl(`net/ipv4/conf/${spec.name}/route_localnet`, "1");
 		this.ensureSysctl("net/ipv4/ip_forward", "1");
 		if (spec.ipv6?.forward) routeIpv6(spec.name, this.log);
 		const segmentation = spec.bigTcp && this.hasBigTcp() ? { segmentation: BIG_TCP } : {};
 		this.bridges.set(spec.name, { ...link, mtu: spec.mtu ?? link.mtu, gateways: gatewaysOf(spec), ...segmentation });
+		return { mac: link.mac };
 	}
 
 	openParent(spec: ParentSpec): void {
@@ -90,11 +98,12 @@ export class BridgeDriver implements NetworkDriver {
 			return;
 		}
 		const bridge = this.opened(endpoint.bridge);
-		const { link, name } = endpoint;
+		const { link, name, mac } = endpoint;
+		const group = bridgeGroupOf(endpoint.bridge);
 		const netnsFd = openNetns(path);
 		try {
 			this.socket.request(
-				createVeth({ name: link, ...portOf(bridge), peer: { name, netnsFd, mac: endpoint.mac } }),
+				createVeth({ name: link, ...portOf(bridge), group, peer: { name, netnsFd, mac } }),
 				setHairpin(link),
 				...(endpoint.isolated ? [setIsolated(link)] : []),
 			);
@@ -138,8 +147,13 @@ export class BridgeDriver implements NetworkDriver {
 	rejoin(bridge: string, name: string, isolated: boolean): void {
 		const { index } = this.opened(bridge);
 		const link = findLink(this.socket, name);
-		if (!link || link.master === index) return;
-		this.socket.request(setMaster(link.index, index), setHairpin(name), ...(isolated ? [setIsolated(name)] : []));
+		const group = bridgeGroupOf(bridge);
+		if (!link || (link.master === index && link.group === group)) return;
+		this.socket.request(
+			setMaster(link.index, index, group),
+			setHairpin(name),
+			...(isolated ? [setIsolated(name)] : []),
+		);
 		this.log.warn("interface joined to its bridge again", { bridge, link: name });
 	}
 

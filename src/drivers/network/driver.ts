@@ -18,13 +18,13 @@ export interface NamespaceDriver {
 
 /** Bridges on this host, that sandboxes are connected to by interfaces of their own. All calls are synchronous but one. */
 export interface NetworkDriver {
-	/** Makes the bridge so: interface, address, sysctls. Refuses ("conflict") an interface of that name which is not ours. */
-	open(bridge: BridgeSpec): void;
+	/** Makes the bridge so: interface, address, sysctls. Tells its MAC. Refuses ("conflict") an interface of that name which is not ours. */
+	open(bridge: BridgeSpec): { readonly mac: string };
 	/** Makes sure of the interface whose wire macvlan endpoints share, and makes it where `make` says how. Refuses in docker's words a parent that is none. */
 	openParent(parent: ParentSpec): void;
 	/** An interface in the namespace with address and MAC, joined to the bridge. Leaves nothing on failure. */
 	connect(path: string, endpoint: EndpointSpec): void;
-	/** Makes the host's interface a port of the bridge again, where that was made anew. */
+	/** Makes the host's interface a port of the bridge again, where that was made anew, and of its group (shared/bridge-group.ts). */
 	rejoin(bridge: string, link: string, isolated: boolean): void;
 	/** Tells when others take away what open() made: the bridge, or its addresses, or set it down. */
 	watch(onLoss: (bridge: string) => void): Disposable;

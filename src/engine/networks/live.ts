@@ -12,7 +12,7 @@ import {
 	parseCidr6,
 } from "../../shared/cidr.ts";
 import { EngineError, messageOf } from "../../shared/errors.ts";
-import { formatIpv4, formatIpv6 } from "../../shared/ip.ts";
+import { formatIp, formatIpv4, formatIpv6 } from "../../shared/ip.ts";
 import type { Logger } from "../../shared/log.ts";
 import type { NetworkRow, NetworkStore } from "../../store/networks.ts";
 import { type BridgeSettings, bridgeSettings } from "./bridge-options.ts";
@@ -30,6 +30,8 @@ export interface BridgeNetwork {
 	readonly row: NetworkRow;
 	/** The interface that endpoints are joined to; with `macvlan` the parent, which may be the host's own. */
 	readonly bridge: string;
+	/** The bridge's own; none of a macvlan. */
+	readonly mac?: string;
 	/** Undefined: they are joined to a bridge. */
 	readonly macvlan?: MacvlanSettings;
 	/** Of each family that the network has; one at least. */
@@ -115,7 +117,7 @@ export class LiveNetworks {
 		const network = [...this.bridges.values()].find((one) => one.bridge === bridge);
 		if (!network) return;
 		if (network.macvlan) this.openParent(network.macvlan);
-		else this.options.network.open(this.specOf(network));
+		else this.bridges.set(network.id, { ...network, ...this.options.network.open(this.specOf(network)) });
 	}
 
 	/** Takes every bridge down, for a daemon that leaves no container behind. */
@@ -175,23 +177,15 @@ export class LiveNetworks {
 	/** What the firewall is told of each. */
 	rules(): NetworkRules[] {
 		const bridges = [...this.bridges.values()].filter(({ macvlan }) => !macvlan);
-		return bridges.map(({ bridge, leases, leases6, internal, settings }) => ({
-			bridge,
-			...(leases && { subnet: formatCidr(leases.subnet) }),
-			internal,
-			icc: settings.icc,
-			masquerade: settings.masquerade,
-			unprotected: settings.gatewayMode === "nat-unprotected",
-			...(settings.outbound && { outbound: { allowed: settings.allowed } }),
-			...(leases6 && {
-				ipv6: {
-					subnet: formatCidr6(leases6.subnet),
-					masquerade: settings.masquerade6,
-					unprotected: settings.gatewayMode6 === "nat-unprotected",
-					routed: settings.gatewayMode6 === "routed",
-				},
-			}),
-		}));
+		return bridges.map((network) => ({ ...rulesOf(network), ...this.hostOn(network) }));
+	}
+
+	/** The host's own MAC and addresses on a bridge. */
+	private hostOn(network: BridgeNetwork): Pick<NetworkRules, "host"> {
+		if (!network.mac) return {};
+		const { gateway, ipv6 } = this.specOf(network);
+		const addresses = [gateway, ipv6?.gateway].flatMap((one) => (one === undefined ? [] : formatIp(one)));
+		return { host: { mac: network.mac, addresses } };
 	}
 
 	private subnets(): Cidr[] {
@@ -242,8 +236,7 @@ export class LiveNetworks {
 			alone: settings.outbound,
 			isDefault: row.config === null,
 		};
-		this.options.network.open(this.specOf(made));
-		return made;
+		return { ...made, ...this.options.network.open(this.specOf(made)) };
 	}
 
 	private openParent({ parent: name, make }: MacvlanSettings): void {
@@ -300,5 +293,25 @@ function waysOf(
 	return {
 		...(leases && { gateway: formatIpv4(leases.gateway) }),
 		...(leases6 && { gateway6: formatIpv6(leases6.gateway) }),
+	};
+}
+
+function rulesOf({ bridge, leases, leases6, internal, settings }: BridgeNetwork): NetworkRules {
+	return {
+		bridge,
+		...(leases && { subnet: formatCidr(leases.subnet) }),
+		internal,
+		icc: settings.icc,
+		masquerade: settings.masquerade,
+		unprotected: settings.gatewayMode === "nat-unprotected",
+		...(settings.outbound && { outbound: { allowed: settings.allowed } }),
+		...(leases6 && {
+			ipv6: {
+				subnet: formatCidr6(leases6.subnet),
+				masquerade: settings.masquerade6,
+				unprotected: settings.gatewayMode6 === "nat-unprotected",
+				routed: settings.gatewayMode6 === "routed",
+			},
+		}),
 	};
 }

@@ -49,6 +49,7 @@ function engineOver(database: Database, used: readonly string[] = []) {
 		open: (spec) => {
 			if (driver.failure) throw driver.failure;
 			bridges.set(spec.name, spec);
+			return { mac: "02:42:00:00:00:01" };
 		},
 		remove: async (name) => void bridges.delete(name),
 		usedNetworks: () => used.map(cidr),

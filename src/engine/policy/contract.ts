@@ -10,10 +10,12 @@ export interface Policies {
 	list(): readonly PolicyStatus[];
 	/** "not-found" in the words `no such policy: NAME`. */
 	inspect(name: string): PolicyStatus;
-	/** Keeps these policies, replaces those of their names, and makes the firewall so; `dryRun` only tells. All of them or none. */
+	/** Keeps these policies, replaces those of their names, and makes the firewall so; `dryRun` only tells. All of them or none. Running flows: see settled(). */
 	apply(policies: readonly Policy[], options: { dryRun: boolean }): readonly PolicyChange[];
 	/** "conflict" while a running container names it in its label. */
 	remove(name: string): void;
+	/** Resolves when running flows that are denied by what has been changed so far have ended; many take a while. */
+	settled(): Promise<void>;
 	/** What becomes of a new flow. `to`: a container, `host`, an address or a host name, with `:PORT` and `/udp`, `/tcp` or `/icmp` behind. */
 	explain(from: string, to: string): Explanation;
 	denied(): readonly DeniedFlow[];

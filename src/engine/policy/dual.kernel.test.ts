@@ -33,7 +33,7 @@ afterAll(async () => {
 
 afterEach(async () => {
 	await host.clear();
-	expect(host.tables()).toEqual(["inet foredeck-t"]);
+	expect(host.tables()).toEqual(["inet foredeck-t", "bridge foredeck-t"]);
 });
 
 /** The same question over both families, which must have one answer. */

@@ -29,7 +29,7 @@ afterAll(async () => {
 
 afterEach(async () => {
 	await host.clear();
-	expect(host.tables()).toEqual(["inet foredeck-t"]);
+	expect(host.tables()).toEqual(["inet foredeck-t", "bridge foredeck-t"]);
 });
 
 test("by default of deny only what a rule allows gets out, by name what was answered for it, and CNAMEs lead there", async () => {

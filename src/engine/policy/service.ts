@@ -6,14 +6,14 @@ import type { PolicyStore } from "../../store/policies.ts";
 import { compile } from "./compile.ts";
 import type { NamePolicies, Policies, PolicyChange, PolicyStatus, SandboxPlace, SandboxPolicies } from "./contract.ts";
 import { DeniedFlows, endsOf } from "./denied.ts";
-import { denierOf } from "./ended.ts";
 import { explain } from "./explain.ts";
 import { type Candidate, type Hole, holesOf, refuseHoles } from "./held.ts";
 import { LIFETIME, type LifetimeBounds } from "./names.ts";
 import { POLICY_LABEL, type Policy, type Subject } from "./policy.ts";
 import { reachOf } from "./reach.ts";
 import { type AnsweredAddress, type NameView, nameViewOf } from "./resolver-view.ts";
-import { isSubject, labelled, policiesOf } from "./select.ts";
+import { RunningFlows } from "./running-flows.ts";
+import { isSubject, labelled } from "./select.ts";
 import { addressesOn } from "./ways.ts";
 
 export interface PoliciesOptions {
@@ -40,8 +40,6 @@ type SandboxMember = { readonly containerId: string } & Pick<Subject, "endpoints
 const MAX_ANSWERED = 1024;
 /** How long after a change of sandboxes running flows are looked at, ms: the kernel takes tens of ms for it. */
 const SETTLE_MS = 50;
-/** Addresses once answered, that flows may have been begun by. */
-const MAX_REMEMBERED = 16_384;
 
 /** Contracts: Policies, SandboxPolicies, NamePolicies. */
 export class PolicyService implements Policies, SandboxPolicies, NamePolicies {
@@ -50,15 +48,19 @@ export class PolicyService implements Policies, SandboxPolicies, NamePolicies {
 	/** By container id, as of the last change. */
 	private views = new Map<string, NameView | undefined>();
 	private watching: Disposable | undefined;
-	/** By container id, as of the last look at running flows. */
-	private rulings: ReadonlyMap<string, string> | undefined;
+	private readonly running: RunningFlows;
+	private hasBegun = false;
 	private settling: ReturnType<typeof setTimeout> | undefined;
 	/** Holes that the log knows. */
 	private told = new Set<string>();
-	/** `SET LOCAL REMOTE`, oldest first. */
-	private readonly remembered = new Map<string, true>();
 
-	constructor(private readonly options: PoliciesOptions) {}
+	constructor(private readonly options: PoliciesOptions) {
+		this.running = new RunningFlows(
+			options,
+			() => this.subjects(),
+			() => this.settling !== undefined,
+		);
+	}
 
 	list(): readonly PolicyStatus[] {
 		const [counts, subjects] = [this.options.firewall.policyCounts(), this.subjects()];
@@ -141,9 +143,10 @@ export class PolicyService implements Policies, SandboxPolicies, NamePolicies {
 	model() {
 		this.views = new Map();
 		this.watch();
-		if (!this.rulings) {
-			// An earlier daemon has seen to the flows there are; where policies do not hold is told anew.
-			this.rulings = rulingsOf(this.options.store.list(), this.subjects());
+		if (!this.hasBegun) {
+			this.hasBegun = true;
+			// An earlier daemon has seen to the flows there are, if it came to that; where policies do not hold is told anew.
+			this.running.begin();
 			this.settleSoon();
 		}
 		return compile(this.options.store.list(), this.isActive() ? this.subjects() : []);
@@ -151,8 +154,13 @@ export class PolicyService implements Policies, SandboxPolicies, NamePolicies {
 
 	changed(): void {
 		if (!this.isActive()) return;
+		this.options.store.unsettle();
 		this.options.firewall.setPolicies(this.model());
 		this.settleSoon();
+	}
+
+	settled(): Promise<void> {
+		return this.running.settled();
 	}
 
 	private settleSoon(): void {
@@ -162,11 +170,12 @@ export class PolicyService implements Policies, SandboxPolicies, NamePolicies {
 	/** After sandboxes have come and gone: once for all that did. */
 	private settle(): void {
 		this.settling = undefined;
+		const warn = (error: unknown) => this.options.log.warn("running flows not looked at", { error: messageOf(error) });
 		try {
-			this.endDenied([]);
+			this.running.endDenied([]).catch(warn);
 			this.tellHoles();
 		} catch (error) {
-			this.options.log.warn("running flows not looked at", { error: messageOf(error) });
+			warn(error);
 		}
 	}
 
@@ -209,7 +218,7 @@ export class PolicyService implements Policies, SandboxPolicies, NamePolicies {
 		if (!view || addresses.length === 0) return;
 		const learned = view.learnedOf(name, addresses, this.options.lifetime ?? LIFETIME);
 		this.options.firewall.learn(learned);
-		for (const { set, local, remote } of learned) this.remember(`${set} ${local} ${remote}`);
+		for (const { set, local, remote } of learned) this.running.remember(set, local, remote);
 		const key = `${containerId} ${name}`;
 		this.answers.delete(key);
 		this.answers.set(
@@ -236,33 +245,8 @@ export class PolicyService implements Policies, SandboxPolicies, NamePolicies {
 			this.views = new Map();
 			throw error;
 		}
-		this.endDenied(named);
-	}
-
-	/**
-	 * Running flows end where they would be refused now: those of sandboxes whose rules or addresses have changed, or which these policies are about.
-	 * Others go on, also those that were begun by a name whose address is not allowed any more, for its time is over.
-	 */
-	private endDenied(named: readonly string[]): void {
-		const [policies, subjects] = [this.options.store.list(), this.subjects().filter(isOnBridge)];
-		const [before, now] = [this.rulings, rulingsOf(policies, subjects)];
-		this.rulings = now;
-		const changed = subjects.filter((one) => {
-			const ruling = now.get(one.id);
-			if (ruling === undefined) return false;
-			if (ruling !== before?.get(one.id)) return true;
-			return policiesOf(policies, one).some(({ name }) => named.includes(name));
-		});
-		if (changed.length === 0) return;
-		const learned = this.options.firewall.learned();
-		const known = new Set(learned.map(({ set, local, remote }) => `${set} ${local} ${remote}`));
-		const wasLearned = (...parts: [set: string, local: string, remote: string]) => {
-			const key = parts.join(" ");
-			return known.has(key) || this.remembered.has(key);
-		};
-		const isDenied = denierOf({ policies, subjects, changed, wasLearned });
-		const ended = this.options.firewall.endFlows(new Set(changed.flatMap(addressesOn)), isDenied);
-		if (ended > 0) this.options.log.info("running flows ended by policies", { flows: ended });
+		// Whoever waits for it hears of trouble: see settled().
+		this.running.endDenied(named).catch(() => {});
 	}
 
 	/** Those that came by a rename. */
@@ -274,12 +258,6 @@ export class PolicyService implements Policies, SandboxPolicies, NamePolicies {
 			}
 		}
 		this.told = new Set(holes.map(({ policy, container }) => `${policy} ${container}`));
-	}
-
-	private remember(key: string): void {
-		this.remembered.delete(key);
-		this.remembered.set(key, true);
-		shorten(this.remembered, MAX_REMEMBERED);
 	}
 
 	private isActive(): boolean {
@@ -353,25 +331,8 @@ function scopeOf(policy: Policy, subjects: readonly Subject[], holes: readonly H
 	return { sandboxes: about.filter((name) => !own.some(({ container }) => container === name)), unenforced: own };
 }
 
-function isOnBridge({ endpoints }: Subject): boolean {
-	return endpoints.length > 0;
-}
-
 function asOnHost(guest: ContainerFacts & { readonly id: string }): Candidate {
 	return { ...guest, endpoints: [], elsewhere: [{ network: "host", driver: "host", addresses: [] }] };
-}
-
-/** All that decides a sandbox's flows but the time, by its id; of those that policies are about. */
-function rulingsOf(policies: readonly Policy[], subjects: readonly Subject[]): ReadonlyMap<string, string> {
-	const peers = [...compile(policies, subjects).peers];
-	return new Map(
-		subjects.flatMap((one): [string, string][] => {
-			const own = policiesOf(policies, one);
-			if (own.length === 0) return [];
-			const meant = peers.filter(([set]) => own.some(({ name }) => set.startsWith(`peer.${name}.`)));
-			return [[one.id, JSON.stringify([own, addressesOn(one), meant])]];
-		}),
-	);
 }
 
 /** Forgets the oldest beyond a number. */

@@ -4,18 +4,19 @@ import { parseIpv4, parseIpv6 } from "../../shared/ip.ts";
 import type { Logger } from "../../shared/log.ts";
 import type { EndpointSettings } from "../containers/record.ts";
 import type { LiveNetworks } from "../networks/live.ts";
-import type { Endpoint } from "./endpoints.ts";
+import { type Endpoint, guardedEndpoint, type Wiring } from "./endpoints.ts";
 import { hostLinkName } from "./prepared.ts";
 
 interface Taking {
 	readonly live: LiveNetworks;
 	readonly driver: NetworkDriver;
+	readonly firewall: Wiring["firewall"];
 	readonly log: Logger;
 }
 
 /** Takes over an endpoint that outlived the last daemon; none where its network is gone. */
 export function adoptEndpoint(
-	{ live, driver, log }: Taking,
+	{ live, driver, firewall, log }: Taking,
 	containerId: string,
 	sandboxId: string,
 	settings: EndpointSettings,
@@ -33,13 +34,18 @@ export function adoptEndpoint(
 	if (taken) log.warn("address of a running container is taken", { containerId, address: settings.ipAddress });
 	const { link = "eth0", hostLink = hostLinkName(sandboxId) } = settings;
 	const own = { ...(address !== undefined && { address }), ...(address6 !== undefined && { address6 }) };
-	const endpoint = { network, ...own, settings: { ...settings, link, hostLink } };
+	const endpoint = guardedEndpoint({ network, ...own, settings: { ...settings, link, hostLink } });
+	if (endpoint.guarded) firewall.guard([endpoint.guarded]);
 	if (!network.macvlan) rejoin(driver, endpoint);
 	return [endpoint];
 }
 
 /** Makes a bridge so again that others have taken away or changed, with the endpoints that were on it. false where it cannot be. */
-export function repairBridge({ live, driver, log }: Taking, bridge: string, endpoints: readonly Endpoint[]): boolean {
+export function repairBridge(
+	{ live, driver, log }: Omit<Taking, "firewall">,
+	bridge: string,
+	endpoints: readonly Endpoint[],
+): boolean {
 	try {
 		live.repair(bridge);
 		const own = endpoints.filter(({ network }) => network.bridge === bridge && !network.macvlan);

@@ -1,4 +1,6 @@
 import { randomInt } from "node:crypto";
+import type { Firewall } from "../../drivers/firewall/driver.ts";
+import type { GuardedEnd } from "../../drivers/firewall/ruleset.ts";
 import type { AddressBook } from "../../drivers/ipam/driver.ts";
 import type { EndpointAddress, NetworkDriver } from "../../drivers/network/driver.ts";
 import { EngineError } from "../../shared/errors.ts";
@@ -17,15 +19,27 @@ export interface Endpoint {
 	readonly address?: number;
 	readonly address6?: bigint;
 	readonly settings: EndpointSettings;
+	/** What nobody else on its bridge may be; none on a macvlan. */
+	readonly guarded?: GuardedEnd;
 }
 
-/** Connects the namespace to the network. `used` are the names of its interfaces so far; undefined for a namespace that has never had one. Leaves nothing on failure. */
+/** What endpoints are made with. */
+export interface Wiring {
+	readonly network: NetworkDriver;
+	readonly firewall: Pick<Firewall, "guard" | "unguard">;
+}
+
+/**
+ * Connects the namespace to the network. `used` are the names of its interfaces so far; undefined for a namespace that has never had one. What keeps
+ * others from being it stands before it is on the wire, and so does what `beforehand` does. Leaves nothing on failure.
+ */
 export function connectEndpoint(
-	driver: NetworkDriver,
+	wiring: Wiring,
 	path: string,
 	network: BridgeNetwork,
 	request: Omit<EndpointRequest, "network">,
 	used: readonly string[] | undefined,
+	beforehand: (endpoint: Endpoint) => void = () => {},
 ): Endpoint {
 	if (request.linkName && used?.includes(request.linkName)) {
 		const text = `failed to add interface to sandbox: error renaming interface to "${request.linkName}": file exists`;
@@ -36,8 +50,13 @@ export function connectEndpoint(
 	const mac = request.macAddress ?? (network.macvlan ? anyMac() : macOf(leased));
 	const name = request.linkName ?? freeName(network.settings.linkPrefix, used ?? []);
 	const hostLink = network.macvlan ? "" : hostLinkName(endpointId);
+	const { gwPriority } = request;
+	const own = { endpointId, macAddress: mac, link: name, hostLink, ...(gwPriority && { gwPriority }) };
+	const endpoint = guardedEndpoint({ network, ...leased, settings: settingsOf(network, leased, own) });
 	try {
-		driver.connect(path, {
+		if (endpoint.guarded) wiring.firewall.guard([endpoint.guarded]);
+		beforehand(endpoint);
+		wiring.network.connect(path, {
 			bridge: network.bridge,
 			link: hostLink,
 			name,
@@ -50,12 +69,26 @@ export function connectEndpoint(
 			...(request.sysctls && { sysctls: request.sysctls }),
 		});
 	} catch (error) {
-		releaseAddresses({ network, ...leased });
+		releaseEndpoint(wiring, endpoint);
 		throw error;
 	}
-	const { gwPriority } = request;
-	const own = { endpointId, macAddress: mac, link: name, hostLink, ...(gwPriority && { gwPriority }) };
-	return { network, ...leased, settings: settingsOf(network, leased, own) };
+	return endpoint;
+}
+
+/** With what is to be guarded of it. */
+export function guardedEndpoint(endpoint: Endpoint): Endpoint {
+	const { network, settings } = endpoint;
+	const { hostLink, macAddress } = settings;
+	if (network.macvlan || !hostLink || !macAddress) return endpoint;
+	// As nft reads it.
+	const mac = macAddress.toLowerCase().replaceAll("-", ":");
+	return { ...endpoint, guarded: { bridge: network.bridge, link: hostLink, mac, addresses: addressTexts(endpoint) } };
+}
+
+/** What the endpoint holds: its addresses may be another's. Safe to repeat. */
+export function releaseEndpoint({ firewall }: Pick<Wiring, "firewall">, endpoint: Endpoint): void {
+	releaseAddresses(endpoint);
+	if (endpoint.guarded) firewall.unguard([endpoint.guarded]);
 }
 
 type Leased = Pick<Endpoint, "address" | "address6">;
@@ -123,8 +156,7 @@ function anyMac(): string {
 	return macOfIpv4(randomInt(2 ** 32));
 }
 
-/** Frees what an endpoint holds; safe to repeat. */
-export function releaseAddresses({ network, address, address6 }: Omit<Endpoint, "settings">): void {
+function releaseAddresses({ network, address, address6 }: Omit<Endpoint, "settings">): void {
 	if (address !== undefined) network.leases?.release(address);
 	if (address6 !== undefined) network.leases6?.release(address6);
 }

@@ -3,7 +3,15 @@ import type { IpAddress } from "../../shared/ip.ts";
 import type { Logger } from "../../shared/log.ts";
 import type { BridgeNetwork, LiveNetworks } from "../networks/live.ts";
 import type { EndpointRequest } from "./contract.ts";
-import { byPriority, connectEndpoint, type Endpoint, releaseAddresses, type WaysOut, waysOut } from "./endpoints.ts";
+import {
+	byPriority,
+	connectEndpoint,
+	type Endpoint,
+	releaseEndpoint,
+	type WaysOut,
+	type Wiring,
+	waysOut,
+} from "./endpoints.ts";
 import { createSandbox, Pool, type Sandbox, type SandboxFactory } from "./prepared.ts";
 
 /** A sandbox and the networks it is on. */
@@ -23,7 +31,12 @@ export class SandboxMaker {
 		private readonly poolSize: number,
 		log: Logger,
 	) {
-		this.ready = new Pool(poolSize, () => this.connect(this.create(), [{ network: "bridge" }]), destroySandbox, log);
+		this.ready = new Pool(
+			poolSize,
+			() => this.connect(this.create(), [{ network: "bridge" }]),
+			(one) => destroySandbox(factory, one),
+			log,
+		);
 		this.empty = new Pool(
 			0,
 			() => this.create(),
@@ -68,14 +81,14 @@ export class SandboxMaker {
 			const wanted = requests.map((request) => ({ request, network: this.live.find(request.network) }));
 			for (const { request, network } of wanted.toSorted(inOrder)) {
 				const used = endpoints.length === 0 ? undefined : endpoints.map(({ settings }) => settings.link ?? "");
-				endpoints.push(connectEndpoint(this.factory.network, sandbox.path, network, request, used));
+				endpoints.push(connectEndpoint(this.factory, sandbox.path, network, request, used));
 			}
 			const ways = waysOut(endpoints);
 			const set = [ways.four, ways.six].every((way) => way === undefined || way === endpoints[0]);
 			if (!set) setRoutes(this.factory.network, sandbox.path, ways);
 			return { sandbox, endpoints };
 		} catch (error) {
-			destroySandbox({ sandbox, endpoints });
+			destroySandbox(this.factory, { sandbox, endpoints });
 			throw error;
 		}
 	}
@@ -95,9 +108,9 @@ export function setRoutes(driver: NetworkDriver, path: string, { four, six }: Wa
 }
 
 /** Namespace, resolver and addresses. */
-export function destroySandbox({ sandbox, endpoints }: ConnectedSandbox): void {
+export function destroySandbox(wiring: Pick<Wiring, "firewall">, { sandbox, endpoints }: ConnectedSandbox): void {
 	sandbox.destroy();
-	for (const endpoint of endpoints) releaseAddresses(endpoint);
+	for (const endpoint of endpoints) releaseEndpoint(wiring, endpoint);
 }
 
 type Wanted = { readonly request: EndpointRequest; readonly network: BridgeNetwork };

@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import type { Firewall } from "../../drivers/firewall/driver.ts";
 import type { NamespaceDriver, NetworkDriver } from "../../drivers/network/driver.ts";
 import { messageOf } from "../../shared/errors.ts";
 import { createId } from "../../shared/id.ts";
@@ -21,6 +22,7 @@ export interface SandboxFactory {
 	readonly directory: string;
 	readonly namespaces: NamespaceDriver;
 	readonly network: NetworkDriver;
+	readonly firewall: Pick<Firewall, "guard" | "unguard">;
 	readonly resolver: SandboxResolver;
 }
 

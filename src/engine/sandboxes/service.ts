@@ -26,7 +26,7 @@ import {
 	connectEndpoint,
 	type Endpoint,
 	memberOf,
-	releaseAddresses,
+	releaseEndpoint,
 	waysOut,
 } from "./endpoints.ts";
 import { endpointsOf, type Joined, ON_HOST, placeOf, settingsOf, subnetsOf } from "./joined.ts";
@@ -76,7 +76,7 @@ class SandboxService implements Sandboxes {
 		const { namespaces, network, resolver, log, firewall, relay } = options;
 		this.live = options.live ?? new LiveNetworks(options);
 		this.publisher = new Publisher(new PortAllocator(network), firewall, relay, network);
-		this.factory = { directory: join(options.runRoot, "netns"), namespaces, network, resolver };
+		this.factory = { directory: join(options.runRoot, "netns"), namespaces, network, firewall, resolver };
 		this.maker = new SandboxMaker(this.factory, this.live, options.poolSize ?? 4, log);
 	}
 
@@ -124,21 +124,18 @@ class SandboxService implements Sandboxes {
 		await using undo = new AsyncDisposableStack();
 		const network = this.live.find(request.network);
 		this.options.policies?.check(containerId, placeOf([...joined.endpoints.map((one) => one.network), network]));
-		const endpoint = connectEndpoint(
-			this.options.network,
-			path,
-			network,
-			request,
-			this.options.network.interfaces(path),
-		);
-		undo.defer(() => this.disconnect(containerId, path, endpoint));
-		const endpoints = [...joined.endpoints, endpoint];
-		this.joined.set(containerId, { ...joined, endpoints });
+		const used = this.options.network.interfaces(path);
 		undo.defer(() => {
 			this.joined.set(containerId, joined);
 			this.policiesFollow(containerId);
 		});
-		this.options.policies?.changed();
+		const endpoint = connectEndpoint(this.factory, path, network, request, used, (one) => {
+			// The container runs: what policies say holds before it has the interface.
+			this.joined.set(containerId, { ...joined, endpoints: [...joined.endpoints, one] });
+			this.options.policies?.changed();
+		});
+		undo.defer(() => this.disconnect(containerId, path, endpoint));
+		const endpoints = [...joined.endpoints, endpoint];
 		this.lease(containerId, joined.containerName, endpoint);
 		const next = await this.rearranged(containerId, joined, endpoints);
 		undo.move();
@@ -224,7 +221,7 @@ class SandboxService implements Sandboxes {
 		this.options.policies?.check(containerId, placeOf(asked.map(({ network }) => this.live.find(network))));
 		await using undo = new AsyncDisposableStack();
 		const { sandbox, endpoints } = this.maker.take(asked);
-		undo.defer(() => destroySandbox({ sandbox, endpoints }));
+		undo.defer(() => destroySandbox(this.factory, { sandbox, endpoints }));
 		const ways = waysOut(endpoints);
 		if (ways.four?.network.settings.outbound) refusePorts(ways.four.network.name, request.ports);
 		const published = this.publisher.prepare(containerName, request.ports, ways);
@@ -279,7 +276,7 @@ class SandboxService implements Sandboxes {
 		const { link: name = "eth0", hostLink: link = "" } = endpoint.settings;
 		this.options.network.disconnect(path, { name, link });
 		this.options.store.removeLease(containerId, endpoint.network.id);
-		releaseAddresses(endpoint);
+		releaseEndpoint(this.factory, endpoint);
 	}
 
 	private joinHost({ containerName, sysctls }: JoinRequest): Joined {
@@ -315,7 +312,7 @@ class SandboxService implements Sandboxes {
 		});
 		this.publisher.letGo(joined.published);
 		if (joined.sandbox) {
-			destroySandbox({ sandbox: joined.sandbox, endpoints: joined.endpoints });
+			destroySandbox(this.factory, { sandbox: joined.sandbox, endpoints: joined.endpoints });
 			this.options.network.seeOff(joined.endpoints.map(({ settings }) => settings.hostLink ?? ""));
 			store.removeLease(containerId);
 		} else if (joined.path) {
@@ -335,7 +332,7 @@ class SandboxService implements Sandboxes {
 
 	/** Takes over a sandbox that outlived the last daemon. */
 	private adopt({ containerId, settings }: Kept): void {
-		const { namespaces, log } = this.options;
+		const { namespaces, firewall, log } = this.options;
 		const { sandboxId, sandboxPath: path } = settings;
 		const containerName = this.options.nameOf?.(containerId) ?? containerId.slice(0, 12);
 		if (path && !namespaces.exists(path)) {
@@ -351,7 +348,7 @@ class SandboxService implements Sandboxes {
 			this.joined.set(containerId, { ...common, mode, endpoints: [], published, ...(first && { bare: first }) });
 			return;
 		}
-		const taking = { live: this.live, driver: this.options.network, log };
+		const taking = { live: this.live, driver: this.options.network, firewall, log };
 		const endpoints = settings.endpoints.flatMap((one) => adoptEndpoint(taking, containerId, sandboxId, one));
 		for (const endpoint of endpoints) this.lease(containerId, containerName, endpoint);
 		const sandbox = serveSandbox(this.factory, { id: sandboxId, path }, true);

@@ -10,6 +10,7 @@ import {
 	numberOf,
 	type RouteSocket,
 	textOf,
+	u32,
 	view,
 } from "./netlink.ts";
 
@@ -36,6 +37,9 @@ const IFLA_INFO_SLAVE_KIND = 4;
 const IFLA_INFO_SLAVE_DATA = 5;
 const IFLA_BR_NF_CALL_IPTABLES = 36;
 const IFLA_BR_NF_CALL_IP6TABLES = 37;
+const IFLA_BR_MULTI_BOOLOPT = 46;
+/** BR_BOOLOPT_NO_LL_LEARN as a bit */
+const NO_LINKLOCAL_LEARN = 1;
 const IFLA_BRPORT_MODE = 4;
 const IFLA_BRPORT_ISOLATED = 33;
 const VETH_INFO_PEER = 1;
@@ -51,6 +55,8 @@ export interface Link {
 	readonly mac: string;
 	/** index of the bridge it is a port of */
 	readonly master?: number;
+	/** 0: none in particular */
+	readonly group: number;
 	readonly kind: string;
 	readonly alias: string;
 	/** How large packets of IPv4 may be that are handled as one, bytes; undefined where the kernel has no such setting. */
@@ -78,7 +84,7 @@ export function findLink(socket: RouteSocket, name: string): Link | undefined {
 	}
 }
 
-/** `ip link add NAME address MAC [mtu MTU] type bridge`, up at once. */
+/** `ip link add NAME address MAC [mtu MTU] type bridge no_linklocal_learn 1`, up at once. */
 export function createBridge(name: string, mac: string, mtu?: number): NetlinkRequest {
 	return {
 		type: RTM_NEWLINK,
@@ -88,10 +94,27 @@ export function createBridge(name: string, mac: string, mtu?: number): NetlinkRe
 			attribute(IFLA_IFNAME, name),
 			attribute(IFLA_ADDRESS, macBytes(mac)),
 			...(mtu === undefined ? [] : [attribute(IFLA_MTU, mtu)]),
-			attribute(IFLA_LINKINFO | NESTED, attribute(IFLA_INFO_KIND, "bridge")),
+			attribute(IFLA_LINKINFO | NESTED, noLinklocalLearn()),
 		]),
 		twin: `ip link add ${name} type bridge`,
 	};
+}
+
+/**
+ * `ip link set dev INDEX type bridge no_linklocal_learn 1`: of frames to 01:80:c2:00:00:0X, which pass no rule on their way to the bridge itself, it does not
+ * learn where a MAC is. Linux before 5.0 passes over it.
+ */
+export function setNoLinklocalLearn(index: number): NetlinkRequest {
+	const body = joinBytes([linkHeader(index, 0), attribute(IFLA_LINKINFO | NESTED, noLinklocalLearn())]);
+	return { type: RTM_NEWLINK, body, twin: `ip link set dev ${index} type bridge no_linklocal_learn 1` };
+}
+
+function noLinklocalLearn(): Uint8Array {
+	const option = joinBytes([u32(NO_LINKLOCAL_LEARN), u32(NO_LINKLOCAL_LEARN)]);
+	return joinBytes([
+		attribute(IFLA_INFO_KIND, "bridge"),
+		attribute(IFLA_INFO_DATA | NESTED, attribute(IFLA_BR_MULTI_BOOLOPT, option)),
+	]);
 }
 
 /** `ip link set dev INDEX alias TEXT`; an alias given at creation is not kept by the kernel. */
@@ -107,12 +130,14 @@ export interface VethRequest {
 	readonly segmentation?: number;
 	/** index of the bridge it joins */
 	readonly master?: number;
+	/** Of the end that is here. */
+	readonly group?: number;
 	/** The other end; `netnsFd` is an open namespace file. The kernel numbers it there: 2 in a namespace that has only lo. */
 	readonly peer: { readonly name: string; readonly netnsFd: number; readonly mac: string };
 }
 
-/** `ip link add NAME up mtu M master BR type veth peer name eth0 netns NS`: in one message; the peer is still down. */
-export function createVeth({ name, mtu, segmentation: size, master, peer }: VethRequest): NetlinkRequest {
+/** `ip link add NAME up mtu M master BR group G type veth peer name eth0 netns NS`: in one message; the peer is still down. */
+export function createVeth({ name, mtu, segmentation: size, master, group, peer }: VethRequest): NetlinkRequest {
 	const peerBody = joinBytes([
 		// Not up yet: the kernel joins the two ends after it has configured the peer, and a lone end cannot be opened (ENOTCONN).
 		linkHeader(0, 0),
@@ -135,6 +160,7 @@ export function createVeth({ name, mtu, segmentation: size, master, peer }: Veth
 			attribute(IFLA_MTU, mtu),
 			...segmentation(size),
 			...(master === undefined ? [] : [attribute(IFLA_MASTER, master)]),
+			...(group === undefined ? [] : [attribute(IFLA_GROUP, group)]),
 			attribute(IFLA_LINKINFO | NESTED, info),
 		]),
 		twin: `ip link add ${name} type veth peer name ${peer.name}`,
@@ -225,10 +251,10 @@ export function setDownAs(index: number, name: string): NetlinkRequest[] {
 	return [setDown(index), { type: RTM_NEWLINK, body, twin: `ip link set dev ${index} name ${name}` }];
 }
 
-/** `ip link set dev INDEX master MASTER` */
-export function setMaster(index: number, master: number): NetlinkRequest {
-	const body = joinBytes([linkHeader(index, 0), attribute(IFLA_MASTER, master)]);
-	return { type: RTM_NEWLINK, body, twin: `ip link set dev ${index} master ${master}` };
+/** `ip link set dev INDEX master MASTER group GROUP` */
+export function setMaster(index: number, master: number, group: number): NetlinkRequest {
+	const body = joinBytes([linkHeader(index, 0), attribute(IFLA_MASTER, master), attribute(IFLA_GROUP, group)]);
+	return { type: RTM_NEWLINK, body, twin: `ip link set dev ${index} master ${master} group ${group}` };
 }
 
 /** `ip link set dev INDEX group GROUP`: of a group all can be deleted together. */
@@ -287,6 +313,7 @@ function linkOf(body: Uint8Array): Link {
 		mtu: numberOf(attributes, IFLA_MTU) ?? 1500,
 		mac: formatMac(attributes.get(IFLA_ADDRESS) ?? new Uint8Array(6)),
 		master: numberOf(attributes, IFLA_MASTER),
+		group: numberOf(attributes, IFLA_GROUP) ?? 0,
 		kind: info ? textOf(attributesOf(info, 0).get(IFLA_INFO_KIND)) : "",
 		alias: textOf(attributes.get(IFLA_IFALIAS)),
 		segmentation4: numberOf(attributes, IFLA_GSO_IPV4_MAX_SIZE),

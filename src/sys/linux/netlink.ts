@@ -83,14 +83,25 @@ export class NetlinkSocket implements Disposable {
 	/** All messages of a dump. `filtered`: those alone that agree with the header of the request, where the kernel (since 4.20) knows how to. */
 	dump(request: NetlinkRequest, filtered = false): NetlinkMessage[] {
 		if (filtered !== this.filters) this.setFilters(filtered);
-		this.send([{ ...request, flags: NLM_F_DUMP }], 0);
 		const found: NetlinkMessage[] = [];
+		for (const part of this.dumpParts(request)) for (const message of part) found.push(message);
+		return found;
+	}
+
+	/** The messages of a dump as the kernel looks for them, some at a time, for one who must not hold the thread until all are there. Until the last one the socket is of no other use. */
+	*dumpParts(request: NetlinkRequest): Generator<NetlinkMessage[]> {
+		this.send([{ ...request, flags: NLM_F_DUMP }], 0);
 		for (;;) {
+			const part: NetlinkMessage[] = [];
 			for (const message of this.receive()) {
-				if (message.type === NLMSG_DONE) return found;
 				if (message.type === NLMSG_ERROR) throw new SyscallError(request.twin, -view(message.body).getInt32(0, true));
-				found.push(message);
+				if (message.type === NLMSG_DONE) {
+					yield part;
+					return;
+				}
+				part.push(message);
 			}
+			yield part;
 		}
 	}
 

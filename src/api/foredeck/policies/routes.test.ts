@@ -42,6 +42,7 @@ function fake(): Policies & { asked: unknown[] } {
 			return policies.map(({ name }) => ({ name, change: "created", sandboxes: [], unenforced: [] }));
 		},
 		remove: (name) => void asked.push(name),
+		settled: async () => {},
 		explain: (from, to) => ({ from, to, allowed: true, decisions: [], notes: [] }),
 		denied: () => [],
 		async *followDenied() {},

@@ -31,14 +31,17 @@ export function policyRoutes(policies: Policies) {
 			"/foredeck/v1/policies",
 			async ({ request }) => {
 				const dryRun = boolOf(queryOf(request), "dryRun");
-				return Response.json(policies.apply(await readJson(request, parsePolicies, "policies"), { dryRun }));
+				const changes = policies.apply(await readJson(request, parsePolicies, "policies"), { dryRun });
+				await policies.settled();
+				return Response.json(changes);
 			},
 			{ parse: "none" },
 		)
 		.delete(
 			"/foredeck/v1/policies/:name",
-			({ params }) => {
+			async ({ params }) => {
 				policies.remove(params.name);
+				await policies.settled();
 				return new Response(null, { status: 204 });
 			},
 			{ parse: "none" },
