@@ -4,9 +4,10 @@ import { type Counts, runScenario } from "./lib/runner.ts";
 import type { Scenario } from "./lib/scenario.ts";
 
 // bun lab/run.ts [NN...]: runs all scenarios, or those with these numbers, against the built binary (FOREDECK_BINARY, default dist/foredeck).
-// The last line is `N passed, N failed, N skipped`; the exit code is 1 when something failed.
+// FOREDECK_LAB_RUNTIME names the OCI runtime of all containers (default: the engine's). The last line is `N passed, N failed, N skipped`; the exit code is 1 when something failed.
 
 const here = import.meta.dir;
+const runtime = process.env.FOREDECK_LAB_RUNTIME;
 const binary = resolve(process.env.FOREDECK_BINARY ?? join(here, "../dist/foredeck"));
 
 function scenarioNames(wanted: readonly string[]): string[] {
@@ -23,6 +24,7 @@ function settingsFor(name: string) {
 		binary,
 		instance: `lab${unique}`,
 		directory: mkdtempSync(`/var/tmp/foredeck-lab-${name}-`),
+		...(runtime && { flags: ["--default-runtime", runtime] }),
 		dns: `127.${100 + (unique % 100)}.${Math.floor(unique / 100)}.53:5300`,
 	};
 }

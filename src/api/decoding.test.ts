@@ -67,7 +67,7 @@ test("what means nothing on Linux is taken and kept, and shown as docker does", 
 	expect(left.filter((name) => name in hostConfig)).toEqual([]);
 	const record = { ...fakeRecord("web", { status: "created" }), config, hostConfig };
 	const view = inspectView(record, { data: "/data", root: {} }, "overlay2");
-	expect(view.HostConfig).toMatchObject({ CpuCount: 1, Cgroup: "x", BlkioDeviceReadBps: null, Runtime: "crun" });
+	expect(view.HostConfig).toMatchObject({ CpuCount: 1, Cgroup: "x", BlkioDeviceReadBps: null });
 	expect([view.Config.OnBuild, view.NetworkSettings.Networks]).toEqual([["RUN x"], {}]);
 });
 
@@ -117,7 +117,6 @@ test("create refuses what has an effect and is not there, by name and value", ()
 		[{ HostConfig: { LogConfig: { Type: "x" } } }, 'error looking up logging plugin x: plugin "x" not found'],
 		[{ HostConfig: { PidMode: "x" } }, "invalid PID mode: x"],
 		[{ HostConfig: { CgroupnsMode: "x" } }, "invalid cgroup namespace mode: x"],
-		[{ HostConfig: { Runtime: "x" } }, "unknown or invalid runtime name: x"],
 		[{ HostConfig: { Isolation: "x" } }, "invalid isolation (x): linux only supports 'default'"],
 		[{ HostConfig: { Mounts: [{ Type: "x" }] } }, 'invalid mount config for type "x": mount type unknown'],
 		[{ HostConfig: { RestartPolicy: { Name: "no", MaximumRetryCount: -1 } } }, "and cannot be negative"],

@@ -29,6 +29,8 @@ describe("resolveConfig", () => {
 			registryMirrors: [],
 			registryCertificates: "/etc/docker/certs.d",
 			maxLayerBytes: 64 * 1024 ** 3,
+			runtimes: [],
+			defaultRuntime: undefined,
 		});
 		expect(entries.every((entry) => entry.source === "default")).toBe(true);
 	});
@@ -46,6 +48,46 @@ describe("resolveConfig", () => {
 		expect(options.logLevel).toBe("warn");
 		const sources = Object.fromEntries(entries.map((entry) => [entry.name, entry.source]));
 		expect(sources).toMatchObject({ domain: "flag", "log-level": "file /etc/f.json", dns: "default" });
+	});
+
+	test("OCI runtimes come from flags, or in docker's shape from the file", () => {
+		const flags = resolveConfig(["--add-runtime", "kata=/usr/bin/kata", "--default-runtime=kata"], noFile).options;
+		expect(flags.runtimes).toEqual([{ name: "kata", path: "/usr/bin/kata", args: [] }]);
+		expect(flags.defaultRuntime).toBe("kata");
+		const runtimes = { crun: { path: "/opt/crun" }, debug: { path: "runc", runtimeArgs: ["--debug"] } };
+		const { options, entries } = withFile({ runtimes, "default-runtime": "crun" });
+		expect(options.runtimes).toEqual([
+			{ name: "crun", path: "/opt/crun", args: [] },
+			{ name: "debug", path: "runc", args: ["--debug"] },
+		]);
+		expect(options.defaultRuntime).toBe("crun");
+		expect(entries.find(({ name }) => name === "add-runtime")?.source).toBe("file /etc/f.json");
+	});
+
+	test.each([
+		[["--add-runtime", "kata"], "must be NAME=PATH"],
+		[["--add-runtime", "=/usr/bin/kata"], "must be NAME=PATH"],
+		[["--add-runtime", "a b=/usr/bin/kata"], "a name has letters"],
+		[["--add-runtime", "kata=bin/kata"], "the path must be absolute"],
+		[["--add-runtime", "io.containerd.kata.v2=/usr/bin/kata"], "is reserved"],
+		[["--add-runtime", "a=/x", "--add-runtime", "a=/y"], "runtime 'a' was already defined"],
+	])("a faulty runtime is refused: %j", (argv, text) => {
+		expect(() => resolveConfig(argv, noFile)).toThrow(text);
+	});
+
+	test.each([
+		[["runc"], '"runtimes" in /etc/f.json'],
+		[{ kata: "/usr/bin/kata" }, "kata"],
+		[{ kata: {} }, "kata has no path"],
+		[{ kata: { runtimeType: "io.containerd.kata.v2" } }, 'kata has the key "runtimeType"'],
+		[{ kata: { path: "/x", runtimeArgs: "--debug" } }, "runtimeArgs of kata must be a list of strings"],
+		[{ kata: { path: "x/y" } }, "the path must be absolute"],
+	])("a faulty runtime of the file is refused: %j", (runtimes, text) => {
+		expect(() => withFile({ runtimes })).toThrow(text);
+	});
+
+	test("the file's key is runtimes, not the flag's word", () => {
+		expect(() => withFile({ "add-runtime": "a=/b" })).toThrow('unknown key "add-runtime"');
 	});
 
 	test("repeatable flags add up and replace the file's list", () => {

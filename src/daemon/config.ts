@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { LOG_LEVELS, type LogLevel } from "../shared/log.ts";
 import { UsageError } from "../shared/usage-error.ts";
+import { checkRuntime, runtimesOf, runtimeValues } from "./config-runtimes.ts";
 import {
 	checkAddressPool,
 	parseDns,
@@ -24,6 +25,8 @@ export interface Flag {
 	readonly value: string;
 	readonly repeatable: boolean;
 	readonly help: string;
+	/** The config file's key where it is not the same word. */
+	readonly key?: string;
 }
 
 export type SettingName =
@@ -41,7 +44,9 @@ export type SettingName =
 	| "insecure-registry"
 	| "registry-mirror"
 	| "registry-certs"
-	| "max-layer-size";
+	| "max-layer-size"
+	| "add-runtime"
+	| "default-runtime";
 
 export const FLAGS: readonly Flag[] = [
 	{ name: "data-root", value: "DIR", repeatable: false, help: "images, containers, database" },
@@ -74,6 +79,14 @@ export const FLAGS: readonly Flag[] = [
 		help: "HOST[:PORT]/*.crt: a registry's CA; *.cert and *.key: ours for it",
 	},
 	{ name: "max-layer-size", value: "SIZE", repeatable: false, help: "an unpacked layer's limit, such as 64g" },
+	{
+		name: "add-runtime",
+		key: "runtimes",
+		value: "NAME=PATH",
+		repeatable: true,
+		help: "an OCI runtime that containers may name, beside crun and runc",
+	},
+	{ name: "default-runtime", value: "NAME", repeatable: false, help: "of containers that name none" },
 ];
 
 /** One line of `foredeck config print`. `source` is `default`, `flag` or `file PATH`. */
@@ -138,6 +151,8 @@ function assemble(find: (name: SettingName) => Given | undefined): ResolvedConfi
 		registryMirrors: many("registry-mirror", [], parseMirror),
 		registryCertificates: one("registry-certs", "/etc/docker/certs.d", parsePath),
 		maxLayerBytes: one("max-layer-size", "64g", parseSize),
+		runtimes: runtimesOf(many("add-runtime", [], checkRuntime)),
+		defaultRuntime: one("default-runtime", "", (text) => text || undefined),
 	};
 	if (options.hosts.length === 0) throw new UsageError("bad host: the list is empty, at least one address is needed");
 	if (options.dataRoot === options.runRoot) {
@@ -159,7 +174,7 @@ function tlsOf(read: (name: "tlscacert" | "tlscert" | "tlskey") => string | unde
 function labelOf(name: string, given: Given | undefined): string {
 	return given === undefined || given.source === "flag"
 		? `--${name}`
-		: `"${name}" in ${given.source.slice("file ".length)}`;
+		: `"${FLAGS.find((flag) => flag.name === name)?.key ?? name}" in ${given.source.slice("file ".length)}`;
 }
 
 function readFlags(argv: readonly string[]): Map<string, Given> {
@@ -187,13 +202,11 @@ function readConfigFile(path: string, readFile: (path: string) => string): Map<s
 	const parsed = parseJsonObject(path, readFile);
 	const given = new Map<string, Given>();
 	for (const [key, value] of Object.entries(parsed)) {
-		const flag = FLAGS.find((candidate) => candidate.name === key);
+		const flag = FLAGS.find((candidate) => keyOf(candidate) === key);
 		if (!flag) {
-			throw new UsageError(
-				`unknown key "${key}" in ${path}: allowed are ${FLAGS.map((known) => known.name).join(", ")}`,
-			);
+			throw new UsageError(`unknown key "${key}" in ${path}: allowed are ${FLAGS.map(keyOf).join(", ")}`);
 		}
-		given.set(key, { values: fileValues(flag, value, path), source: `file ${path}` });
+		given.set(flag.name, { values: fileValues(flag, value, path), source: `file ${path}` });
 	}
 	return given;
 }
@@ -211,7 +224,12 @@ function parseJsonObject(path: string, readFile: (path: string) => string): Reco
 	return parsed as Record<string, unknown>;
 }
 
+function keyOf({ name, key }: Flag): string {
+	return key ?? name;
+}
+
 function fileValues(flag: Flag, value: unknown, path: string): readonly string[] {
+	if (flag.name === "add-runtime") return runtimeValues(value, `"runtimes" in ${path}`);
 	if (typeof value === "string") return [value];
 	if (flag.repeatable && Array.isArray(value) && value.every((item) => typeof item === "string")) return value;
 	const allowed = flag.repeatable ? "a string or a list of strings" : "a string";

@@ -21,6 +21,19 @@ export interface DaemonOptions {
 	readonly registryMirrors: readonly string[];
 	/** /etc/docker/certs.d: private CAs and client certificates by registry */
 	readonly registryCertificates: string;
+	/** Beside crun and runc, or in their place. */
+	readonly runtimes: readonly ConfiguredRuntime[];
+	/** Of containers that name none; undefined: crun where it is installed, else runc */
+	readonly defaultRuntime?: string;
 	/** bytes that one layer's tar may have, uncompressed */
 	readonly maxLayerBytes: number;
+}
+
+/** An OCI runtime of the settings. */
+export interface ConfiguredRuntime {
+	readonly name: string;
+	/** Absolute, or a name to look for in PATH. */
+	readonly path: string;
+	/** Come before those of every call. */
+	readonly args: readonly string[];
 }

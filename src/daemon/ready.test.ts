@@ -21,6 +21,7 @@ const options: DaemonOptions = {
 	registryMirrors: [],
 	registryCertificates: "/none",
 	maxLayerBytes: 1,
+	runtimes: [],
 };
 
 const MSG_DONTWAIT = 0x40;

@@ -15,7 +15,6 @@ import { createLogReader } from "../drivers/log/files/reader.ts";
 import { keepLoopbackDirect } from "../drivers/registry/proxy-settings.ts";
 import { createRegistry } from "../drivers/registry/registry.ts";
 import { createRuntimeDriver, enterEngineMountNamespace, stopSupervisor } from "../drivers/runtime/create.ts";
-import { seccompAnnotation } from "../drivers/runtime/seccomp/annotation.ts";
 import { buildFiles } from "../drivers/snapshotter/build/build-files.ts";
 import { BuildMounts } from "../drivers/snapshotter/build/build-mounts.ts";
 import { OverlaySnapshotter } from "../drivers/snapshotter/overlay/overlay.ts";
@@ -24,7 +23,6 @@ import { LocalVolumes } from "../drivers/volume/local/local.ts";
 import { LocalStage } from "../drivers/volume/local/stage.ts";
 import { CacheMounts } from "../engine/build/cache-mounts.ts";
 import { type BuildsEngine, createBuilds } from "../engine/build/service.ts";
-import type { SeccompProfile } from "../engine/containers/context.ts";
 import type { ContainerRecord } from "../engine/containers/record.ts";
 import { createContainers } from "../engine/containers/service.ts";
 import { createEventBus } from "../engine/event-bus.ts";
@@ -59,7 +57,7 @@ import { buildNetwork } from "./network.ts";
 import type { DaemonOptions } from "./options.ts";
 import { lockInstance, lockRoot } from "./pidlock.ts";
 import { announceReady, announceStopping } from "./ready.ts";
-import { findRuntime } from "./runtime.ts";
+import { MachineRuntimes } from "./runtimes.ts";
 import { selfCommand } from "./self-command.ts";
 import { gatherSystemFacts } from "./system-facts.ts";
 import { readTlsFiles } from "./tls-files.ts";
@@ -118,7 +116,9 @@ async function buildEngine(options: DaemonOptions, log: Logger) {
 		unsettledSchema,
 	);
 	const store = createContainerStore<ContainerRecord>(database);
-	const runtimeFound = findRuntime();
+	const { runtimes: configured, defaultRuntime } = options;
+	const runtimes = new MachineRuntimes({ runtimes: configured, defaultRuntime, searchPath: process.env.PATH ?? "" });
+	const probed = runtimes.open(log);
 	const journal = openEventJournal(dataRoot);
 	const events = createEventBus({ journal, log });
 	const snapshotter = new OverlaySnapshotter(join(dataRoot, "overlay"), { maxLayerBytes: options.maxLayerBytes });
@@ -163,7 +163,6 @@ async function buildEngine(options: DaemonOptions, log: Logger) {
 		runRoot,
 		instance,
 		selfExe: [...selfCommand(), "supervisor"],
-		runtimePath: runtimeFound.path,
 		log,
 	});
 	const facts = gatherSystemFacts({
@@ -173,7 +172,7 @@ async function buildEngine(options: DaemonOptions, log: Logger) {
 		dataRoot,
 		instance,
 		insecureRegistries: options.insecureRegistries,
-		runtime: runtimeFound,
+		runtimes: () => runtimes.facts(),
 	});
 	const engine = createContainers({
 		store,
@@ -193,7 +192,7 @@ async function buildEngine(options: DaemonOptions, log: Logger) {
 		kernel: cgroupFeatures(),
 		apparmor: await openAppArmor(facts.apparmorProfile, log),
 		capabilities: availableCapabilities(),
-		seccomp: seccompOf,
+		runtimes,
 		readInRoot,
 		makeDirectoryInRoot,
 		isDirectoryInRoot,
@@ -238,6 +237,7 @@ async function buildEngine(options: DaemonOptions, log: Logger) {
 			await engine.open();
 			await builder.open();
 			await images.sweep();
+			await probed;
 			network.serveHost();
 			await api.listen(options.hosts);
 		},
@@ -269,10 +269,6 @@ function usersOf(store: ContainerStore<ContainerRecord>, imageId: string): { id:
 		.list()
 		.filter(({ imageId: own, mounts = [] }) => own === imageId || mounts.some(({ image }) => image?.id === imageId))
 		.map(({ id, state }) => ({ id, running: state.status === "running" || state.status === "paused" }));
-}
-
-function seccompOf(profile: SeccompProfile, capabilities: readonly string[]): Record<string, string> {
-	return seccompAnnotation(profile, capabilities);
 }
 
 /** The data root holds images' and containers' files: nobody but root looks in. */

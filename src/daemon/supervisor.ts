@@ -9,16 +9,16 @@ import { UsageError } from "../shared/usage-error.ts";
 import { enterMountNamespace } from "../sys/linux/mount-namespace.ts";
 
 /**
- * The second mode of the binary: `foredeck supervisor --run-root DIR --runtime PATH --instance NAME`. The daemon starts it; it outlives the daemon
+ * The second mode of the binary: `foredeck supervisor --run-root DIR --instance NAME`. The daemon starts it; it outlives the daemon
  * and owns the containers' processes. It imports no more than it needs: its memory counts once for every machine.
  */
 export async function runSupervisor(argv: string[]): Promise<void> {
 	const { values } = parseArgs({
 		args: argv,
-		options: { "run-root": { type: "string" }, runtime: { type: "string" }, instance: { type: "string" } },
+		options: { "run-root": { type: "string" }, instance: { type: "string" } },
 	});
-	const { "run-root": runRoot, runtime: runtimePath, instance } = values;
-	if (!runRoot || !runtimePath) throw new UsageError("supervisor needs --run-root DIR and --runtime PATH");
+	const { "run-root": runRoot, instance } = values;
+	if (!runRoot) throw new UsageError("supervisor needs --run-root DIR");
 	enterMountNamespace(undefined);
 	process.title = `foredeck-supervisor ${instance ?? ""}`;
 	// A terminal's Ctrl-C or the service manager's stop is for the daemon.
@@ -29,7 +29,6 @@ export async function runSupervisor(argv: string[]): Promise<void> {
 	const ownCgroup = `/foredeck-${instance ?? ""}`;
 	await superviseUntilIdle({
 		runRoot,
-		runtimePath,
 		log,
 		ownCgroup,
 		openLog: (target) => openLog(target, onLost),

@@ -8,7 +8,7 @@ import { hasAppArmor } from "../sys/linux/apparmor.ts";
 import { cgroupFeatures } from "../sys/linux/cgroup-features.ts";
 import { profileName } from "./apparmor.ts";
 
-/** Reads what the machine is. `build` and `runtime` come from the caller, who knows them. */
+/** Reads what the machine is. `build` comes from the caller, who knows it. */
 export function gatherSystemFacts(build: {
 	version: string;
 	gitCommit: string;
@@ -16,7 +16,7 @@ export function gatherSystemFacts(build: {
 	dataRoot: string;
 	instance: string;
 	insecureRegistries: readonly string[];
-	runtime: SystemFacts["runtime"];
+	runtimes: SystemFacts["runtimes"];
 }): SystemFacts {
 	const os = parseOsRelease(readText("/etc/os-release"));
 	return {
@@ -40,12 +40,12 @@ export function gatherSystemFacts(build: {
 		cgroupDriver: "cgroupfs",
 		...(hasAppArmor() && { apparmorProfile: profileName(build.instance) }),
 		securityOptions: securityOptions(),
-		runtime: build.runtime,
 		dataRoot: build.dataRoot,
 		insecureRegistries: build.insecureRegistries,
 		storageDriver: "overlay2",
 		backingFilesystem: filesystemName(statfsSync(build.dataRoot).type),
 		initBinary: basename(installedInit() ?? ""),
+		runtimes: build.runtimes,
 		openFiles: () => readdirSync("/proc/self/fd").length,
 		ipv4Forwarding: () => readText("/proc/sys/net/ipv4/ip_forward").trim() === "1",
 	};

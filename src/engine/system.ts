@@ -30,7 +30,6 @@ export interface SystemFacts {
 	readonly apparmorProfile?: string;
 	/** `name=seccomp,profile=builtin` */
 	readonly securityOptions: readonly string[];
-	readonly runtime: { readonly name: string; readonly path: string; readonly version: string };
 	readonly dataRoot: string;
 	readonly insecureRegistries: readonly string[];
 	readonly storageDriver: string;
@@ -38,8 +37,23 @@ export interface SystemFacts {
 	readonly backingFilesystem: string;
 	/** Name of the static init that --init runs; "" without one. */
 	readonly initBinary: string;
+	/** The OCI runtimes, as they are now. */
+	runtimes(): RuntimeFacts;
 	/** File descriptors of the daemon now. */
 	openFiles(): number;
 	/** Whether IPv4 is forwarded now. */
 	ipv4Forwarding(): boolean;
+}
+
+export interface RuntimeFacts {
+	readonly defaultName: string;
+	/** What the default says of itself; "N/A" where it says nothing. */
+	readonly program: { readonly name: string; readonly version: string; readonly commit: string };
+	readonly all: readonly {
+		readonly name: string;
+		readonly path: string;
+		readonly args: readonly string[];
+		/** JSON of the runtime's `features`. */
+		readonly features?: string;
+	}[];
 }

@@ -183,10 +183,7 @@ const consoleSize: Decode<[number, number]> = (value, path) => {
 
 const runtimeName: Decode<string | undefined> = (value, path) => {
 	const name = string()(value, path);
-	if (name === "") return undefined;
-	// Containers run with the one runtime there is, whichever of docker's names for it a client gives.
-	if (["crun", "runc", "io.containerd.runc.v2"].includes(name)) return name === "runc" ? undefined : name;
-	throw invalid(`unknown or invalid runtime name: ${name}`);
+	return name === "" ? undefined : name;
 };
 
 const isolation: Decode<string | undefined> = (value, path) => {

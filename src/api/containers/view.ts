@@ -143,7 +143,7 @@ function hostConfigView(config: HostConfig, name: string) {
 		Cgroup: config.Cgroup ?? "",
 		Links: linksView(config, name),
 		UsernsMode: config.UsernsMode ?? "",
-		Runtime: config.Runtime ?? "crun",
+		Runtime: config.Runtime ?? "",
 		Isolation: config.Isolation ?? "",
 		CgroupParent: config.CgroupParent ?? "",
 		BlkioWeight: config.BlkioWeight ?? 0,

@@ -1,7 +1,7 @@
 import type { Containers } from "../../engine/containers/contract.ts";
 import type { EngineEvent } from "../../engine/events.ts";
 import type { Images } from "../../engine/images/contract.ts";
-import type { SystemFacts } from "../../engine/system.ts";
+import type { RuntimeFacts, SystemFacts } from "../../engine/system.ts";
 import { nowNano } from "../../shared/time.ts";
 import { API_VERSION, MIN_API_VERSION } from "../version.ts";
 
@@ -18,12 +18,12 @@ export function versionView(facts: SystemFacts) {
 		MinAPIVersion: MIN_API_VERSION,
 		Os: "linux",
 	};
-	const { name, version } = facts.runtime;
+	const { name, version, commit } = facts.runtimes().program;
 	return {
 		Platform: { Name: "Foredeck" },
 		Components: [
 			{ Name: "Engine", Version: facts.version, Details: details },
-			{ Name: name, Version: version, Details: { GitCommit: "" } },
+			{ Name: name, Version: version, Details: { GitCommit: commit } },
 		],
 		Version: facts.version,
 		...details,
@@ -66,14 +66,12 @@ export function infoView(facts: SystemFacts, containers: Containers, images: Ima
 		Labels: [],
 		ExperimentalBuild: false,
 		ServerVersion: facts.version,
-		Runtimes: { [facts.runtime.name]: { path: facts.runtime.path } },
-		DefaultRuntime: facts.runtime.name,
+		...runtimesView(facts.runtimes(), minor),
 		Swarm: SWARM,
 		LiveRestoreEnabled: true,
 		Isolation: "",
 		InitBinary: facts.initBinary,
 		ContainerdCommit: { ID: "" },
-		RuncCommit: { ID: facts.runtime.version, ...(minor < 49 && { Expected: facts.runtime.version }) },
 		InitCommit: { ID: "" },
 		SecurityOptions: minor < 25 ? facts.securityOptions.map(optionName) : facts.securityOptions,
 		CDISpecDirs: [],
@@ -97,6 +95,22 @@ const SWARM = {
 	Error: "",
 	RemoteManagers: null,
 };
+
+function runtimesView({ all, defaultName, program }: RuntimeFacts, minor: number) {
+	const features = (text: string) => ({ status: { "org.opencontainers.runtime-spec.features": text } });
+	const view = ({ path, args, features: text }: RuntimeFacts["all"][number]) => ({
+		path,
+		...(args.length > 0 && { runtimeArgs: args }),
+		...(text !== undefined && minor >= 44 && features(text)),
+	});
+	return {
+		Runtimes: Object.fromEntries(
+			all.map((runtime) => [runtime.name, view(runtime)] as const).toSorted(([a], [b]) => (a < b ? -1 : 1)),
+		),
+		DefaultRuntime: defaultName,
+		RuncCommit: { ID: program.commit, ...(minor < 49 && { Expected: program.commit }) },
+	};
+}
 
 function limitsView({ limits }: SystemFacts, minor: number) {
 	return {

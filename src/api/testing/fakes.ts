@@ -293,7 +293,11 @@ export const FAKE_FACTS: SystemFacts = {
 	limits: { oomKillDisable: false, kernelMemory: false, kernelMemoryTcp: false },
 	cgroupDriver: "cgroupfs",
 	securityOptions: [],
-	runtime: { name: "crun", path: "/usr/bin/crun", version: "1.8.1" },
+	runtimes: () => ({
+		defaultName: "crun",
+		program: { name: "crun", version: "1.8.1", commit: "f8a0" },
+		all: [{ name: "crun", path: "/usr/bin/crun", args: [] }],
+	}),
 	dataRoot: "/data",
 	insecureRegistries: [],
 	storageDriver: "overlay2",

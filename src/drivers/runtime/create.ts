@@ -1,4 +1,5 @@
 import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
+import type { RuntimeSpec } from "../../oci/runtime-spec.ts";
 import { messageOf } from "../../shared/errors.ts";
 import type { Logger } from "../../shared/log.ts";
 import { ExitWitness } from "../../sys/linux/exit-witness.ts";
@@ -13,6 +14,9 @@ import {
 	UNKNOWN_EXIT,
 } from "./driver.ts";
 import { type OperationName, type Operations, type RuntimePaths, runtimePaths } from "./protocol.ts";
+import { seccompAnnotation } from "./seccomp/annotation.ts";
+import { seccompSpec } from "./seccomp/spec.ts";
+import { traitsOf } from "./traits.ts";
 
 export interface RuntimeDriverOptions {
 	/** Directory of the runtime's own state (tmpfs, 0700); made when missing. Short: socket paths below it must fit 107 bytes. */
@@ -20,8 +24,6 @@ export interface RuntimeDriverOptions {
 	readonly instance: string;
 	/** Command that starts the supervisor mode, to which flags are added: `[binary, "supervisor"]`. */
 	readonly selfExe: readonly [string, ...string[]];
-	/** crun (or runc) */
-	readonly runtimePath: string;
 	readonly log: Logger;
 }
 
@@ -53,9 +55,9 @@ export function createRuntimeDriver(options: RuntimeDriverOptions): RuntimeDrive
 		close: async () => client.close(),
 		start: (request) => {
 			writeBundle(request);
-			const { containerId, bundle, io, spec } = request;
+			const { containerId, runtime, bundle, io, spec } = request;
 			client.forget(containerId);
-			const input = { containerId, bundle, io, cgroupsPath: spec.linux.cgroupsPath };
+			const input = { containerId, runtime, bundle, io, cgroupsPath: spec.linux.cgroupsPath };
 			return client.watched(containerId, call("start", input));
 		},
 		exec: (request) => client.watched(request.execId, call("exec", request)),
@@ -87,8 +89,16 @@ export async function stopSupervisor(runRoot: string): Promise<void> {
 	await connection.closed;
 }
 
-function writeBundle({ bundle, spec }: StartRequest): void {
-	writeFileSync(`${bundle}/config.json`, JSON.stringify(spec), { mode: 0o600 });
+function writeBundle(request: StartRequest): void {
+	writeFileSync(`${request.bundle}/config.json`, JSON.stringify(withSeccomp(request)), { mode: 0o600 });
+}
+
+/** The spec with the filter as the runtime takes it. */
+function withSeccomp({ runtime, spec, seccomp: { profile, capabilities } }: StartRequest): RuntimeSpec {
+	if (traitsOf(runtime.family).takesCompiledSeccomp)
+		return { ...spec, annotations: { ...spec.annotations, ...seccompAnnotation(profile, capabilities) } };
+	const seccomp = seccompSpec(profile, capabilities);
+	return seccomp ? { ...spec, linux: { ...spec.linux, seccomp } } : spec;
 }
 
 /** Keeps a connection to a living supervisor: when it dies it is started again, and what it then knows is reported. */
@@ -211,14 +221,14 @@ class SupervisorClient {
 	}
 
 	private spawn(): void {
-		const { selfExe, runRoot, runtimePath, instance } = this.options;
+		const { selfExe, runRoot, instance } = this.options;
 		const out = openSync(this.paths.log, "a", 0o600);
 		const none = openSync("/dev/null", "r");
 		try {
 			if (this.child !== undefined) reapChild(this.child);
 			this.child = spawnProcess({
 				file: selfExe[0],
-				argv: [...selfExe, "--run-root", runRoot, "--runtime", runtimePath, "--instance", instance],
+				argv: [...selfExe, "--run-root", runRoot, "--instance", instance],
 				env: Object.entries(process.env).map(([name, value]) => `${name}=${value ?? ""}`),
 				stdio: [none, out, out],
 				session: true,

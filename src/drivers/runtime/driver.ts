@@ -1,6 +1,7 @@
 import type { Duplex } from "node:stream";
 import type { RuntimeSpec, SpecProcess, SpecResources } from "../../oci/runtime-spec.ts";
 import type { LogTarget } from "../../shared/log-target.ts";
+import type { SeccompChoice } from "./seccomp/annotation.ts";
 
 /**
  * Runs processes in containers. Whatever implements it owns their output, stdin, tty and exit status in something that outlives the
@@ -55,11 +56,30 @@ export interface ProcessIo {
 	readonly log?: LogTarget;
 }
 
+/** Runtimes of which the engine knows more than the specification says, and all others. */
+export type RuntimeFamily = "crun" | "runc" | "other";
+
+/** An OCI runtime of this machine. */
+export interface RuntimeCommand {
+	readonly path: string;
+	/** Come before the engine's own. */
+	readonly args: readonly string[];
+	readonly family: RuntimeFamily;
+}
+
 export interface StartRequest {
 	readonly containerId: string;
+	/** Runs the container, and all execs in it. */
+	readonly runtime: RuntimeCommand;
 	/** Directory that the engine made; the driver writes config.json into it. */
 	readonly bundle: string;
 	readonly spec: RuntimeSpec;
+	/** System calls that are let through; the driver puts it into the spec as the runtime takes it. Throws EngineError on a faulty profile. */
+	readonly seccomp: {
+		readonly profile: SeccompChoice;
+		/** That the container gets, as in the spec. */
+		readonly capabilities: readonly string[];
+	};
 	readonly io: ProcessIo;
 }
 

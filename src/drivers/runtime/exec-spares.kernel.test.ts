@@ -1,11 +1,11 @@
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "bun:test";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { silentLogger } from "../../shared/log.ts";
 import { createRuntimeDriver, stopSupervisor } from "./create.ts";
 import type { ProcessExit, ProcessIo, RuntimeDriver } from "./driver.ts";
-import { makeBusyboxRoot, testSpec } from "./test-bundle.ts";
+import { CRUN, makeBusyboxRoot, RUNC, SECCOMP, testSpec } from "./test-bundle.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "rt-spares-"));
 const runRoot = `${directory}/run`;
@@ -19,24 +19,6 @@ let count = 0;
 let container = "";
 
 beforeAll(() => makeBusyboxRoot(root));
-beforeEach(async () => {
-	exits = [];
-	driver = createRuntimeDriver({
-		runRoot,
-		instance: `spares-${process.pid}`,
-		selfExe: [process.execPath, new URL("../../daemon/supervisor.ts", import.meta.url).pathname],
-		runtimePath: "/usr/bin/crun",
-		log: silentLogger,
-	});
-	await driver.open((exit) => void exits.push(exit));
-	container = `c${++count}`;
-	const bundle = `${directory}/${container}`;
-	mkdirSync(bundle);
-	const spec = testSpec(root, `${cgroupParent}/${container}`, ["sleep", "100"]);
-	await driver.start({ containerId: container, bundle, spec, io: PIPES });
-	// the first of two
-	await exec(["true"]);
-});
 afterEach(async () => {
 	for (const { processId } of await driver.list()) await driver.release(processId);
 	await driver.close();
@@ -75,8 +57,16 @@ function waiting(): number[] {
 	return readdirSync("/proc")
 		.filter((name) => /^\d+$/.test(name))
 		.filter((pid) => read(`/proc/${pid}/cmdline`).includes(`--pid-file\0${runRoot}/spares/`))
-		.filter((pid) => read(`/proc/${pid}/wchan`).includes("fifo") || read(`/proc/${pid}/stat`).includes(") S "))
+		.filter((pid) => threads(pid).some((thread) => /fifo|wait_for_partner/.test(read(`${thread}/wchan`))))
 		.map(Number);
+}
+
+function threads(pid: string): string[] {
+	try {
+		return readdirSync(`/proc/${pid}/task`).map((thread) => `/proc/${pid}/task/${thread}`);
+	} catch {
+		return [];
+	}
 }
 
 function read(file: string): string {
@@ -96,81 +86,101 @@ async function until(what: string, holds: () => boolean): Promise<void> {
 }
 
 async function spare(): Promise<number> {
-	await until("a runtime waits", () => waiting().length === 1);
-	const [pid = 0] = waiting();
-	// it may still be on its way to the FIFO
-	await Bun.sleep(50);
-	return pid;
+	let found: number[] = [];
+	await until("a runtime waits", () => {
+		found = waiting();
+		return found.length === 1;
+	});
+	return found[0] ?? Number.NaN;
 }
 
-test("after one exec alone none waits", async () => {
-	await Bun.sleep(100);
-	expect(readdirSync(`${runRoot}/spares`)).toEqual([]);
-});
-
-test("a runtime that waits runs the next exec, as any other would", async () => {
-	expect(await exec(["sh", "-c", "echo one; exit 3"])).toEqual({ output: "one\n", exitCode: 3 });
-	const first = await spare();
-	const wide = "x".repeat(2000);
-	const told = await exec(["sh", "-c", 'echo "$WIDE"; echo two >&2; cat; exit 4'], {
-		env: ["PATH=/bin", `WIDE=${wide}`],
+describe.each([CRUN, RUNC])("execs that follow each other, with $family:", (runtime) => {
+	beforeEach(async () => {
+		exits = [];
+		driver = createRuntimeDriver({
+			runRoot,
+			instance: `spares-${process.pid}`,
+			selfExe: [process.execPath, new URL("../../daemon/supervisor.ts", import.meta.url).pathname],
+			log: silentLogger,
+		});
+		await driver.open((exit) => void exits.push(exit));
+		container = `c${++count}`;
+		const bundle = `${directory}/${container}`;
+		mkdirSync(bundle);
+		const spec = testSpec(root, `${cgroupParent}/${container}`, ["sleep", "100"]);
+		await driver.start({ containerId: container, runtime, bundle, spec, seccomp: SECCOMP, io: PIPES });
+		// the first of two
+		await exec(["true"]);
 	});
-	expect(told).toEqual({ output: `${wide}\ntwo\n`, exitCode: 4 });
-	expect(await spare()).not.toBe(first);
-	expect(await exec(["sh", "-c", "ls /proc/self/fd | wc -l"])).toMatchObject({ exitCode: 0, output: "4\n" });
-});
+	test("after one exec alone none waits", async () => {
+		await Bun.sleep(100);
+		expect(readdirSync(`${runRoot}/spares`)).toEqual([]);
+	});
 
-test("a missing command is told in the same words, and the next exec runs", async () => {
-	const words = /executable file not found|no such file or directory/;
-	await exec(["true"]);
-	await spare();
-	await expect(exec(["missing"])).rejects.toThrow(words);
-	await spare();
-	expect(await exec(["echo", "on"])).toEqual({ output: "on\n", exitCode: 0 });
-});
+	test("a runtime that waits runs the next exec, as any other would", async () => {
+		expect(await exec(["sh", "-c", "echo one; exit 3"])).toEqual({ output: "one\n", exitCode: 3 });
+		const first = await spare();
+		const wide = "x".repeat(2000);
+		const told = await exec(["sh", "-c", 'echo "$WIDE"; echo two >&2; cat; exit 4'], {
+			env: ["PATH=/bin", `WIDE=${wide}`],
+		});
+		expect(told).toEqual({ output: `${wide}\ntwo\n`, exitCode: 4 });
+		expect(await spare()).not.toBe(first);
+		expect(await exec(["sh", "-c", "ls /proc/self/fd | wc -l"])).toMatchObject({ exitCode: 0, output: "4\n" });
+	});
 
-test("an exec that a FIFO does not hold, or with another OOM score, has a runtime of its own", async () => {
-	await exec(["true"]);
-	await spare();
-	const env = ["PATH=/bin", `LONG=${"y".repeat(100_000)}`];
-	expect(await exec(["sh", "-c", 'echo "$LONG" | wc -c'], { env })).toEqual({ output: "100001\n", exitCode: 0 });
-	await spare();
-	const score = ["cat", "/proc/self/oom_score_adj"];
-	expect(await exec(score, { oomScoreAdj: 70 })).toEqual({ output: "70\n", exitCode: 0 });
-	await spare();
-	expect(await exec(score, { oomScoreAdj: 70 })).toEqual({ output: "70\n", exitCode: 0 });
-});
-
-test("an exec does not fail because no other can be prepared", async () => {
-	rmSync(`${runRoot}/spares`, { recursive: true });
-	try {
+	test("a missing command is told in the same words, and the next exec runs", async () => {
+		const words = /executable file not found|no such file or directory/;
+		await exec(["true"]);
+		await spare();
+		await expect(exec(["missing"])).rejects.toThrow(words);
+		await spare();
 		expect(await exec(["echo", "on"])).toEqual({ output: "on\n", exitCode: 0 });
-	} finally {
-		mkdirSync(`${runRoot}/spares`);
-	}
-});
+	});
 
-test("none outlives its container", async () => {
-	await exec(["true"]);
-	const pid = await spare();
-	await driver.release(container);
-	await until("it is gone", () => !waiting().includes(pid));
-	expect(readdirSync(`${runRoot}/spares`)).toEqual([]);
-});
+	test("an exec that a FIFO does not hold, or with another OOM score, has a runtime of its own", async () => {
+		await exec(["true"]);
+		await spare();
+		const env = ["PATH=/bin", `LONG=${"y".repeat(100_000)}`];
+		expect(await exec(["sh", "-c", 'echo "$LONG" | wc -c'], { env })).toEqual({ output: "100001\n", exitCode: 0 });
+		await spare();
+		const score = ["cat", "/proc/self/oom_score_adj"];
+		expect(await exec(score, { oomScoreAdj: 70 })).toEqual({ output: "70\n", exitCode: 0 });
+		await spare();
+		expect(await exec(score, { oomScoreAdj: 70 })).toEqual({ output: "70\n", exitCode: 0 });
+	});
 
-test("one that was killed is not waited for", async () => {
-	await exec(["true"]);
-	const pid = await spare();
-	process.kill(pid, "SIGKILL");
-	await until("the supervisor has seen it", () => !existsSync(`/proc/${pid}`));
-	expect(await exec(["echo", "on"])).toEqual({ output: "on\n", exitCode: 0 });
-});
+	test("an exec does not fail because no other can be prepared", async () => {
+		rmSync(`${runRoot}/spares`, { recursive: true });
+		try {
+			expect(await exec(["echo", "on"])).toEqual({ output: "on\n", exitCode: 0 });
+		} finally {
+			mkdirSync(`${runRoot}/spares`);
+		}
+	});
 
-test("the next supervisor ends what waited for the one that was killed", async () => {
-	await exec(["true"]);
-	const pid = await spare();
-	process.kill(Number(readFileSync(`${runRoot}/supervisor.pid`, "utf8").split(" ")[0]), "SIGKILL");
-	await driver.list();
-	await until("it is gone", () => !waiting().includes(pid));
-	expect(await exec(["echo", "on"])).toEqual({ output: "on\n", exitCode: 0 });
+	test("none outlives its container", async () => {
+		await exec(["true"]);
+		const pid = await spare();
+		await driver.release(container);
+		await until("it is gone", () => !waiting().includes(pid));
+		expect(readdirSync(`${runRoot}/spares`)).toEqual([]);
+	});
+
+	test("one that was killed is not waited for", async () => {
+		await exec(["true"]);
+		const pid = await spare();
+		process.kill(pid, "SIGKILL");
+		await until("the supervisor has seen it", () => !existsSync(`/proc/${pid}`));
+		expect(await exec(["echo", "on"])).toEqual({ output: "on\n", exitCode: 0 });
+	});
+
+	test("the next supervisor ends what waited for the one that was killed", async () => {
+		await exec(["true"]);
+		const pid = await spare();
+		process.kill(Number(readFileSync(`${runRoot}/supervisor.pid`, "utf8").split(" ")[0]), "SIGKILL");
+		await driver.list();
+		await until("it is gone", () => !waiting().includes(pid));
+		expect(await exec(["echo", "on"])).toEqual({ output: "on\n", exitCode: 0 });
+	});
 });

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { silentLogger } from "../../shared/log.ts";
 import { createRuntimeDriver, stopSupervisor } from "./create.ts";
 import type { ProcessExit, ProcessIo } from "./driver.ts";
-import { makeBusyboxRoot, testSpec } from "./test-bundle.ts";
+import { CRUN, makeBusyboxRoot, SECCOMP, testSpec } from "./test-bundle.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "rt-load-"));
 const runRoot = `${directory}/run`;
@@ -16,7 +16,6 @@ const driver = createRuntimeDriver({
 	runRoot,
 	instance: `load-${process.pid}`,
 	selfExe: [process.execPath, new URL("../../daemon/supervisor.ts", import.meta.url).pathname],
-	runtimePath: "/usr/bin/crun",
 	log: silentLogger,
 });
 
@@ -44,7 +43,14 @@ function start(containerId: string, args: string[], io: Partial<ProcessIo> = {})
 	const bundle = `${directory}/${containerId}`;
 	mkdirSync(bundle);
 	const spec = testSpec(root, `${cgroupParent}/${containerId}`, args);
-	return driver.start({ containerId, bundle, spec, io: { tty: false, stdin: false, stdinOnce: false, ...io } });
+	return driver.start({
+		containerId,
+		runtime: CRUN,
+		bundle,
+		spec,
+		seccomp: SECCOMP,
+		io: { tty: false, stdin: false, stdinOnce: false, ...io },
+	});
 }
 
 const logOf = (name: string) => ({ path: `${directory}/${name}.log`, maxSize: 50_000_000, maxFiles: 2 });

@@ -6,6 +6,8 @@ import type {
 	ProcessExit,
 	ProcessIo,
 	ResourceUsage,
+	RuntimeCommand,
+	RuntimeFamily,
 	StartedProcess,
 } from "./driver.ts";
 
@@ -38,6 +40,7 @@ export interface Operations {
 /** The bundle's config.json is written already. */
 export interface StartInput {
 	readonly containerId: string;
+	readonly runtime: RuntimeCommand;
 	readonly bundle: string;
 	/** As in the spec: below each controller's mount. */
 	readonly cgroupsPath: string;
@@ -112,8 +115,8 @@ export function runtimePaths(runRoot: string) {
 		processes: `${runRoot}/processes`,
 		/** Of runtimes that wait for an exec. */
 		spares: `${runRoot}/spares`,
-		/** The OCI runtime's own state. */
-		runtime: `${runRoot}/crun`,
+		/** What OCI runtimes of a family keep of their containers. */
+		runtimeState: (family: RuntimeFamily) => `${runRoot}/${family === "other" ? "other-runtimes" : family}`,
 	};
 }
 

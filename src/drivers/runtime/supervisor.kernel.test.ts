@@ -6,16 +6,14 @@ import { silentLogger } from "../../shared/log.ts";
 import { pidfdsTell } from "../../sys/linux/exit-witness.ts";
 import { runtimeConformance } from "./conformance.ts";
 import { createRuntimeDriver, stopSupervisor } from "./create.ts";
-import type { ProcessExit, RuntimeDriver } from "./driver.ts";
-import { seccompAnnotation } from "./seccomp/annotation.ts";
-import { makeBusyboxRoot, testSpec } from "./test-bundle.ts";
+import type { ProcessExit, RuntimeCommand, RuntimeDriver } from "./driver.ts";
+import { CRUN, makeBusyboxRoot, RUNC, SECCOMP, testSpec } from "./test-bundle.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "rt-"));
 const runRoot = `${directory}/run`;
 const root = `${directory}/root`;
 const cgroupParent = `/foredeck-test-${process.pid}`;
 const PIPES = { tty: false, stdin: false, stdinOnce: false };
-const annotations = seccompAnnotation("default", []);
 makeBusyboxRoot(root);
 
 const create = () =>
@@ -23,7 +21,6 @@ const create = () =>
 		runRoot,
 		instance: `test-${process.pid}`,
 		selfExe: [process.execPath, new URL("../../daemon/supervisor.ts", import.meta.url).pathname],
-		runtimePath: "/usr/bin/crun",
 		log: silentLogger,
 	});
 
@@ -39,7 +36,8 @@ afterAll(async () => {
 	rmSync(directory, { recursive: true, force: true });
 });
 
-runtimeConformance("supervisor with crun", () => ({ create, directory, root, cgroupParent, annotations }));
+for (const runtime of [CRUN, RUNC])
+	runtimeConformance(`supervisor with ${runtime.family}`, () => ({ create, directory, root, cgroupParent, runtime }));
 
 const supervisorPid = () => Number(readFileSync(`${runRoot}/supervisor.pid`, "utf8").split(" ")[0]);
 
@@ -63,20 +61,25 @@ async function withDriver(use: (driver: RuntimeDriver, exits: ProcessExit[]) => 
 	}
 }
 
-async function startShell(driver: RuntimeDriver, containerId: string, script: string): Promise<void> {
+async function startShell(
+	driver: RuntimeDriver,
+	containerId: string,
+	script: string,
+	runtime: RuntimeCommand = CRUN,
+): Promise<void> {
 	const bundle = `${directory}/${containerId}`;
-	mkdirSync(bundle);
+	mkdirSync(bundle, { recursive: true });
 	const spec = testSpec(root, `${cgroupParent}/${containerId}`, ["sh", "-c", script]);
 	const log = { path: `${directory}/${containerId}.log`, maxSize: 0, maxFiles: 1 };
-	await driver.start({ containerId, bundle, spec, io: { ...PIPES, log } });
+	await driver.start({ containerId, runtime, bundle, spec, seccomp: SECCOMP, io: { ...PIPES, log } });
 }
 
-test(
-	"the supervisor killed: a new one adopts what runs, logs on, and tells how it ended",
-	() =>
+test.each([CRUN, RUNC])(
+	"the supervisor killed with $family: a new one adopts what runs, logs on, and tells how it ended",
+	(runtime) =>
 		withDriver(async (driver, exits) => {
-			await startShell(driver, "adopted", "for i in $(seq 20); do echo $i; sleep 0.1; done; exit 7");
-			await startShell(driver, "killed", "sleep 100");
+			await startShell(driver, "adopted", "for i in $(seq 20); do echo $i; sleep 0.1; done; exit 7", runtime);
+			await startShell(driver, "killed", "sleep 100", runtime);
 			const { process: exec } = testSpec(root, "", ["sh", "-c", "sleep 1; exit 5"]);
 			await driver.exec({ containerId: "adopted", execId: "exec", process: exec, io: PIPES });
 			process.kill(supervisorPid(), "SIGKILL");
@@ -85,10 +88,12 @@ test(
 			await until("all have ended", () => exits.length === 3);
 			const codes = Object.fromEntries(exits.map(({ processId, exitCode }) => [processId, exitCode]));
 			expect(codes).toEqual({ adopted: 7, exec: 5, killed: 137 });
-			const lines = readFileSync(`${directory}/adopted.log`, "utf8")
+			const log = `${directory}/adopted.log`;
+			const lines = readFileSync(log, "utf8")
 				.trimEnd()
 				.split("\n")
 				.map((line) => (JSON.parse(line) as { log: string }).log);
+			rmSync(log);
 			expect(lines).toEqual(Array.from({ length: 20 }, (_, i) => `${i + 1}\n`));
 		}),
 	20_000,

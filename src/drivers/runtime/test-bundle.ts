@@ -1,5 +1,12 @@
 import { chmodSync, copyFileSync, mkdirSync, symlinkSync } from "node:fs";
 import type { RuntimeSpec } from "../../oci/runtime-spec.ts";
+import type { RuntimeCommand } from "./driver.ts";
+
+/** Those that every test of the kind runs with. */
+export const CRUN: RuntimeCommand = { path: "/usr/bin/crun", args: [], family: "crun" };
+export const RUNC: RuntimeCommand = { path: "/usr/sbin/runc", args: [], family: "runc" };
+/** As docker's default for a container without capabilities. */
+export const SECCOMP = { profile: "default", capabilities: [] } as const;
 
 /** A root filesystem with Debian's static busybox, for tests. */
 export function makeBusyboxRoot(root: string): void {

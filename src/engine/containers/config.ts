@@ -108,7 +108,7 @@ export interface HostConfig extends KernelLimits {
 	CgroupnsMode: string;
 	/** Taken and shown, without effect on Linux. */
 	Isolation?: string;
-	/** One of docker's names for the one runtime; absent: the default. */
+	/** As the engine knows it; absent in a request: the default. A container is stored with it. */
 	Runtime?: string;
 	Cgroup?: string;
 	CpuCount?: number;

@@ -16,6 +16,7 @@ import type { KernelFeatures } from "./kernel-limits.ts";
 import { linkedAs } from "./link-names.ts";
 import type { ContainerRecord, ContainerState } from "./record.ts";
 import type { Restarts } from "./restart.ts";
+import type { Runtimes } from "./runtimes.ts";
 import type { Waits } from "./wait.ts";
 
 export type SeccompProfile = "default" | "unconfined" | { readonly json: string };
@@ -41,8 +42,7 @@ export interface ContainerDeps {
 	readonly kernel?: KernelFeatures;
 	/** Kernel numbers of the capabilities the engine can give; undefined: all. */
 	readonly capabilities?: readonly number[];
-	/** Annotations that carry the compiled filter. */
-	readonly seccomp: (profile: SeccompProfile, capabilities: readonly string[]) => Record<string, string>;
+	readonly runtimes: Runtimes;
 	/** Text of a file in a mounted root, no symlink leading out of it. */
 	readonly readInRoot: (root: string, path: string) => string | undefined;
 	/** Makes a directory in a mounted root, with those above it; "internal" in docker's words when something else is there. */

@@ -38,6 +38,7 @@ export async function create(context: Context, request: CreateRequest): Promise<
 	validate(config, request.hostConfig, availableNames(context.capabilities));
 	const kernel = context.kernel ?? WHOLE_KERNEL;
 	validateKernelLimits(request.hostConfig, kernel);
+	validateRuntime(context, request.hostConfig);
 	const { host, warnings: discarded } = withinKernel(request.hostConfig, kernel);
 	if (request.hostConfig.Init) findInit(context);
 	const links = validateLinks(context, NetworkMode, request.hostConfig.Links ?? []);
@@ -61,6 +62,7 @@ export async function create(context: Context, request: CreateRequest): Promise<
 				...(host.Links && { Links: [...links] }),
 			},
 			context.cgroupVersion,
+			context.runtimes.defaultName,
 		),
 		...(networks && { networks }),
 		state: { status: "created" },
@@ -129,6 +131,11 @@ function hostOf(context: Context, NetworkMode: string): NamesFrom {
 		NetworkMode,
 		...(target && { Hostname: target.config.Hostname, Domainname: target.config.Domainname }),
 	};
+}
+
+function validateRuntime({ runtimes }: Context, { Runtime: name }: CreateRequest["hostConfig"]): void {
+	if (name === undefined || runtimes.has(name)) return;
+	throw new EngineError("invalid", `unknown or invalid runtime name: ${name}`);
 }
 
 function mountsOf(context: Context, config: ContainerConfig, { hostConfig }: CreateRequest) {

@@ -8,9 +8,10 @@ const SHM_BYTES = 64 << 20;
  * What a client left open, decided at create and stored, so that inspect tells what the container gets. Source: moby,
  * adaptContainerSettings and generateSecurityOpt. Pure.
  */
-export function withDefaults(host: HostConfig, cgroupVersion: 1 | 2): HostConfig {
+export function withDefaults(host: HostConfig, cgroupVersion: 1 | 2, runtime: string): HostConfig {
 	return {
 		...host,
+		Runtime: host.Runtime ?? runtime,
 		ShmSize: host.ShmSize || SHM_BYTES,
 		MemorySwap: swapOf(host),
 		PidsLimit: host.PidsLimit !== null && host.PidsLimit > 0 ? host.PidsLimit : null,

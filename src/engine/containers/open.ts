@@ -7,7 +7,9 @@ import { type Context, change, isRunning } from "./context.ts";
 import { releaseAll, settle } from "./exit.ts";
 import { finishVolumes, volumeHolder } from "./mounts/volumes.ts";
 import { sharedWith } from "./networking.ts";
+import type { ContainerRecord } from "./record.ts";
 import { removeLocked } from "./remove.ts";
+import { FIRST_RUNTIME } from "./runtimes.ts";
 import { startLocked } from "./start.ts";
 
 /**
@@ -19,6 +21,7 @@ export async function open(context: Context, onExit: (exit: ProcessExit) => void
 	await context.runtime.open((exit) => (queued ? void queued.push(exit) : onExit(exit)));
 	const processes = await context.runtime.list();
 	const snapshots = context.snapshotter.active();
+	for (const record of context.store.list()) nameRuntime(context, record);
 	const actions = plan(context.store.list(), { processes, snapshots }, nowNano());
 	for (const action of actions) {
 		if (action.do === "adopt") adopt(context, action);
@@ -43,6 +46,11 @@ export async function open(context: Context, onExit: (exit: ProcessExit) => void
 	queued = undefined;
 	for (const exit of reports) onExit(exit);
 	void startAll(context, actions);
+}
+
+/** Containers of earlier versions do not say what runs them. */
+function nameRuntime(context: Context, { id, hostConfig }: ContainerRecord): void {
+	if (hostConfig.Runtime === undefined) change(context, id, { hostConfig: { ...hostConfig, Runtime: FIRST_RUNTIME } });
 }
 
 function lives(actions: readonly Action[], id: string): boolean {

@@ -4,7 +4,7 @@ import type { HostConfig } from "./config.ts";
 import type { AskedMount } from "./mounts.ts";
 import type { ContainerRecord } from "./record.ts";
 import { DEFAULT_DEVICE_RULES } from "./resources.ts";
-import { MASKED_PATHS, READONLY_PATHS, runtimeSpec, type SpecFacts } from "./spec.ts";
+import { MASKED_PATHS, READONLY_PATHS, runtimeSpec, type SpecFacts, seccompOf } from "./spec.ts";
 import { containerConfig, containerRecord, hostConfig } from "./testing/fakes.ts";
 
 function specOf(host: Partial<HostConfig> = {}, record: Partial<ContainerRecord> = {}, facts: Partial<SpecFacts> = {}) {
@@ -20,7 +20,6 @@ function specOf(host: Partial<HostConfig> = {}, record: Partial<ContainerRecord>
 		devices: { devices: [], rules: [] },
 		hostDevices: [{ type: "c", path: "/dev/kmsg", major: 1, minor: 11 }],
 		capabilities: DEFAULT_CAPABILITIES.concat("CAP_SYS_ADMIN"),
-		seccomp: (profile) => ({ seccomp: JSON.stringify(profile) }),
 		...facts,
 	});
 }
@@ -62,7 +61,7 @@ test("the default spec is moby's", () => {
 		sysctl: {},
 		rootfsPropagation: "rprivate",
 	});
-	expect(spec.annotations).toEqual({ seccomp: '"default"' });
+	expect(seccompOf(containerRecord(), DEFAULT_CAPABILITIES).profile).toBe("default");
 	expect(spec.mounts.map(({ destination, type, options }) => [destination, type, ...options].join(" "))).toEqual([
 		"/proc proc nosuid noexec nodev",
 		"/dev tmpfs nosuid strictatime mode=755 size=65536k",
@@ -145,7 +144,9 @@ test("security options: unconfined paths, no new privileges, own seccomp profile
 		true,
 		"mine",
 	]);
-	expect(spec.annotations).toEqual({ seccomp: '{"json":"{}"}' });
+	expect(
+		seccompOf(containerRecord({ hostConfig: hostConfig({ SecurityOpt: opts }) }), DEFAULT_CAPABILITIES).profile,
+	).toEqual({ json: "{}" });
 	expect(specOf({}, {}, { apparmorProfile: "default" }).process.apparmorProfile).toBe("default");
 });
 
@@ -169,4 +170,14 @@ test("a mount of the client's takes the place of ours, outer before inner", () =
 test("only sysctls of the container's own namespaces are in the spec: net.* is the sandbox's", () => {
 	const spec = specOf({ Sysctls: { "net.ipv4.ip_forward": "1", "kernel.msgmax": "9" } });
 	expect(spec.linux.sysctl).toEqual({ "kernel.msgmax": "9" });
+});
+
+test("a privileged container may make every system call, and a filter knows what capabilities there are", () => {
+	const { profile } = seccompOf(
+		containerRecord({ hostConfig: hostConfig({ Privileged: true }) }),
+		DEFAULT_CAPABILITIES,
+	);
+	expect(profile).toBe("unconfined");
+	const dropped = hostConfig({ CapDrop: ["ALL"], CapAdd: ["CHOWN"] });
+	expect(seccompOf(containerRecord({ hostConfig: dropped }), DEFAULT_CAPABILITIES).capabilities).toEqual(["CAP_CHOWN"]);
 });

@@ -1,9 +1,9 @@
 import { existsSync } from "node:fs";
+import type { StartRequest } from "../../drivers/runtime/driver.ts";
 import type { RuntimeSpec, SpecDevice, SpecMount, SpecProcess, SpecResources } from "../../oci/runtime-spec.ts";
 import { specProfile } from "./apparmor.ts";
 import { capabilitiesOf } from "./capabilities.ts";
 import type { HostConfig } from "./config.ts";
-import type { SeccompProfile } from "./context.ts";
 import { processEnv } from "./env.ts";
 import { cgroupPath } from "./kernel-limits.ts";
 import { type AskedMount, outerFirst, specMount } from "./mounts.ts";
@@ -38,7 +38,6 @@ export interface SpecFacts {
 	readonly apparmorProfile?: string;
 	/** That the engine can give. */
 	readonly capabilities: readonly string[];
-	readonly seccomp: (profile: SeccompProfile, capabilities: readonly string[]) => Record<string, string>;
 }
 
 const INIT_TARGET = "/sbin/docker-init";
@@ -67,7 +66,7 @@ export const READONLY_PATHS: readonly string[] = [
 	"/proc/sysrq-trigger",
 ];
 
-/** The OCI spec of a container: moby's defaults, then what was asked. Pure. */
+/** The OCI spec of a container: moby's defaults, then what was asked, but for seccomp, which `seccompOf` tells. Pure. */
 export function runtimeSpec(record: ContainerRecord, facts: SpecFacts): RuntimeSpec {
 	const { config, hostConfig: host } = record;
 	const security = parseSecurityOpt(host.SecurityOpt);
@@ -82,10 +81,7 @@ export function runtimeSpec(record: ContainerRecord, facts: SpecFacts): RuntimeS
 		root: { path: facts.rootPath, readonly: host.ReadonlyRootfs },
 		process: firstProcess(record, facts, capabilities),
 		mounts: allMounts(record, facts),
-		annotations: {
-			...host.Annotations,
-			...(!host.Privileged && facts.seccomp(security.seccomp, capabilities)),
-		},
+		annotations: { ...host.Annotations },
 		linux: {
 			cgroupsPath: cgroupPath(host, facts.instance, record.id),
 			namespaces: namespaces(record, facts),
@@ -97,6 +93,15 @@ export function runtimeSpec(record: ContainerRecord, facts: SpecFacts): RuntimeS
 			rootfsPropagation: rootPropagation(facts.mounts),
 		},
 	};
+}
+
+/** The system calls that are let through. Pure. */
+export function seccompOf(
+	{ hostConfig: host }: ContainerRecord,
+	available: readonly string[],
+): StartRequest["seccomp"] {
+	const profile = host.Privileged ? "unconfined" : parseSecurityOpt(host.SecurityOpt).seccomp;
+	return { profile, capabilities: capabilitiesOf(host, available) };
 }
 
 /** net.* belongs to the sandbox, which sets it before the start; in none mode and bridge mode alike. */

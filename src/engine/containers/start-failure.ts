@@ -11,21 +11,44 @@ export function startFailure(
 	record: Pick<ContainerRecord, "path">,
 ): { exitCode: number; error: EngineError } {
 	const isCommand = error instanceof EngineError && error.code === "invalid" && isRuntimeText(error.message);
-	if (!isCommand) {
-		const own = error instanceof EngineError ? error : new EngineError("internal", messageOf(error), { cause: error });
-		return { exitCode: 128, error: own };
-	}
+	if (!isCommand) return otherFailure(error);
 	const { exitCode, text } = commandFailure(error.message, record.path);
-	const message = `failed to create task for container: failed to create shim task: OCI runtime create failed: unable to start container process: error during container init: ${text}`;
+	const message = `${CREATE_FAILED}${runcPrefix(error.message)}unable to start container process: error during container init: ${text}`;
 	// A command that cannot run is the client's fault, all else the machine's: docker's 400 and 500.
 	return { exitCode, error: new EngineError(exitCode === 128 ? "internal" : "invalid", message, { cause: error }) };
 }
 
+/** Not of the command: a mount, a limit, the runtime itself. */
+function otherFailure(error: unknown): { exitCode: number; error: EngineError } {
+	const own = error instanceof EngineError ? error : new EngineError("internal", messageOf(error), { cause: error });
+	const said = /^OCI runtime create failed: (?:runc (?:run|create) failed: )?(.*)$/s.exec(own.message)?.[1];
+	if (said === undefined) return { exitCode: 128, error: own };
+	const message = `${CREATE_FAILED}${runcPrefix(own.message)}${said}`;
+	if (!/not a directory$/i.test(said))
+		return { exitCode: 128, error: new EngineError(own.code, message, { cause: own }) };
+	return { exitCode: 127, error: new EngineError("invalid", `${message}${MOUNT_HINT}`, { cause: own }) };
+}
+
+const CREATE_FAILED = "failed to create task for container: failed to create shim task: OCI runtime create failed: ";
 const EXEC_FAILED = "OCI runtime exec failed: exec failed: ";
+/** docker's, whatever it is that is not a directory. */
+const MOUNT_HINT =
+	": Are you trying to mount a directory onto a file (or vice-versa)? Check if the specified host path exists and is the expected type";
+
+/** runc says its name; that it is told to run what docker's is told to create is not for the client. */
+function runcPrefix(text: string): string {
+	return /runc (run|create) failed: /.test(text) ? "runc create failed: " : "";
+}
+
+/** What runtimes put before their words, and the engine puts there itself. */
+const WRAPPING =
+	/^OCI runtime (create|exec) failed: (runc (run|create) failed: )?(exec failed: )?(unable to start container process: )?(error during container init: )?/;
+
+class RuntimeRefusal extends EngineError {}
 
 /** What the runtime would refuse of an exec, in the words of docker's. */
 export function runtimeRefusal(reason: string): EngineError {
-	return new EngineError("invalid", `${EXEC_FAILED}${reason}`);
+	return new RuntimeRefusal("invalid", `${EXEC_FAILED}${reason}`);
 }
 
 /** The same for an exec. */
@@ -35,7 +58,7 @@ export function execFailure(error: unknown, command: string): { exitCode: number
 		const own = error instanceof EngineError ? error : new EngineError("internal", messageOf(error), { cause: error });
 		return { exitCode: 128, error: own };
 	}
-	if (error.message.startsWith(EXEC_FAILED)) return { exitCode: 128, error };
+	if (error instanceof RuntimeRefusal) return { exitCode: 128, error };
 	const { exitCode, text } = commandFailure(error.message, command);
 	const message = `${EXEC_FAILED}unable to start container process: ${text}`;
 	return { exitCode, error: new EngineError("invalid", message, { cause: error }) };
@@ -62,7 +85,7 @@ export function ofDirectory(
 	return new EngineError(error.code, message, { cause: error });
 }
 
-const CHDIR = /chdir(?: to)? `(.*)`/;
+const CHDIR = /chdir(?: to)? `(.*)`|chdir to cwd \("(.*)"\) set in/;
 const REASONS = [
 	"exec format error",
 	"no such file or directory",
@@ -70,15 +93,15 @@ const REASONS = [
 	"permission denied",
 	"not a directory",
 ];
-const NOT_A_DIRECTORY =
-	"not a directory: Are you trying to mount a directory onto a file (or vice-versa)? Check if the specified host path exists and is the expected type";
+const NOT_A_DIRECTORY = `not a directory${MOUNT_HINT}`;
 
 /** crun and runc tell it in their own words; docker's are runc's, and its exit code follows from them. */
-function commandFailure(text: string, command: string): { exitCode: number; text: string } {
+function commandFailure(said: string, command: string): { exitCode: number; text: string } {
+	const text = said.replace(WRAPPING, "");
 	if (command === "") return { exitCode: 127, text: 'exec: "": executable file not found in $PATH' };
 	if (/\bsysctl\b/.test(text)) return { exitCode: /no such file or directory/i.test(text) ? 127 : 128, text };
 	const reason = REASONS.find((one) => text.toLowerCase().includes(one));
-	const directory = CHDIR.exec(text)?.[1];
+	const [, quoted, directory = quoted] = CHDIR.exec(text) ?? [];
 	if (directory !== undefined && reason) {
 		const why = reason === "not a directory" ? NOT_A_DIRECTORY : reason;
 		const exitCode = reason === "permission denied" ? 126 : 127;

@@ -18,7 +18,7 @@ import type { ContainerRecord } from "./record.ts";
 import { removeLocked } from "./remove.ts";
 import { deviceAt, devicesOf } from "./resources.ts";
 import { closeSharedMemory, joinedPid, openSharedMemory } from "./shared-namespaces.ts";
-import { runtimeSpec } from "./spec.ts";
+import { runtimeSpec, seccompOf } from "./spec.ts";
 import { ofDirectory, startFailure } from "./start-failure.ts";
 import { resolveUser } from "./user.ts";
 
@@ -66,6 +66,7 @@ export async function startLocked(context: Context, record: ContainerRecord): Pr
 
 async function launch(context: Context, asked: ContainerRecord): Promise<void> {
 	// Everything that can be refused is, before anything is acquired.
+	const runtime = await context.runtimes.find(asked.hostConfig.Runtime ?? context.runtimes.defaultName);
 	const devices = devicesOf(asked.hostConfig);
 	await ensureProfile(context.apparmor, asked.hostConfig);
 	const record = await migrateMounts(context, asked);
@@ -109,11 +110,11 @@ async function launch(context: Context, asked: ContainerRecord): Promise<void> {
 			initPath: hostConfig.Init && hostConfig.PidMode === "" ? findInit(context) : undefined,
 			apparmorProfile: context.apparmor?.profile,
 			capabilities: availableNames(context.capabilities),
-			seccomp: context.seccomp,
 		},
 	);
-	const io = ioOf(context, record);
-	const { pid, startedAt } = await context.runtime.start({ containerId: id, bundle, spec, io }).catch((error) => {
+	const seccomp = seccompOf(record, availableNames(context.capabilities));
+	const request = { containerId: id, runtime, bundle, spec, seccomp, io: ioOf(context, record) };
+	const { pid, startedAt } = await context.runtime.start(request).catch((error) => {
 		throw ofDirectory(error, record.path, config.WorkingDir, (path) => context.isDirectoryInRoot(rootPath, path));
 	});
 	undo.defer(() => context.runtime.release(id));

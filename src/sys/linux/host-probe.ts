@@ -11,6 +11,19 @@ export function commandOutput(command: string, argv: readonly string[]): string 
 	return status === 0 ? stdout : undefined;
 }
 
+const PROBE_MS = 5000;
+
+/** The same without waiting for it; undefined as well when it has not ended after five seconds. */
+export async function outputOf(path: string, args: readonly string[]): Promise<string | undefined> {
+	try {
+		const child = Bun.spawn([path, ...args], { stdin: "ignore", stdout: "pipe", stderr: "ignore", timeout: PROBE_MS });
+		const text = await child.stdout.text();
+		return (await child.exited) === 0 ? text : undefined;
+	} catch {
+		return undefined;
+	}
+}
+
 /** Whether the dynamic loader finds a shared library by this name with this function in it. */
 export function libraryHas(name: string, symbol: string): boolean {
 	try {

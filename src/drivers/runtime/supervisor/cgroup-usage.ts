@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import type { BlockIo, ResourceUsage } from "../driver.ts";
 import type { CgroupMounts } from "./cgroup.ts";
 
@@ -129,6 +130,24 @@ export function networkUsage(text: string): ResourceUsage["networks"] {
 		found[name] = { rxBytes, rxPackets, rxErrors, rxDropped, txBytes, txPackets, txErrors, txDropped };
 	}
 	return found;
+}
+
+/** What a container uses now. @param pid of its first process: in its network namespace */
+export function containerUsage(mounts: CgroupMounts, cgroupsPath: string, pid: number): ResourceUsage {
+	return {
+		...cgroupUsage(mounts, cgroupsPath, readText),
+		networks: networkUsage(readText(`/proc/${pid}/net/dev`)),
+		system: systemUsage(readText("/proc/stat"), readText("/proc/meminfo")),
+	};
+}
+
+/** "" when it cannot be read. */
+function readText(file: string): string {
+	try {
+		return readFileSync(file, "utf8");
+	} catch {
+		return "";
+	}
 }
 
 function words(text: string): string[] {

@@ -25,13 +25,13 @@ export class ExecSpares {
 	private readonly last = new Map<string, number>();
 	private made = 0;
 
-	/** @param root directory for them alone; what an earlier supervisor left there is removed */
-	constructor(
-		private readonly root: string,
-		private readonly runtime: OciRuntime,
-	) {
-		rmSync(root, { recursive: true, force: true });
-		mkdirSync(root, { recursive: true, mode: 0o700 });
+	/** @param root directory for them alone */
+	constructor(private readonly root: string) {}
+
+	/** Begins: what an earlier supervisor left is removed. Starts that it did not finish may have their pid there until then. */
+	open(): void {
+		rmSync(this.root, { recursive: true, force: true });
+		mkdirSync(this.root, { recursive: true, mode: 0o700 });
 	}
 
 	/** One that waits for this exec, if there is one; whoever takes it closes it at last. @param process the spec's, as JSON */
@@ -44,7 +44,7 @@ export class ExecSpares {
 	}
 
 	/** An exec has come: another may, soon. */
-	prepare(containerId: string, oomScoreAdj: number): void {
+	prepare(containerId: string, runtime: OciRuntime, oomScoreAdj: number): void {
 		const before = this.last.get(containerId);
 		this.last.set(containerId, performance.now());
 		if (before === undefined || performance.now() - before > WAITING_MS) return;
@@ -56,7 +56,7 @@ export class ExecSpares {
 		const gone = () => {
 			if (this.spares.get(containerId) === spare) this.drop(containerId);
 		};
-		const spare = new ExecSpare(this.runtime, containerId, directory, oomScoreAdj, gone);
+		const spare = new ExecSpare(runtime, containerId, directory, oomScoreAdj, gone);
 		this.spares.set(containerId, spare);
 	}
 
@@ -124,7 +124,8 @@ export class ExecSpare {
 	/** What it makes is found in the exec's own directory from now on, and its pipes are the caller's. */
 	handOver(directory: string): OutputPipes {
 		for (const name of ["stdout", "stderr"]) renameSync(`${this.directory}/${name}`, `${directory}/${name}`);
-		symlinkSync(`${directory}/pid`, `${this.directory}/pid`);
+		// Not the other way round: runc puts its file in the place of what is there.
+		symlinkSync(`${this.directory}/pid`, `${directory}/pid`);
 		this.handedOver = true;
 		return this.pipes;
 	}

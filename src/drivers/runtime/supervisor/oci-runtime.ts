@@ -1,8 +1,9 @@
 import { closeSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { basename } from "node:path";
 import { EngineError } from "../../../shared/errors.ts";
 import { sealedCopy } from "../../../sys/linux/memfd.ts";
 import { killProcess, spawnProcess } from "../../../sys/linux/process.ts";
+import type { RuntimeCommand } from "../driver.ts";
+import { type RuntimeTraits, traitsOf } from "../traits.ts";
 import type { Reaper } from "./reaper.ts";
 
 /** fds that become a container process's stdin, stdout and stderr; undefined: /dev/null. */
@@ -22,25 +23,26 @@ const SIGKILL = 9;
 const STRAY_TRIES = 500;
 const STRAY_WAIT_MS = 2;
 
-/** The OCI runtime's command line (crun; runc takes the same). It runs from one sealed copy in memory. */
+/** An OCI runtime's command line: crun's and runc's, which others have taken over. */
 export class OciRuntime {
+	readonly traits: RuntimeTraits;
+	private readonly copy: number | undefined;
 	private readonly file: string;
 	private readonly devNull: number;
-	/** What keeps a program from being run crun says on the container's stderr, for its user to read, in this format; runc has words of its own there. */
-	private readonly logFormat: "text" | "json";
 
-	/** @param stateRoot the runtime's own directory */
+	/** @param stateRoot what the runtime keeps of its containers. Throws when the runtime cannot be read. */
 	constructor(
-		private readonly path: string,
+		private readonly command: RuntimeCommand,
 		private readonly stateRoot: string,
 		private readonly reaper: Reaper,
 	) {
-		this.file = `/proc/${process.pid}/fd/${sealedCopy(path)}`;
+		this.traits = traitsOf(command.family);
+		this.copy = this.traits.runsFromMemory ? sealedCopy(command.path) : undefined;
+		this.file = this.copy === undefined ? command.path : `/proc/${process.pid}/fd/${this.copy}`;
 		this.devNull = openSync("/dev/null", "r+");
-		this.logFormat = basename(path).startsWith("crun") ? "text" : "json";
 	}
 
-	/** `crun run --detach`; the container's pid. Throws EngineError with the runtime's text. */
+	/** `runc run --detach`; the container's pid. Throws EngineError with the runtime's text. */
 	async run(id: string, bundle: string, directory: string, stdio: Stdio, console?: string): Promise<number> {
 		const options = ["--detach", "--bundle", bundle];
 		await this.call(["run", ...options, ...this.ids(directory, console), id], directory, stdio, "create");
@@ -48,7 +50,7 @@ export class OciRuntime {
 	}
 
 	/**
-	 * `crun exec --detach`; the pid of the new process. Throws EngineError with the runtime's text.
+	 * `runc exec --detach`; the pid of the new process. Throws EngineError with the runtime's text.
 	 * @param oomScoreAdj crun sets it for a container's first process alone: an exec has what it inherits
 	 */
 	async exec(id: string, directory: string, stdio: Stdio, console?: string, oomScoreAdj = 0): Promise<number> {
@@ -71,7 +73,7 @@ export class OciRuntime {
 		return waiting;
 	}
 
-	/** `crun update`: sets these limits of a running container. @param resources as in the spec */
+	/** `runc update`: sets these limits of a running container. @param resources as in the spec */
 	async update(id: string, directory: string, resources: unknown): Promise<void> {
 		const file = `${directory}/resources.json`;
 		writeFileSync(file, JSON.stringify(resources), { mode: 0o600 });
@@ -80,25 +82,9 @@ export class OciRuntime {
 		await this.call(["update", "--resources", file, id], directory, [undefined, undefined, undefined], "update");
 	}
 
-	/** Forgets a container whose processes and cgroup are gone: what `crun delete` would do besides. */
-	forget(id: string): void {
-		rmSync(`${this.stateRoot}/${id}`, { recursive: true, force: true });
-	}
-
-	/**
-	 * Kills runtime processes of an earlier supervisor, which go on starting what nobody will own. They are known by the pid file that we
-	 * name to each. Resolves when they are gone, so that they make nothing any more.
-	 * @param directories where process directories are
-	 */
-	async endStrays(...directories: readonly string[]): Promise<void> {
-		const marks = directories.map((directory) => `\0--pid-file\0${directory}/`);
-		const isStray = (line: string) => marks.some((mark) => line.includes(mark));
-		for (let tries = 0; tries < STRAY_TRIES; tries++) {
-			const strays = processIds().filter((pid) => pid !== process.pid && isStray(commandLine(pid)));
-			if (strays.length === 0) return;
-			for (const pid of strays) killProcess(pid, SIGKILL);
-			await Bun.sleep(STRAY_WAIT_MS);
-		}
+	/** `runc delete --force`: for runtimes that keep more than a directory. */
+	async delete(id: string, directory: string): Promise<void> {
+		await this.call(["delete", "--force", id], directory, [undefined, undefined, undefined], "delete");
 	}
 
 	private execArguments(id: string, directory: string, console?: string): string[] {
@@ -122,9 +108,10 @@ export class OciRuntime {
 
 	private spawn(args: readonly string[], directory: string, stdio: Stdio, oomScoreAdj: number | undefined): number {
 		const log = `${directory}/runtime.log`;
+		const { path, args: options } = this.command;
 		return spawnProcess({
 			file: this.file,
-			argv: [this.path, "--root", this.stateRoot, "--log", log, "--log-format", this.logFormat, ...args],
+			argv: [path, ...options, "--root", this.stateRoot, "--log", log, "--log-format", this.traits.logFormat, ...args],
 			env: ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
 			stdio: [stdio[0] ?? this.devNull, stdio[1] ?? this.devNull, stdio[2] ?? this.devNull],
 			session: true,
@@ -132,8 +119,26 @@ export class OciRuntime {
 		});
 	}
 
+	/** Nothing is started with it any more; what it has started runs on. */
 	close(): void {
 		closeSync(this.devNull);
+		if (this.copy !== undefined) closeSync(this.copy);
+	}
+}
+
+/**
+ * Kills runtime processes of an earlier supervisor, which go on starting what nobody will own. They are known by the pid file that we
+ * name to each. Resolves when they are gone, so that they make nothing any more.
+ * @param directories where process directories are
+ */
+export async function endStrays(...directories: readonly string[]): Promise<void> {
+	const marks = directories.map((directory) => `\0--pid-file\0${directory}/`);
+	const isStray = (line: string) => marks.some((mark) => line.includes(mark));
+	for (let tries = 0; tries < STRAY_TRIES; tries++) {
+		const strays = processIds().filter((pid) => pid !== process.pid && isStray(commandLine(pid)));
+		if (strays.length === 0) return;
+		for (const pid of strays) killProcess(pid, SIGKILL);
+		await Bun.sleep(STRAY_WAIT_MS);
 	}
 }
 

@@ -1,5 +1,5 @@
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import type { ProcessExit, ProcessIo } from "../driver.ts";
+import type { ProcessExit, ProcessIo, RuntimeCommand } from "../driver.ts";
 
 /** What the supervisor keeps of a process on disk, so that its successor, or the next daemon, finds it again. */
 export interface ProcessRecord {
@@ -12,6 +12,8 @@ export interface ProcessRecord {
 	readonly io: ProcessIo;
 	/** Of a container's first process; an exec has none of its own. */
 	readonly cgroupsPath?: string;
+	/** Likewise: what runs the container. */
+	readonly runtime?: RuntimeCommand;
 	/** Ancestors of that cgroup that came to be with it or a neighbour, deepest first: the last one of them takes them away. */
 	readonly madeCgroups?: readonly string[];
 	readonly exit?: ProcessExit;
@@ -20,7 +22,7 @@ export interface ProcessRecord {
 }
 
 /** What a start will make, written before it: should this be all there is of a process, it must be undone. */
-export type StartRecord = Pick<ProcessRecord, "processId" | "containerId" | "cgroupsPath">;
+export type StartRecord = Pick<ProcessRecord, "processId" | "containerId" | "cgroupsPath" | "runtime">;
 
 /** One directory per process below `root`: its record, its FIFOs, what the OCI runtime writes. */
 export class ProcessRecords {
@@ -33,7 +35,7 @@ export class ProcessRecords {
 	}
 
 	/** A new directory for the process, with what its start will make. */
-	create({ processId, containerId, cgroupsPath }: StartRecord): string {
+	create({ processId, containerId, cgroupsPath, runtime }: StartRecord): string {
 		const directory = this.directory(processId);
 		try {
 			mkdirSync(directory, { mode: 0o700 });
@@ -42,7 +44,7 @@ export class ProcessRecords {
 			mkdirSync(directory, { mode: 0o700 });
 		}
 		// Whole or not there, as the record.
-		writeFileSync(`${directory}/start.json.new`, JSON.stringify({ processId, containerId, cgroupsPath }));
+		writeFileSync(`${directory}/start.json.new`, JSON.stringify({ processId, containerId, cgroupsPath, runtime }));
 		renameSync(`${directory}/start.json.new`, `${directory}/start.json`);
 		return directory;
 	}

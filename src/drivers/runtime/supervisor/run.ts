@@ -15,7 +15,6 @@ import { Supervisor } from "./supervisor.ts";
 
 export interface SupervisorSettings {
 	readonly runRoot: string;
-	readonly runtimePath: string;
 	readonly log: Logger;
 	/** See SupervisorOptions. */
 	readonly ownCgroup: string;
@@ -31,7 +30,7 @@ const LAST_WORDS_MS = 10_000;
 
 /** Runs the supervisor of one run root until it is idle or told to stop. Returns at once when another one has the run root. */
 export async function superviseUntilIdle(settings: SupervisorSettings): Promise<void> {
-	const { runRoot, runtimePath, log, ownCgroup, openLog, beside } = settings;
+	const { runRoot, log, ownCgroup, openLog, beside } = settings;
 	const paths = runtimePaths(runRoot);
 	const lock = tryLockFile(paths.lock);
 	if (!lock) return;
@@ -43,7 +42,7 @@ export async function superviseUntilIdle(settings: SupervisorSettings): Promise<
 	let server: SupervisorServer | undefined;
 	// An exit that comes before anyone can listen is read from list().
 	const onExit = (exit: ProcessExit) => server?.announce(exit);
-	const supervisor = new Supervisor({ paths, runtimePath, reaper, log, ownCgroup, openLog, onExit });
+	const supervisor = new Supervisor({ paths, reaper, log, ownCgroup, openLog, onExit });
 	await supervisor.adopt();
 	const trimming = trimWhenQuiet(log);
 	const other = beside?.();

@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import type { SpecResources } from "../../../oci/runtime-spec.ts";
 import { EngineError, messageOf } from "../../../shared/errors.ts";
 import type { Logger } from "../../../shared/log.ts";
@@ -7,7 +7,14 @@ import { nowNano } from "../../../shared/time.ts";
 import { ExitWitness, exitEventsIfNeeded } from "../../../sys/linux/exit-witness.ts";
 import { watchExit } from "../../../sys/linux/pidfd.ts";
 import { killProcess, processStartTime } from "../../../sys/linux/process.ts";
-import type { ObservedProcess, ProcessExit, ProcessIo, ResourceUsage, StartedProcess } from "../driver.ts";
+import type {
+	ObservedProcess,
+	ProcessExit,
+	ProcessIo,
+	ResourceUsage,
+	RuntimeCommand,
+	StartedProcess,
+} from "../driver.ts";
 import { UNKNOWN_EXIT } from "../driver.ts";
 import type { ExecInput, RuntimePaths, StartInput } from "../protocol.ts";
 import {
@@ -18,10 +25,11 @@ import {
 	parseCgroupMounts,
 	removeEmptyCgroups,
 } from "./cgroup.ts";
-import { cgroupUsage, networkUsage, systemUsage } from "./cgroup-usage.ts";
+import { containerUsage } from "./cgroup-usage.ts";
 import { type ExecSpare, ExecSpares } from "./exec-spares.ts";
 import { splitUnlimited } from "./limits.ts";
-import { OciRuntime, recordedPid } from "./oci-runtime.ts";
+import { endStrays, type OciRuntime, recordedPid } from "./oci-runtime.ts";
+import { OciRuntimes } from "./oci-runtimes.ts";
 import type { OutputLog } from "./output.ts";
 import { type ChildStreams, SupervisedProcess } from "./process.ts";
 import type { Reaper } from "./reaper.ts";
@@ -33,7 +41,6 @@ const HUNG_START_MS = 20_000;
 
 export interface SupervisorOptions {
 	readonly paths: RuntimePaths;
-	readonly runtimePath: string;
 	readonly reaper: Reaper;
 	readonly log: Logger;
 	/** The parent of the cgroups of containers for which nobody asked for another. */
@@ -59,17 +66,16 @@ export class Supervisor {
 	/** Starts under way, by process id. */
 	private readonly starting = new Map<string, Promise<StartedProcess>>();
 	private readonly records: ProcessRecords;
-	private readonly runtime: OciRuntime;
+	private readonly runtimes: OciRuntimes;
 	private readonly spares: ExecSpares;
 	private readonly mounts: CgroupMounts;
 	/** Of processes that an earlier supervisor started. */
 	private readonly witness = new ExitWitness(exitEventsIfNeeded());
 
 	constructor(private readonly options: SupervisorOptions) {
-		mkdirSync(options.paths.runtime, { recursive: true, mode: 0o700 });
 		this.records = new ProcessRecords(options.paths.processes);
-		this.runtime = new OciRuntime(options.runtimePath, options.paths.runtime, options.reaper);
-		this.spares = new ExecSpares(options.paths.spares, this.runtime);
+		this.runtimes = new OciRuntimes(options.paths, options.reaper);
+		this.spares = new ExecSpares(options.paths.spares);
 		this.mounts = parseCgroupMounts(readFileSync("/proc/self/mounts", "utf8"));
 	}
 
@@ -80,9 +86,10 @@ export class Supervisor {
 	async adopt(): Promise<void> {
 		const { records, unfinished } = this.records.load();
 		for (const { pid, exit } of records) if (!exit) this.witness.watch(pid);
-		await this.runtime.endStrays(this.options.paths.processes, this.options.paths.spares);
+		await endStrays(this.options.paths.processes, this.options.paths.spares);
 		const cgroupOf = new Map(records.map(({ processId, cgroupsPath }) => [processId, cgroupsPath]));
 		for (const start of unfinished) await this.undo(start, cgroupOf.get(start.containerId));
+		this.spares.open();
 		for (const record of records) {
 			const found = this.process(record.processId);
 			found.record = record;
@@ -116,21 +123,22 @@ export class Supervisor {
 		this.processes.delete(processId);
 	}
 
-	start({ containerId, bundle, cgroupsPath, io }: StartInput): Promise<StartedProcess> {
+	start({ containerId, runtime, bundle, cgroupsPath, io }: StartInput): Promise<StartedProcess> {
 		const target = {
 			processId: containerId,
 			containerId,
+			runtime,
 			io,
 			cgroupsPath,
 			madeCgroups: this.cgroupsToMake(cgroupsPath),
 		};
 		return this.alone(target, (directory, { stdio, console }) =>
-			this.runtime.run(containerId, bundle, directory, stdio, console),
+			this.runtimes.open(runtime).run(containerId, bundle, directory, stdio, console),
 		);
 	}
 
 	async exec({ containerId, execId, process, io, note }: ExecInput): Promise<StartedProcess> {
-		this.running(containerId);
+		const runtime = this.runtimeOf(this.running(containerId));
 		const text = JSON.stringify(process);
 		const { oomScoreAdj = 0 } = process;
 		const plain = !io.tty && !io.stdin;
@@ -139,18 +147,19 @@ export class Supervisor {
 			return await this.alone({ processId: execId, containerId, io, note, spare }, (directory, { stdio, console }) => {
 				if (spare) return spare.run(text, directory);
 				writeFileSync(`${directory}/process.json`, text, { mode: 0o600 });
-				return this.runtime.exec(containerId, directory, stdio, console, oomScoreAdj);
+				return runtime.exec(containerId, directory, stdio, console, oomScoreAdj);
 			});
 		} finally {
 			spare?.close();
-			if (plain && this.processes.get(containerId)?.running) this.prepareExec(containerId, oomScoreAdj);
+			if (plain && this.processes.get(containerId)?.running) this.prepareExec(containerId, runtime, oomScoreAdj);
 		}
 	}
 
 	/** The exec that came before has had its answer: where no other can be prepared, the next one starts as the first did. */
-	private prepareExec(containerId: string, oomScoreAdj: number): void {
+	private prepareExec(containerId: string, runtime: OciRuntime, oomScoreAdj: number): void {
+		if (!runtime.traits.waitsForExec) return;
 		try {
-			this.spares.prepare(containerId, oomScoreAdj);
+			this.spares.prepare(containerId, runtime, oomScoreAdj);
 		} catch (error) {
 			this.options.log.warn("no exec can be prepared", { id: containerId, error: messageOf(error) });
 		}
@@ -193,21 +202,19 @@ export class Supervisor {
 	usage(containerId: string): ResourceUsage {
 		const { cgroupsPath, pid } = this.running(containerId);
 		if (cgroupsPath === undefined) throw new EngineError("invalid", `${containerId} is an exec, not a container`);
-		return {
-			...cgroupUsage(this.mounts, cgroupsPath, readText),
-			networks: networkUsage(readText(`/proc/${pid}/net/dev`)),
-			system: systemUsage(readText("/proc/stat"), readText("/proc/meminfo")),
-		};
+		return containerUsage(this.mounts, cgroupsPath, pid);
 	}
 
 	async update(containerId: string, resources: SpecResources): Promise<void> {
-		this.running(containerId);
-		const { limits, unlimited } = splitUnlimited(resources);
+		const runtime = this.runtimeOf(this.running(containerId));
+		const { limits, unlimited } = runtime.traits.updatesToUnlimited
+			? { limits: resources, unlimited: [] }
+			: splitUnlimited(resources);
 		const cgroup = this.cgroup(containerId);
 		if (unlimited.includes("pids")) cgroup.unlimitPids();
 		if (unlimited.includes("cpu")) cgroup.unlimitCpu();
 		if (Object.keys(limits).length === 0) return;
-		await this.runtime.update(containerId, this.records.directory(containerId), limits);
+		await runtime.update(containerId, this.records.directory(containerId), limits);
 	}
 
 	/**
@@ -284,14 +291,14 @@ export class Supervisor {
 	 * @param containerCgroup for an exec: where its process would run, if its container does
 	 */
 	private async undo(
-		{ processId, containerId, cgroupsPath }: StartRecord,
+		{ processId, containerId, cgroupsPath, runtime }: StartRecord,
 		containerCgroup: string | undefined,
 	): Promise<void> {
 		try {
 			if (cgroupsPath !== undefined) {
 				const cgroup = openCgroup(this.mounts, cgroupsPath);
 				cgroup.thaw();
-				await this.cleanUp(containerId, cgroup);
+				await this.cleanUp(containerId, cgroup, runtime);
 			} else if (containerCgroup !== undefined) {
 				const pid = recordedPid(this.records.directory(processId));
 				const inside = openCgroup(this.mounts, containerCgroup).pids();
@@ -312,11 +319,12 @@ export class Supervisor {
 
 	/** The process has ended: everything it wrote is logged first, then its cgroup goes, then the exit is recorded and told. */
 	private async end(entry: SupervisedProcess, record: ProcessRecord, exitCode: number): Promise<void> {
-		const { processId, containerId, cgroupsPath } = record;
+		const { processId, containerId, cgroupsPath, runtime } = record;
 		const exitedAt = nowNano();
 		let oomKilled = false;
 		try {
-			if (cgroupsPath !== undefined) oomKilled = await this.cleanUp(containerId, openCgroup(this.mounts, cgroupsPath));
+			if (cgroupsPath !== undefined)
+				oomKilled = await this.cleanUp(containerId, openCgroup(this.mounts, cgroupsPath), runtime);
 			removeEmptyCgroups(this.mounts, record.madeCgroups ?? []);
 			await entry.drain();
 		} catch (error) {
@@ -340,10 +348,10 @@ export class Supervisor {
 		}
 	}
 
-	private async cleanUp(containerId: string, cgroup: Cgroup): Promise<boolean> {
+	private async cleanUp(containerId: string, cgroup: Cgroup, runtime: RuntimeCommand | undefined): Promise<boolean> {
 		const killed = cgroup.oomKills() > 0;
 		await cgroup.remove();
-		this.runtime.forget(containerId);
+		if (runtime) await this.runtimes.forget(runtime, containerId, this.records.directory(containerId));
 		return killed;
 	}
 
@@ -375,19 +383,15 @@ export class Supervisor {
 		return record;
 	}
 
+	private runtimeOf({ containerId, runtime }: ProcessRecord): OciRuntime {
+		if (runtime) return this.runtimes.open(runtime);
+		throw new EngineError("internal", `nothing tells which OCI runtime runs ${containerId}`);
+	}
+
 	private cgroup(containerId: string): Cgroup {
 		const { cgroupsPath } = this.running(containerId);
 		if (cgroupsPath === undefined) throw new EngineError("invalid", `${containerId} is an exec, not a container`);
 		return openCgroup(this.mounts, cgroupsPath);
-	}
-}
-
-/** "" when it cannot be read. */
-function readText(file: string): string {
-	try {
-		return readFileSync(file, "utf8");
-	} catch {
-		return "";
 	}
 }
 

@@ -18,6 +18,7 @@ import { FakeStage, FakeVolumeDriver } from "../../volumes/testing/fakes.ts";
 import { type ContainerConfig, type HostConfig, PLAIN_HOST } from "../config.ts";
 import type { ExecConfig } from "../contract.ts";
 import type { ContainerRecord, NetworkSettings } from "../record.ts";
+import type { Runtimes } from "../runtimes.ts";
 import { createContainers } from "../service.ts";
 import { FakeRuntime } from "./fake-runtime.ts";
 
@@ -224,7 +225,7 @@ interface Kept {
 export type TestEngine = ReturnType<typeof createTestEngine>;
 
 /** A service over fakes, with its files in a temporary directory; `image` is what containers inherit. Dispose it. */
-export function createTestEngine(options: { image?: ImageRunConfig; keep?: Kept } = {}) {
+export function createTestEngine(options: { image?: ImageRunConfig; keep?: Kept; runtimes?: Runtimes } = {}) {
 	const directory = options.keep?.directory ?? mkdtempSync(join(tmpdir(), "foredeck-containers-"));
 	const database = options.keep?.database ?? openDatabase(":memory:", containersSchema, volumesSchema);
 	const store: ContainerStore<ContainerRecord> = createContainerStore(database);
@@ -273,7 +274,11 @@ export function createTestEngine(options: { image?: ImageRunConfig; keep?: Kept 
 		runRoot: `${directory}/run`,
 		instance: "test",
 		cgroupVersion: 1,
-		seccomp: (profile) => ({ seccomp: JSON.stringify(profile) }),
+		runtimes: options.runtimes ?? {
+			defaultName: "crun",
+			has: (name) => name === "crun",
+			find: async () => ({ path: "/usr/bin/crun", args: [], family: "crun" as const }),
+		},
 		makeDirectoryInRoot: () => {},
 		isDirectoryInRoot: (_root, path) => path.endsWith("/directory"),
 		readInRoot: (_root, path) =>
