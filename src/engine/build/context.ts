@@ -7,7 +7,7 @@ export interface BuildContext {
 	root(): Promise<string>;
 	/** BuildFiles.find in it; what is known of the same context is not looked for again. */
 	find(pattern: string, exclude?: readonly string[]): Promise<Source[]>;
-	/** Said before the files are needed: no more than these paths will be, wildcards allowed; none: all. Of a client's directory. */
+	/** No more than these paths will be needed, wildcards allowed; none: all may be. Of a client's directory; from the next call on. */
 	readonly follow?: (paths: readonly string[]) => void;
 }
 

@@ -62,6 +62,11 @@ async function localSources(
 		return found.map((one) => ({ ...one, root, kind: "local", above: copy.parents ? aboveOf(source, one) : "" }));
 	} catch (cause) {
 		if (!isMissing(cause)) throw failed(copy, worded(cause), cause);
+		if (build.request.buildKit) {
+			const ref = copy.from ?? "context";
+			const why = `failed to calculate checksum of ref ${ref}: "/${path}": not found`;
+			throw new EngineError("not-found", `failed to compute cache key: ${why}`, { cause });
+		}
 		const why = `stat ${path}: file does not exist`;
 		const where = "file not found in build context or excluded by .dockerignore: ";
 		throw failed(copy, copy.from === undefined ? where + why : why, cause);

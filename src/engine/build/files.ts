@@ -34,8 +34,8 @@ export interface BuildFiles {
 }
 
 export interface SyncedTree {
-	/** Takes one state of the client's directory; `complete` when all has come. */
-	receive(): TreeReceiver & Disposable & { complete(): void };
+	/** Takes one state of the client's directory; `complete` when all has come, which says whether anything changed. */
+	receive(): TreeReceiver & Disposable & { complete(): boolean };
 }
 
 export interface Source {

@@ -1,9 +1,9 @@
 import { EngineError } from "../../shared/errors.ts";
 import { createId } from "../../shared/id.ts";
-import { type BuildContext, contextOf } from "./context.ts";
+import type { BuildContext } from "./context.ts";
 import type { BuildKitOptions, BuildStep, SyncRequest } from "./contract.ts";
 import type { BuildFiles } from "./files.ts";
-import type { SyncedTrees } from "./synced-trees.ts";
+import type { LeasedTree, SyncedTrees } from "./synced-trees.ts";
 
 const DOCKERFILE = "Dockerfile";
 const STATUS_EVERY_MS = 150;
@@ -27,7 +27,7 @@ export async function readLocalDockerfile(
 	const name = asked || DOCKERFILE;
 	return await shown(parts, `[internal] load build definition from ${name}`, async (step) => {
 		const follow = [name, `${name}.dockerignore`, ...(name === DOCKERFILE ? [DOCKERFILE.toLowerCase()] : [])];
-		const root = await syncInto(
+		const { directory: root } = await syncInto(
 			parts,
 			{ name: directory, include: [], exclude: [], follow },
 			"transferring dockerfile:",
@@ -48,17 +48,26 @@ export async function localContext(parts: LocalParts, name: string, ignore: stri
 	const text = ignore ?? (await readIgnoreFile(parts, name));
 	const exclude = patternsOf(text ?? "");
 	let follow: readonly string[] = [];
-	const directory = { path: "" };
-	const load = async () => {
-		directory.path = await shown(parts, "[internal] load build context", (step) =>
+	let opened: Promise<Synced> | undefined;
+	const open = () => {
+		opened ??= shown(parts, "[internal] load build context", (step) =>
 			syncInto(parts, { name, include: [], exclude, follow }, "transferring context:", step),
 		);
-		return directory.path;
+		return opened;
 	};
 	return {
-		...contextOf(parts.files, load, { sources: new Map() }),
+		root: async () => (await open()).directory,
+		async find(pattern, without = []) {
+			const { directory, sources } = await open();
+			const key = JSON.stringify([pattern, without]);
+			const found = sources.get(key) ?? (await parts.files.find(directory, pattern, without));
+			sources.set(key, found);
+			return found;
+		},
 		follow: (paths) => {
+			if (paths.join("\n") === follow.join("\n")) return;
 			follow = paths;
+			opened = undefined;
 		},
 	};
 }
@@ -66,7 +75,7 @@ export async function localContext(parts: LocalParts, name: string, ignore: stri
 async function readIgnoreFile(parts: LocalParts, name: string): Promise<string | undefined> {
 	return await shown(parts, "[internal] load .dockerignore", async (step) => {
 		const request = { name, include: [], exclude: [], follow: [".dockerignore"] };
-		const root = await syncInto(parts, request, "transferring context:", step);
+		const { directory: root } = await syncInto(parts, request, "transferring context:", step);
 		return parts.files.read(root, ".dockerignore");
 	});
 }
@@ -82,13 +91,16 @@ function patternsOf(ignore: string): string[] {
 		.map((line) => line.replace(/^(!?)\s*\/+(?=.)/, "$1"));
 }
 
+/** Where the copy of a client's directory is, and what has been learnt of its files since they last changed. */
+type Synced = Pick<LeasedTree, "directory" | "sources">;
+
 /** Brings a directory of the client up to date; where its copy is, until the build ends. */
 async function syncInto(
 	{ trees, buildKit, signal, cleanup }: LocalParts,
 	request: Omit<SyncRequest, "signal">,
 	label: string,
 	step: BuildStep,
-): Promise<string> {
+): Promise<Synced> {
 	const key = [buildKit.sharedKey || createId(), request.name, ...request.follow].join("\n");
 	const lease = cleanup.use(trees.lease(key));
 	using reception = lease.tree.receive();
@@ -113,9 +125,9 @@ async function syncInto(
 			},
 		},
 	);
-	reception.complete();
+	if (reception.complete()) lease.sources.clear();
 	step.status(label, { current: size, done: true });
-	return lease.directory;
+	return lease;
 }
 
 /** About what an entry takes on the wire, for the progress. */

@@ -5,6 +5,7 @@ import { createId, shortId } from "../../shared/id.ts";
 import type { ImageRecord } from "../images/contract.ts";
 import type { Build, BuildParts } from "./build-state.ts";
 import { KnownContexts } from "./context.ts";
+import { contextPaths } from "./context-paths.ts";
 import type { BuildLine, BuildRequest, Builds, ImageFiles } from "./contract.ts";
 import { parseDockerfile } from "./dockerfile.ts";
 import type { Dockerfile, Stage } from "./instructions.ts";
@@ -95,6 +96,7 @@ async function buildImage(
 	const { dockerfile, context } = await openContext(parts, request, signal, directory, { ...shared, cleanup });
 	const whole = await parseDockerfile(dockerfile);
 	const file = narrowed(whole, request);
+	context.follow?.(contextPaths(file.stages));
 	const build: Build = {
 		parts,
 		request,

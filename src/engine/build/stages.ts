@@ -223,6 +223,8 @@ async function takeTriggers(build: Build, state: StageState): Promise<Instructio
 	const triggers = state.run.OnBuild ?? [];
 	if (triggers.length === 0) return [];
 	state.run.OnBuild = undefined;
+	// They stand in no Dockerfile, and may copy what that does not.
+	build.context.follow?.([]);
 	await build.output.text(`# Executing ${triggers.length} build trigger${triggers.length > 1 ? "s" : ""}\n`);
 	return await Promise.all(triggers.map(parseTrigger));
 }

@@ -1,6 +1,6 @@
 import { digestOf } from "../../oci/digest.ts";
 import { createId } from "../../shared/id.ts";
-import type { BuildFiles, SyncedTree } from "./files.ts";
+import type { BuildFiles, Source, SyncedTree } from "./files.ts";
 
 /** Directories of clients that are kept, at most. */
 const KEPT = 16;
@@ -8,12 +8,15 @@ const KEPT = 16;
 interface Kept {
 	readonly directory: string;
 	readonly tree: SyncedTree;
+	readonly sources: Map<string, Source[]>;
 	busy: boolean;
 }
 
 export interface LeasedTree extends AsyncDisposable {
 	readonly directory: string;
 	readonly tree: SyncedTree;
+	/** BuildFiles.find in it, by what was asked. Holds until a sync changes something. */
+	readonly sources: Map<string, Source[]>;
 }
 
 /** Copies of clients' directories, kept so that the next build only asks for what changed. They live until the daemon's next start. */
@@ -55,7 +58,7 @@ export class SyncedTrees {
 
 	private make(name: string): Kept {
 		const directory = `${this.directory}/${name}`;
-		return { directory, tree: this.files.syncedTree(directory), busy: false };
+		return { directory, tree: this.files.syncedTree(directory), sources: new Map(), busy: false };
 	}
 
 	private async shrink(to: number): Promise<void> {

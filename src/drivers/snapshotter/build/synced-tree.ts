@@ -51,6 +51,7 @@ export class Reception implements Disposable {
 	private readonly writer: TreeWriter;
 	private readonly seen = new Map<string, LayerEntry>();
 	private readonly wanted = new Map<string, { readonly entry: LayerEntry; readonly sign: string; file?: OpenFile }>();
+	private changed = false;
 	private readonly links: { readonly entry: LayerEntry; readonly sign: string; readonly path: string }[] = [];
 
 	constructor(
@@ -66,7 +67,9 @@ export class Reception implements Disposable {
 		const { path } = given;
 		this.seen.set(path, entry);
 		const sign = signOf(given);
-		if (entry.type !== "directory" && entry.type !== "link" && this.known.get(path) === sign) return false;
+		const isSame = this.known.get(path) === sign;
+		if (!isSame) this.changed = true;
+		if (isSame && entry.type !== "directory" && entry.type !== "link") return false;
 		if (entry.type !== "directory") this.known.delete(path);
 		if (entry.type === "link") {
 			// Its target's content may still come, in a new file.
@@ -95,8 +98,8 @@ export class Reception implements Disposable {
 		this.known.set(path, one.sign);
 	}
 
-	/** After the last content: what the client no longer has goes. */
-	complete(): void {
+	/** After the last content: what the client no longer has goes. Whether anything is other than before. */
+	complete(): boolean {
 		const [missing] = this.wanted.keys();
 		if (missing !== undefined) throw invalid(missing, "has not come");
 		for (const { entry, sign, path } of this.links) {
@@ -107,8 +110,10 @@ export class Reception implements Disposable {
 			if (this.seen.has(path)) continue;
 			this.remove(path);
 			this.known.delete(path);
+			this.changed = true;
 		}
 		this.writer.complete();
+		return this.changed;
 	}
 
 	[Symbol.dispose](): void {
