@@ -1,4 +1,5 @@
 import { CString, dlopen, type Pointer, ptr } from "bun:ffi";
+import { closeSync, openSync } from "node:fs";
 import { cstring } from "./libc.ts";
 
 type Library = ReturnType<typeof load>;
@@ -11,6 +12,7 @@ export class Nftables implements Disposable {
 
 	constructor() {
 		library ??= load();
+		assertFdsLeft();
 		const context = library.nft_ctx_new(0);
 		if (context === null) throw new Error("cannot open libnftables: no context");
 		this.context = context;
@@ -33,6 +35,18 @@ export class Nftables implements Disposable {
 		library?.nft_ctx_free(this.context);
 	}
 }
+
+/** Where no fd is left libnftables ends the process: this throws EMFILE in its place. */
+function assertFdsLeft(): void {
+	const opened: number[] = [];
+	try {
+		while (opened.length < NEEDED_FDS) opened.push(openSync("/dev/null", "r"));
+	} finally {
+		opened.forEach(closeSync);
+	}
+}
+
+const NEEDED_FDS = 4;
 
 function textAt(address: Address | null): string {
 	return address === null ? "" : new CString(Number(address) as Pointer).toString();
