@@ -1,4 +1,5 @@
 import type { BuildKitOptions, BuildRequest } from "../../engine/build/contract.ts";
+import { checkFrontendImage, refusedFrontend } from "../../engine/build/frontend.ts";
 import type { HostConfig } from "../../engine/containers/config.ts";
 import { EngineError } from "../../shared/errors.ts";
 
@@ -13,8 +14,6 @@ export interface SolveParts extends Pick<BuildKitOptions, "client" | "progress" 
 	readonly signal: AbortSignal;
 }
 
-/** Docker's own frontend, which is built in, by the names of its images. */
-const BUILT_IN = /^(docker\.io\/)?docker\/dockerfile(-upstream)?(:[\w.-]+)?(@sha256:[0-9a-f]{64})?$/;
 const REFUSED = ["hostname"];
 
 /** A build as the options of the frontend `dockerfile.v0` describe it. Throws "invalid" or "unsupported", naming the option and its value. */
@@ -68,13 +67,9 @@ function dockerfileOf(options: ReadonlyMap<string, string>, key: string | undefi
 }
 
 function checkFrontend(frontend: string, source: string): void {
-	if (frontend === "dockerfile.v0" || (frontend === "gateway.v0" && BUILT_IN.test(source))) return;
-	const what =
-		frontend === "gateway.v0" ? `frontend image ${source}` : `frontend ${frontend || "(none: a raw LLB definition)"}`;
-	throw new EngineError(
-		"unsupported",
-		`${what} is not supported: this engine builds Dockerfiles with the frontend that it has built in (dockerfile.v0, docker/dockerfile)`,
-	);
+	if (frontend === "gateway.v0") checkFrontendImage(source);
+	else if (frontend !== "dockerfile.v0")
+		throw refusedFrontend(`frontend ${frontend || "(none: a raw LLB definition)"}`);
 }
 
 function contextOf(url: string, { client }: SolveParts): BuildRequest["context"] {

@@ -69,8 +69,8 @@ export interface Build {
 	readonly now: { step?: BuildStep };
 	/** How many stages the Dockerfile has, also those that are not built. */
 	readonly stageCount: number;
-	/** Text of the Dockerfile. */
-	readonly dockerfile: string;
+	/** Its name and text. */
+	readonly dockerfile: { readonly name: string; readonly text: string };
 }
 
 export interface BuiltStage {

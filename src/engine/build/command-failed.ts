@@ -14,9 +14,8 @@ export class CommandFailed extends EngineError {
 export class StepFailed extends EngineError {
 	constructor(
 		cause: unknown,
-		readonly dockerfile: string,
-		/** Of the instruction's first line, from 1. */
-		readonly line: number,
+		/** `line` of the instruction's first line, from 1. */
+		readonly at: { readonly name: string; readonly text: string; readonly line: number },
 	) {
 		super(cause instanceof EngineError ? cause.code : "invalid", buildKitText(cause), { cause });
 	}

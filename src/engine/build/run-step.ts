@@ -93,7 +93,9 @@ async function stepWords(
 	const key = [...recorded, ...mounted, ...network, ...(script ? [contentOf(script)] : [])];
 	const command = recorded.join(" ");
 	if (!build.request.buildKit) return { key, shown: command };
-	return { key: ["buildkit", ...key], shown: `RUN ${command} # buildkit` };
+	// Network and limits are part of what is run.
+	const host = Object.entries(build.request.host).map(([name, value]) => `${name}=${JSON.stringify(value)}`);
+	return { key: ["buildkit", ...key, ...host.sort()], shown: `RUN ${command} # buildkit` };
 }
 
 interface RunWith {

@@ -1,13 +1,15 @@
 import { hostPlatform, parsePlatform } from "../../oci/manifest.ts";
 import { familiarString, parseTagged } from "../../oci/reference.ts";
-import { EngineError } from "../../shared/errors.ts";
+import { EngineError, messageOf } from "../../shared/errors.ts";
 import { createId, shortId } from "../../shared/id.ts";
 import type { ImageRecord } from "../images/contract.ts";
 import type { Build, BuildParts } from "./build-state.ts";
+import { StepFailed } from "./command-failed.ts";
 import { KnownContexts } from "./context.ts";
 import { contextPaths } from "./context-paths.ts";
 import type { BuildLine, BuildRequest, Builds, ImageFiles } from "./contract.ts";
 import { parseDockerfile } from "./dockerfile.ts";
+import { checkFrontendImage } from "./frontend.ts";
 import type { Dockerfile, Stage } from "./instructions.ts";
 import { type ContextParts, openContext, openNamed, spoolOf } from "./open-context.ts";
 import { linesOf, type Output } from "./output.ts";
@@ -93,8 +95,9 @@ async function buildImage(
 	const directory = `${parts.directory}/${createId()}`;
 	cleanup.defer(() => void parts.files.discard(directory));
 	cleanup.defer(() => void parts.files.discard(spoolOf(directory)));
-	const { dockerfile, context } = await openContext(parts, request, signal, directory, { ...shared, cleanup });
-	const whole = await parseDockerfile(dockerfile);
+	const { dockerfile: text, context } = await openContext(parts, request, signal, directory, { ...shared, cleanup });
+	const dockerfile = { name: request.dockerfile || "Dockerfile", text };
+	const whole = await parsed(dockerfile, request);
 	const file = narrowed(whole, request);
 	context.follow?.(contextPaths(file.stages));
 	const build: Build = {
@@ -125,6 +128,18 @@ async function buildImage(
 		dockerfile,
 	};
 	return await buildStages(build, file);
+}
+
+/** Its instructions. For clients of BuildKit's protocol an error says where it stands, and a frontend of somebody else's is refused. */
+async function parsed(dockerfile: Build["dockerfile"], { buildKit }: BuildRequest): Promise<Dockerfile> {
+	try {
+		const file = await parseDockerfile(dockerfile.text);
+		if (buildKit && file.syntax !== undefined) checkFrontendImage(file.syntax);
+		return file;
+	} catch (error) {
+		const line = /parse error on line (\d+)/.exec(messageOf(error))?.[1];
+		throw buildKit && line ? new StepFailed(error, { ...dockerfile, line: Number(line) }) : error;
+	}
 }
 
 /** The classic builder's whole course: tags at the end, all of it said in lines. */

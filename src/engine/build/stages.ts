@@ -165,7 +165,7 @@ async function dispatchShown(
 			await dispatch(build, state, instruction);
 		} catch (error) {
 			if (!build.request.buildKit || build.signal.aborted) throw error;
-			throw new StepFailed(error, build.dockerfile, instruction.line);
+			throw new StepFailed(error, { ...build.dockerfile, line: instruction.line });
 		}
 	});
 }

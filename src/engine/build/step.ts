@@ -35,7 +35,7 @@ export function wordsOfStep(
 /** Takes the step's image from the cache when it is there; whether it was. */
 export async function useCache(build: Build, state: StageState, words: StepWords): Promise<boolean> {
 	const { images } = build.parts;
-	if (build.request.noCache || state.cacheMissed) return false;
+	if (build.request.noCache || isFiltered(build) || state.cacheMissed) return false;
 	const found =
 		images.findStep(state.image?.id, keyOf(build, state, words)) ?? (await findOffered(build, state, words));
 	state.cacheMissed = found === undefined;
@@ -45,6 +45,12 @@ export async function useCache(build: Build, state: StageState, words: StepWords
 	state.image = found;
 	build.inUse.add(found.id);
 	return true;
+}
+
+/** `--no-cache-filter` names this stage. */
+function isFiltered({ request, stages, index }: Build): boolean {
+	const name = stages[index]?.name ?? "";
+	return name !== "" && (request.buildKit?.noCacheFilter.includes(name) ?? false);
 }
 
 /** Makes the step's image. `layer` is its tar; undefined: only the configuration is another. */
