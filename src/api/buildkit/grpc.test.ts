@@ -1,0 +1,98 @@
+import { afterEach, expect, test } from "bun:test";
+import { connect, performServerHandshake } from "node:http2";
+import { type AddressInfo, createServer, connect as tcp } from "node:net";
+import { CODES, callUnary, GrpcError, type Method, openCall, serveCall, serverStream, unary } from "./grpc.ts";
+import { bytesMessage } from "./messages.ts";
+import { field, message, string } from "./protobuf.ts";
+
+const text = message({ text: field(1, string) });
+const closing: (() => void)[] = [];
+afterEach(() => {
+	for (const close of closing.splice(0)) close();
+});
+
+/** A server of these methods on a socket of its own, and a client of it. */
+async function pair(methods: Record<string, Method>) {
+	const server = createServer((socket) => {
+		const session = performServerHandshake(socket as never);
+		session.on("error", () => {});
+		session.on("stream", (stream, headers) => {
+			const failure = (error: unknown) =>
+				error instanceof GrpcError ? error : new GrpcError(CODES.unknown, String(error));
+			void serveCall(stream as never, headers as never, new Map(Object.entries(methods)), failure);
+		});
+	});
+	await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+	const { port } = server.address() as AddressInfo;
+	const socket = tcp(port, "127.0.0.1");
+	const client = connect("http://localhost", { createConnection: () => socket });
+	client.on("error", () => {});
+	closing.push(() => {
+		client.destroy();
+		socket.destroy();
+		server.close();
+	});
+	return client;
+}
+
+const codecs = { request: text, response: text };
+
+test("a call answers with one message; its headers are read", async () => {
+	const client = await pair({
+		"/s/Upper": unary(text, text, (request, call) => ({ text: request.text.toUpperCase() + call.metadata("who") })),
+	});
+	const options = { metadata: { who: "me" } };
+	expect(await callUnary(client, "/s/Upper", codecs, { text: "ab" }, options)).toEqual({ text: "ABme" });
+	expect(await callUnary(client, "/s/Upper", codecs, {}, options)).toEqual({ text: "me" });
+});
+
+test("errors come with their code and text, whatever is in it", async () => {
+	const client = await pair({ "/s/Fail": () => Promise.reject(new GrpcError(CODES.notFound, "nö 100%\n")) });
+	const failed = callUnary(client, "/s/Fail", codecs, {});
+	await expect(failed).rejects.toMatchObject({ code: CODES.notFound, message: "nö 100%\n" });
+	await expect(callUnary(client, "/s/None", codecs, {})).rejects.toMatchObject({ code: CODES.unimplemented });
+});
+
+test("many and large messages come whole and in order", async () => {
+	const sizes = [0, 1, 70_000, 3, 2_000_000, ...Array.from({ length: 300 }, (_, i) => i)];
+	const client = await pair({
+		"/s/Many": serverStream(text, bytesMessage, async (_, send) => {
+			for (const size of sizes) await send({ data: new Uint8Array(size).fill(size % 251) });
+		}),
+	});
+	const call = openCall(client, "/s/Many", {});
+	await call.send(new Uint8Array(0));
+	call.end();
+	const found: number[] = [];
+	for await (const one of call.messages) {
+		const { data } = bytesMessage.decode(one);
+		expect(data.every((byte) => byte === data.length % 251)).toBe(true);
+		found.push(data.length);
+	}
+	expect(found).toEqual(sizes);
+});
+
+test("a client that cancels is told to the method", async () => {
+	const { promise, resolve } = Promise.withResolvers<void>();
+	const client = await pair({
+		"/s/Wait": async ({ signal }) => {
+			signal.addEventListener("abort", () => resolve());
+			await promise;
+		},
+	});
+	const call = openCall(client, "/s/Wait", {});
+	await call.send(new Uint8Array(0));
+	await Bun.sleep(20);
+	call.cancel();
+	await promise;
+});
+
+test("a message that claims to be huge ends the call", async () => {
+	const client = await pair({ "/s/Upper": unary(text, text, (request) => request) });
+	const call = openCall(client, "/s/Upper", {});
+	call.stream.write(Buffer.from([0, 0xff, 0xff, 0xff, 0xff, 1]));
+	const read = async () => {
+		for await (const _ of call.messages);
+	};
+	await expect(read()).rejects.toMatchObject({ code: CODES.invalid });
+});
