@@ -247,3 +247,31 @@ describe.each([CRUN, RUNC])("with $family:", (runtime) => {
 		expect(list).toEqual(expected);
 	});
 });
+
+test("the run root removed under the supervisor: it is found again, and so is what runs", async () => {
+	const containerId = id("removed");
+	const { pid } = await start(containerId, ["sh", "-c", "trap 'exit 4' TERM; while :; do sleep 0.05; done"]);
+	const supervisor = supervisorPid();
+	rmSync(runRoot, { recursive: true });
+	await until("its socket is there again", () => existsSync(`${runRoot}/supervisor.pid`));
+	expect(supervisorPid()).toBe(supervisor);
+	await driver.close();
+	driver = create();
+	await driver.open((exit) => void exits.push(exit));
+	expect(await driver.list()).toMatchObject([{ processId: containerId, pid }]);
+	await start(id("another"), ["true"]);
+	await driver.kill(containerId, 15);
+	await until("both have ended", () => exits.length === 2);
+	expect(exits.find(({ processId }) => processId === containerId)?.exitCode).toBe(4);
+});
+
+test("a container without a record is ended when it is released", async () => {
+	const containerId = id("unknown");
+	await start(containerId, ["sleep", "100"]);
+	rmSync(`${runRoot}/processes/${containerId}`, { recursive: true });
+	process.kill(supervisorPid(), "SIGKILL");
+	expect(await driver.list()).toEqual([]);
+	expect(cgroupPids(containerId)).toHaveLength(1);
+	await driver.release(containerId);
+	expect(cgroups(containerId)).toEqual([]);
+});

@@ -77,6 +77,11 @@ export function openCgroup(mounts: CgroupMounts, path: string): Cgroup {
 	return cgroup;
 }
 
+/** Whether it is there in any hierarchy. */
+export function cgroupExists(mounts: CgroupMounts, path: string): boolean {
+	return [...mounts.values()].some((mount) => existsSync(`${mount}${path}`));
+}
+
 /** The ancestors of a cgroup that are not there in every hierarchy, deepest first: its start will make them. */
 export function missingAncestors(mounts: CgroupMounts, path: string): string[] {
 	const missing = (ancestor: string) => [...mounts.values()].some((mount) => !existsSync(`${mount}${ancestor}`));

@@ -1,5 +1,5 @@
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import type { ProcessExit, ProcessIo, RuntimeCommand } from "../driver.ts";
+import type { ObservedProcess, ProcessExit, ProcessIo, RuntimeCommand } from "../driver.ts";
 
 /** What the supervisor keeps of a process on disk, so that its successor, or the next daemon, finds it again. */
 export interface ProcessRecord {
@@ -21,6 +21,11 @@ export interface ProcessRecord {
 	readonly note?: object;
 }
 
+/** What the daemon is told of it. */
+export function observed({ processId, containerId, pid, startedAt, exit, note }: ProcessRecord): ObservedProcess {
+	return { processId, containerId, pid, startedAt, exit, note };
+}
+
 /** What a start will make, written before it: should this be all there is of a process, it must be undone. */
 export type StartRecord = Pick<ProcessRecord, "processId" | "containerId" | "cgroupsPath" | "runtime">;
 
@@ -28,6 +33,14 @@ export type StartRecord = Pick<ProcessRecord, "processId" | "containerId" | "cgr
 export class ProcessRecords {
 	constructor(private readonly root: string) {
 		mkdirSync(root, { recursive: true, mode: 0o700 });
+	}
+
+	/** Someone has removed the root: writes them anew. */
+	restore(records: readonly ProcessRecord[]): void {
+		for (const record of records) {
+			mkdirSync(this.directory(record.processId), { recursive: true, mode: 0o700 });
+			this.save(record);
+		}
 	}
 
 	directory(processId: string): string {

@@ -1,4 +1,4 @@
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { messageOf } from "../../../shared/errors.ts";
 import type { Logger } from "../../../shared/log.ts";
 import type { LogTarget } from "../../../shared/log-target.ts";
@@ -7,7 +7,7 @@ import { tryLockFile } from "../../../sys/linux/file-lock.ts";
 import { becomeSubreaper, processStartTime } from "../../../sys/linux/process.ts";
 import { trimWhenQuiet } from "../../../sys/linux/resident.ts";
 import type { ProcessExit } from "../driver.ts";
-import { runtimePaths } from "../protocol.ts";
+import { type RuntimePaths, runtimePaths } from "../protocol.ts";
 import type { OutputLog } from "./output.ts";
 import { Reaper } from "./reaper.ts";
 import { type SupervisorServer, serveSupervisor } from "./server.ts";
@@ -25,6 +25,8 @@ export interface SupervisorSettings {
 
 /** With no daemon and nothing running for so long, the supervisor ends; its records stay. */
 const IDLE_MS = 15_000;
+/** How often it is looked whether the run root is there. */
+const LOOK_MS = 2_000;
 /** What processes have between the machine's SIGTERM and our SIGKILL. */
 const LAST_WORDS_MS = 10_000;
 
@@ -38,7 +40,7 @@ export async function superviseUntilIdle(settings: SupervisorSettings): Promise<
 	quickenCgroupMoves(log);
 	const reaper = new Reaper();
 	reaper.listen();
-	writeFileSync(paths.pid, `${process.pid} ${processStartTime(process.pid) ?? ""}\n`);
+	tellPid(paths);
 	let server: SupervisorServer | undefined;
 	// An exit that comes before anyone can listen is read from list().
 	const onExit = (exit: ProcessExit) => server?.announce(exit);
@@ -49,6 +51,7 @@ export async function superviseUntilIdle(settings: SupervisorSettings): Promise<
 	await new Promise<void>((stop) => {
 		server = serveSupervisor(paths.socket, () => supervisor, stop);
 		stopWhenIdle(server, supervisor, stop);
+		stayReachable(paths, server, supervisor, log);
 		process.on("SIGTERM", () => void endWithMachine(supervisor, log).then((ended) => ended && stop()));
 	});
 	trimming[Symbol.dispose]();
@@ -57,6 +60,34 @@ export async function superviseUntilIdle(settings: SupervisorSettings): Promise<
 	rmSync(paths.socket, { force: true });
 	rmSync(paths.pid, { force: true });
 	lock.release();
+}
+
+function tellPid(paths: RuntimePaths): void {
+	writeFileSync(paths.pid, `${process.pid} ${processStartTime(process.pid) ?? ""}\n`);
+}
+
+/**
+ * Someone may remove the run root under us. The socket is where the next daemon looks for us, the records are what the next supervisor knows of; what
+ * cannot be made again is the OCI runtime's state: nothing more can be executed in what runs.
+ */
+function stayReachable(paths: RuntimePaths, server: SupervisorServer, supervisor: Supervisor, log: Logger): void {
+	const look = () => {
+		if (existsSync(paths.socket)) return;
+		mkdirSync(paths.root, { recursive: true, mode: 0o700 });
+		// Held to our end. Where another supervisor has begun in our place, it is that one's run root.
+		if (!tryLockFile(paths.lock)) return;
+		supervisor.restore();
+		tellPid(paths);
+		server.listenAgain();
+		log.error("the run root was removed: restored", { path: paths.root });
+	};
+	setInterval(() => {
+		try {
+			look();
+		} catch (error) {
+			log.error("the run root was removed: cannot restore it", { path: paths.root, error: messageOf(error) });
+		}
+	}, LOOK_MS).unref();
 }
 
 function stopWhenIdle(server: SupervisorServer, supervisor: Supervisor, stop: () => void): void {

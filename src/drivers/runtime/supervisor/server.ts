@@ -24,6 +24,8 @@ export interface SupervisorServer {
 	announce(exit: ProcessExit): void;
 	/** Number of control connections. */
 	readonly daemons: number;
+	/** Listens again at the path, which someone has removed. Connections stay. */
+	listenAgain(): void;
 	close(): void;
 }
 
@@ -31,8 +33,26 @@ export interface SupervisorServer {
 export function serveSupervisor(path: string, supervisor: () => Supervisor, shutdown: () => void): SupervisorServer {
 	const daemons = new Set<AttachedClient>();
 	const on = { supervisor, shutdown, daemons };
+	let listener = listen(path, on);
+	return {
+		announce(exit) {
+			const line = encode({ exit });
+			for (const daemon of daemons) daemon.send(line);
+		},
+		get daemons() {
+			return daemons.size;
+		},
+		listenAgain() {
+			listener.stop();
+			listener = listen(path, on);
+		},
+		close: () => listener.stop(),
+	};
+}
+
+function listen(path: string, on: Context): UnixSocketListener<Connection> {
 	rmSync(path, { force: true });
-	const listener: UnixSocketListener<Connection> = Bun.listen<Connection>({
+	const listener = Bun.listen<Connection>({
 		unix: path,
 		allowHalfOpen: true,
 		socket: {
@@ -47,16 +67,7 @@ export function serveSupervisor(path: string, supervisor: () => Supervisor, shut
 		},
 	});
 	chmodSync(path, 0o600);
-	return {
-		announce(exit) {
-			const line = encode({ exit });
-			for (const daemon of daemons) daemon.send(line);
-		},
-		get daemons() {
-			return daemons.size;
-		},
-		close: () => listener.stop(),
-	};
+	return listener;
 }
 
 const INPUT_BYTES = 256 * 1024;

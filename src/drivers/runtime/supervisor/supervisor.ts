@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import type { SpecResources } from "../../../oci/runtime-spec.ts";
 import { EngineError, messageOf } from "../../../shared/errors.ts";
 import type { Logger } from "../../../shared/log.ts";
@@ -20,6 +20,7 @@ import type { ExecInput, RuntimePaths, StartInput } from "../protocol.ts";
 import {
 	type Cgroup,
 	type CgroupMounts,
+	cgroupExists,
 	openCgroup,
 	parentsToMake,
 	parseCgroupMounts,
@@ -28,12 +29,13 @@ import {
 import { containerUsage } from "./cgroup-usage.ts";
 import { type ExecSpare, ExecSpares } from "./exec-spares.ts";
 import { splitUnlimited } from "./limits.ts";
+import { openLog, reopenLog } from "./logs.ts";
 import { endStrays, type OciRuntime, recordedPid } from "./oci-runtime.ts";
 import { OciRuntimes } from "./oci-runtimes.ts";
 import type { OutputLog } from "./output.ts";
 import { type ChildStreams, SupervisedProcess } from "./process.ts";
 import type { Reaper } from "./reaper.ts";
-import { type ProcessRecord, ProcessRecords, type StartRecord } from "./records.ts";
+import { observed, type ProcessRecord, ProcessRecords, type StartRecord } from "./records.ts";
 
 const SIGKILL = 9;
 /** A start that takes longer than this is not waited for. */
@@ -94,12 +96,18 @@ export class Supervisor {
 			const found = this.process(record.processId);
 			found.record = record;
 			if (record.exit) continue;
-			const log = await this.openLog(record.io).catch((error) => this.logLost(record, error));
+			const log = await reopenLog(this.options, record);
 			found.adopt(this.records.directory(record.processId), record, log);
 			const { pid, startTime } = record;
 			watchExit(pid, startTime, () => this.end(found, record, this.witness.take(pid) ?? UNKNOWN_EXIT));
 		}
 		this.options.log.info("supervisor started", { pid: process.pid, processes: records.length });
+	}
+
+	/** What was below the run root is gone: as far as we know it, it is there again. */
+	restore(): void {
+		mkdirSync(this.options.paths.spares, { recursive: true, mode: 0o700 });
+		this.records.restore([...this.processes.values()].flatMap(({ record }) => record ?? []));
 	}
 
 	/** Whether anything runs or is being started. */
@@ -232,7 +240,7 @@ export class Supervisor {
 	async release(processId: string): Promise<void> {
 		await Promise.allSettled([this.starting.get(processId)]);
 		const found = this.processes.get(processId);
-		if (!found) return;
+		if (!found) return this.endUnknown(processId);
 		if (found.record && found.running) {
 			const { cgroupsPath } = found.record;
 			if (cgroupsPath !== undefined) openCgroup(this.mounts, cgroupsPath).thaw();
@@ -243,6 +251,16 @@ export class Supervisor {
 		found.clients.end();
 		this.records.remove(processId);
 		this.processes.delete(processId);
+	}
+
+	/** A container whose records are lost may run on: nobody would own it. */
+	private async endUnknown(containerId: string): Promise<void> {
+		const cgroupsPath = `${this.options.ownCgroup}/${containerId}`;
+		if (!cgroupExists(this.mounts, cgroupsPath)) return;
+		this.options.log.warn("a container without a record is ended", { id: containerId });
+		const cgroup = openCgroup(this.mounts, cgroupsPath);
+		cgroup.thaw();
+		await this.cleanUp(containerId, cgroup, undefined);
 	}
 
 	/** One start at a time of a process. */
@@ -266,7 +284,7 @@ export class Supervisor {
 		const directory = this.records.create(target);
 		try {
 			return await this.options.reaper.during(async () => {
-				const log = await this.openLog(io);
+				const log = await openLog(this.options, io);
 				const pipes = spare?.handOver(directory);
 				const start = async (streams: ChildStreams) => {
 					const pid = await run(directory, streams);
@@ -360,23 +378,6 @@ export class Supervisor {
 		return parentsToMake(this.mounts, cgroupsPath, this.options.ownCgroup, neighbours);
 	}
 
-	/** Throws docker's text when the log cannot be written to. */
-	private async openLog(io: ProcessIo): Promise<OutputLog | undefined> {
-		try {
-			return io.log && (await this.options.openLog(io.log));
-		} catch (cause) {
-			const why = `failed to initialize logging driver: ${messageOf(cause)}`;
-			throw new EngineError("internal", `failed to create task for container: ${why}`, { cause });
-		}
-	}
-
-	private logLost({ processId }: ProcessRecord, error: unknown): undefined {
-		this.options.log.error("a running process's output is no longer logged", {
-			id: processId,
-			error: messageOf(error),
-		});
-	}
-
 	private running(processId: string): ProcessRecord {
 		const record = this.processes.get(processId)?.record;
 		if (!record || record.exit) throw new EngineError("conflict", `process ${processId} is not running`);
@@ -393,8 +394,4 @@ export class Supervisor {
 		if (cgroupsPath === undefined) throw new EngineError("invalid", `${containerId} is an exec, not a container`);
 		return openCgroup(this.mounts, cgroupsPath);
 	}
-}
-
-function observed({ processId, containerId, pid, startedAt, exit, note }: ProcessRecord): ObservedProcess {
-	return { processId, containerId, pid, startedAt, exit, note };
 }
