@@ -5,11 +5,20 @@ export interface Ipv6Parts {
 	/** Of prerouting and output. */
 	readonly translation: string;
 	readonly outputTranslation: string;
+	/** Of what passes inside a bridge. */
+	readonly inside: string;
 	readonly forward: string;
 	readonly postrouting: string;
 }
 
-const NOTHING: Ipv6Parts = { sets: "", translation: "", outputTranslation: "", forward: "", postrouting: "" };
+const NOTHING: Ipv6Parts = {
+	sets: "",
+	translation: "",
+	outputTranslation: "",
+	inside: "",
+	forward: "",
+	postrouting: "",
+};
 
 /**
  * What the table says of IPv6, beside the rules that know no family; nothing where no network has it. There is no 127/8 to guard: the kernel lets no ::1
@@ -43,6 +52,8 @@ ${elementsLine(ports, "opened6")}	}
 `,
 		outputTranslation: `		ip6 daddr != ::1 fib daddr type local dnat ip6 to ip6 daddr . meta l4proto . th dport map @published_at6
 		ip6 daddr != ::1 fib daddr type local dnat ip6 to meta l4proto . th dport map @published6
+`,
+		inside: `		ct status & confirmed == 0 iifname . oifname @inside ip6 saddr @masqueraded6 ip6 saddr . oifname != @own6 drop
 `,
 		forward: `		oifname @bridges ip6 daddr . meta l4proto . th dport @opened6 accept
 		meta nfproto ipv6 iifname != @bridges oifname @unprotected6 accept

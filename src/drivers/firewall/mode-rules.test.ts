@@ -33,6 +33,7 @@ test("without an outbound network and sockets of the engine's there is but the r
 		iifname @bridges meta nfproto ipv6 meta l4proto . th dport @relayed reject
 		iifname @bridges meta l4proto tcp ip6 daddr . meta l4proto . th dport @relayed_at reject with tcp reset
 		iifname @bridges ip6 daddr . meta l4proto . th dport @relayed_at reject
+		udp sport 53 iifname @bridges fib saddr . iif oif 0 drop
 	}
 `,
 	]);
@@ -68,6 +69,7 @@ test("an outbound network: the sets, and what is dropped on the way", () => {
 		iifname @bridges meta nfproto ipv6 meta l4proto . th dport @relayed reject
 		iifname @bridges meta l4proto tcp ip6 daddr . meta l4proto . th dport @relayed_at reject with tcp reset
 		iifname @bridges ip6 daddr . meta l4proto . th dport @relayed_at reject
+		udp sport 53 iifname @bridges fib saddr . iif oif 0 drop
 	}
 	chain to_outbound {
 		type filter hook output priority filter; policy accept;
@@ -90,6 +92,7 @@ test("the engine's own sockets are closed to all bridges, on one address or on a
 		iifname @bridges meta nfproto ipv6 meta l4proto . th dport @relayed reject
 		iifname @bridges meta l4proto tcp ip6 daddr . meta l4proto . th dport @relayed_at reject with tcp reset
 		iifname @bridges ip6 daddr . meta l4proto . th dport @relayed_at reject
+		udp sport 53 iifname @bridges fib saddr . iif oif 0 drop
 	}
 `);
 });

@@ -64,6 +64,7 @@ export function hostChains({ networks, control = [] }: RulesetModel): string {
 			: []),
 		...control.map(controlRule),
 		...RELAYED,
+		FORGED_ANSWER,
 	];
 	const input = `	chain input {
 		type filter hook input priority filter; policy accept;
@@ -86,6 +87,9 @@ const RELAYED = [
 	`iifname @bridges meta l4proto tcp ${what} . th dport ${set} reject with tcp reset`,
 	`iifname @bridges ${what} . th dport ${set} reject`,
 ]);
+
+/** From a name server that is elsewhere: guesses at what the engine's resolver is waiting for. One that is a container itself is at home where it answers. */
+const FORGED_ANSWER = "udp sport 53 iifname @bridges fib saddr . iif oif 0 drop";
 
 /** Refused at once rather than left to time out: the port is plainly closed. */
 function controlRule({ protocol, address, port }: ControlAddress): string {

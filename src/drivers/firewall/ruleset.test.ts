@@ -30,6 +30,7 @@ const bridge: NetworkRules = {
 const CHAINS = `	chain guard {
 		type filter hook prerouting priority raw; policy accept;
 		iifname != "lo" ip daddr 127.0.0.0/8 drop
+		iifname != "lo" ip saddr 127.0.0.0/8 drop
 	}
 	chain prerouting {
 		type nat hook prerouting priority dstnat; policy accept;
@@ -43,6 +44,7 @@ const CHAINS = `	chain guard {
 	}
 	chain forward {
 		type filter hook forward priority filter; policy accept;
+		ct status & confirmed == 0 iifname . oifname @inside ip saddr @masqueraded ip saddr . oifname != @own drop
 		iifname . oifname @inside accept
 		iifname @internal drop
 		oifname @internal drop
@@ -67,6 +69,7 @@ const CHAINS = `	chain guard {
 		iifname @bridges meta nfproto ipv6 meta l4proto . th dport @relayed reject
 		iifname @bridges meta l4proto tcp ip6 daddr . meta l4proto . th dport @relayed_at reject with tcp reset
 		iifname @bridges ip6 daddr . meta l4proto . th dport @relayed_at reject
+		udp sport 53 iifname @bridges fib saddr . iif oif 0 drop
 	}
 }
 `;
@@ -271,6 +274,7 @@ test("IPv6 has sets and rules of its own beside those of both families", () => {
 	chain guard {
 		type filter hook prerouting priority raw; policy accept;
 		iifname != "lo" ip daddr 127.0.0.0/8 drop
+		iifname != "lo" ip saddr 127.0.0.0/8 drop
 	}
 	chain prerouting {
 		type nat hook prerouting priority dstnat; policy accept;
@@ -288,6 +292,8 @@ test("IPv6 has sets and rules of its own beside those of both families", () => {
 	}
 	chain forward {
 		type filter hook forward priority filter; policy accept;
+		ct status & confirmed == 0 iifname . oifname @inside ip saddr @masqueraded ip saddr . oifname != @own drop
+		ct status & confirmed == 0 iifname . oifname @inside ip6 saddr @masqueraded6 ip6 saddr . oifname != @own6 drop
 		iifname . oifname @inside accept
 		iifname @internal drop
 		oifname @internal drop
@@ -318,6 +324,7 @@ test("IPv6 has sets and rules of its own beside those of both families", () => {
 		iifname @bridges meta nfproto ipv6 meta l4proto . th dport @relayed reject
 		iifname @bridges meta l4proto tcp ip6 daddr . meta l4proto . th dport @relayed_at reject with tcp reset
 		iifname @bridges ip6 daddr . meta l4proto . th dport @relayed_at reject
+		udp sport 53 iifname @bridges fib saddr . iif oif 0 drop
 	}
 }
 `);

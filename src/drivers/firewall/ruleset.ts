@@ -90,9 +90,10 @@ export function renderRemoval(instance: string): string {
  * The whole table as nft text: replaces what stands there in one transaction, so applying twice equals once. What a rule needs to know of the networks
  * it looks up in a set: a packet's way is as long with 500 networks as with one.
  *
- * - guard: 127/8 belongs to lo. route_localnet on our bridges, and DNAT before routing, would otherwise let others reach ports published on 127.0.0.1.
- * - forward: inside a bridge all may talk where the network allows it (bridge-nf shows that traffic to this hook); internal networks end here; from
- *   elsewhere, other bridges of ours included, only answers and published ports get in.
+ * - guard: 127/8 belongs to lo. route_localnet on our bridges, and DNAT before routing, would otherwise let others reach ports published on 127.0.0.1;
+ *   and what a container sends from there inside its bridge would be masqueraded: it would be the host.
+ * - forward: inside a bridge all may talk where the network allows it (bridge-nf shows that traffic to this hook), but for who begins with an address of
+ *   another network's, which would be masqueraded too (unless its connection is known: a container that routes); internal networks end here; from elsewhere, other bridges of ours included, only answers and published ports get in.
  *   The answer to a SYN is clamped too: what a sandbox sends is limited by what the other side takes, which knows nothing of a tunnel in between.
  * - postrouting: leaving by any other interface is masqueraded (the uplink's name does not matter: policy routing, VPN); a source in 127/8 or a sandbox
  *   that reaches a sibling by its published port is masqueraded too, or the answer would not pass here.
@@ -121,6 +122,7 @@ ${elementsLine(model.ports, "relayed_at")}	}
 	chain guard {
 		type filter hook prerouting priority raw; policy accept;
 		iifname != "lo" ip daddr 127.0.0.0/8 drop
+		iifname != "lo" ip saddr 127.0.0.0/8 drop
 	}
 	chain prerouting {
 		type nat hook prerouting priority dstnat; policy accept;
@@ -134,7 +136,8 @@ ${six.translation}	}
 ${six.outputTranslation}	}
 	chain forward {
 		type filter hook forward priority filter; policy accept;
-		iifname . oifname @inside accept
+		ct status & confirmed == 0 iifname . oifname @inside ip saddr @masqueraded ip saddr . oifname != @own drop
+${six.inside}		iifname . oifname @inside accept
 ${modeForward(model)}		iifname @internal drop
 		oifname @internal drop
 		iifname @bridges tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu

@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
+import { readdirSync } from "node:fs";
 import { parseIpv4 } from "../../shared/ip.ts";
 import { addAddress } from "../../sys/linux/address.ts";
 import { RouteSocket } from "../../sys/linux/netlink.ts";
@@ -226,3 +227,36 @@ const ZONE = {
 	"wild.example.org": { address: WILD, ttl: 60 },
 	"other.example.org": { address: OTHER, ttl: 60 },
 };
+
+test("a running container that is connected to a network has its policies there before it has the interface", async () => {
+	host.apply({ name: "lock", select: { names: ["web"] }, default: { egress: "deny" } });
+	const [web, db] = [await host.on("web", "blue"), await host.on("db", "red")];
+	const links = () => withNetns(web.path, () => readdirSync("/proc/thread-self/net/dev_snmp6").length);
+	const before = links();
+	const { policies } = host;
+	const changed = policies.changed.bind(policies);
+	const seen: { links: number; ruled: boolean }[] = [];
+	policies.changed = () => {
+		changed();
+		const second = host.sandboxes.members().find(({ containerId }) => containerId === "web")?.endpoints[1];
+		const rules = new Nftables().run("list map inet foredeck-t policed_egress");
+		seen.push({ links: links(), ruled: second !== undefined && rules.includes(second.addresses[0] ?? "none") });
+	};
+	try {
+		host.joined.set("web", await host.sandboxes.attach("web", { network: "red" }));
+	} finally {
+		policies.changed = changed;
+	}
+	expect(seen[0]).toEqual({ links: before, ruled: true });
+	expect(links()).toBe(before + 1);
+	await Bun.sleep(50);
+	using _ = serveTcp(db.path, 80, "db");
+	expect(await ask(web.path, db.address, 80)).toBe("closed");
+	// Nothing is left of one that cannot be connected.
+	const rules = new Nftables().run("list ruleset");
+	await expect(host.sandboxes.attach("web", { network: "red", address: db.address })).rejects.toThrow(
+		"Address already in use",
+	);
+	await Bun.sleep(300);
+	expect(new Nftables().run("list ruleset")).toBe(rules);
+});

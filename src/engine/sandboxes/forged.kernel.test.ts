@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
 import { withNetns, writeSysctl } from "../../sys/linux/netns.ts";
 import { Nftables } from "../../sys/linux/nftables.ts";
+import { OUTSIDE } from "../../sys/linux/testing/outside-host.ts";
 import * as raw from "../../sys/linux/testing/raw-frames.ts";
 import { poolsOf, TestNetworks } from "../../testing/network-host.ts";
 import { pings } from "../../testing/traffic.ts";
@@ -137,6 +138,7 @@ test("neighbour advertisements for a sibling, the gateway or their link-local ad
 
 test("packets with a sibling's or the gateway's source address do not arrive, of either family; the sender's own and unknown ones do", async () => {
 	const { client, server, mallory } = await parties();
+	await net.create("far", { enableIpv6: true, ipam: poolsOf({ Subnet: "10.62.0.0/24" }, { Subnet: "fd62::/64" }) });
 	using heard = await listenUdp(client.path, 9000);
 	const send = (source: string, tags: readonly (readonly [number, number])[] = []) => {
 		const six = source.includes(":");
@@ -146,6 +148,8 @@ test("packets with a sibling's or the gateway's source address do not arrive, of
 	for (const tags of [[], [[0x8100, 0]]] as const) {
 		for (const source of [server.address, "10.61.0.1", server.address6, "fd61::1"]) send(source, tags);
 	}
+	// Masqueraded, they would be the gateway's.
+	for (const source of ["127.0.0.11", "10.62.0.9", "10.62.0.1", "fd62::9"]) send(source);
 	for (const source of [mallory.address, VIP, mallory.address6, VIP6]) send(source);
 	await Bun.sleep(100);
 	expect(heard.heard().toSorted()).toEqual([mallory.address, VIP, mallory.address6, VIP6].toSorted());
@@ -265,12 +269,13 @@ test("guards go with their container, come back when rules are flushed, and outl
 });
 
 /** Who was heard, without an answer: forgers have no socket for it. */
-async function listenUdp(path: string, port: number) {
+async function listenUdp(path: string | undefined, port: number) {
 	const heard: string[] = [];
 	const handler = {
 		data: (_: unknown, __: Buffer, ___: number, from: string) => void heard.push(from.replace(/^::ffff:/, "")),
 	};
-	const socket = await withNetns(path, () => Bun.udpSocket({ hostname: "::", port, socket: handler }));
+	const open = () => Bun.udpSocket({ hostname: "::", port, socket: handler });
+	const socket = await (path ? withNetns(path, open) : open());
 	return { heard: () => heard, [Symbol.dispose]: () => socket.close() };
 }
 
@@ -290,3 +295,26 @@ function knownIn(text: string, address: string): string | undefined {
 		.find((line) => line.startsWith(`${address} `))
 		?.match(/lladdr (\S+)/)?.[1];
 }
+
+test("answers of name servers that a container forges come neither to a sibling nor to the host", async () => {
+	const { client, mallory } = await parties();
+	using heard = await listenUdp(client.path, 9000);
+	using onHost = await listenUdp(undefined, 9000);
+	expect(pings(mallory.path, "10.61.0.1")).toBe(true);
+	const toHost = known(mallory.path, "10.61.0.1") ?? "";
+	const send = (to: string, source: string, target: string, port = 53) => {
+		const packet = raw.udp4(source, target, 9000, "x", port);
+		raw.sendFrame(mallory.path, "eth0", raw.ethernet(to, mallory.mac, 0x0800, packet));
+	};
+	// The resolver inside, the host's, one of the internet.
+	for (const source of ["127.0.0.11", "127.0.0.53"])
+		for (const port of [53, 4242]) send(client.mac, source, client.address, port);
+	for (const source of ["127.0.0.53", OUTSIDE]) send(toHost, source, "10.61.0.1");
+	// The controls: from port 53 of one who is at home there, and by another port.
+	send(client.mac, VIP, client.address);
+	send(toHost, mallory.address, "10.61.0.1");
+	send(toHost, OUTSIDE, "10.61.0.1", 54);
+	await Bun.sleep(100);
+	expect(heard.heard()).toEqual([VIP]);
+	expect(onHost.heard()).toEqual([mallory.address, OUTSIDE]);
+});

@@ -53,13 +53,13 @@ export function arp(
 	return Uint8Array.from([...two(hardware), ...two(0x0800), 6, 4, ...two(operation), ...end(sender), ...end(target)]);
 }
 
-export function udp4(source: string, destination: string, port: number, text: string): Uint8Array {
+export function udp4(source: string, destination: string, port: number, text: string, from = 4242): Uint8Array {
 	const data = Buffer.from(text);
 	const length = 28 + data.length;
 	const header = [0x45, 0, ...two(length), 0, 0, 0, 0, 64, 17, 0, 0, ...bytesOf(source), ...bytesOf(destination)];
 	header.splice(10, 2, ...two(checksum(header)));
 	// Without a checksum of its own: that is allowed in IPv4.
-	return Uint8Array.from([...header, ...two(4242), ...two(port), ...two(8 + data.length), 0, 0, ...data]);
+	return Uint8Array.from([...header, ...two(from), ...two(port), ...two(8 + data.length), 0, 0, ...data]);
 }
 
 export function udp6(source: string, destination: string, port: number, text: string): Uint8Array {
