@@ -25,11 +25,18 @@ export async function readOptionalJson<T>(request: Request, decode: Decode<T>, r
 	return decode(text.trim() === "" ? {} : parseJson(text), root);
 }
 
+/** RFC 2045; none between two semicolons is none. */
+const PARAMETER = /^\s*([\w!#$%&'*+.^`|~-]+=("[^"]*"|[\w!#$%&'*+.^`|~-]+))?\s*$/;
+
 /** docker takes nothing but what says that it is JSON. */
 function checkContentType(request: Request, text: string): void {
 	const type = request.headers.get("content-type") ?? "";
-	if (text === "" || /^application\/json *(;|$)/i.test(type)) return;
+	if (text === "") return;
 	if (type === "") throw invalid("malformed Content-Type header (): mime: no media type");
+	const [media = "", ...parameters] = type.split(";");
+	if (!parameters.every((one) => PARAMETER.test(one)))
+		throw invalid(`malformed Content-Type header (${type}): mime: invalid media parameter`);
+	if (media.trim().toLowerCase() === "application/json") return;
 	throw invalid(`unsupported Content-Type header (${type}): must be 'application/json'`);
 }
 

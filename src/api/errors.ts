@@ -27,9 +27,30 @@ export function errorResponse(error: unknown): Response {
 	// Clients of before 1.24 read plain text.
 	if (isTooOld(error)) {
 		const headers = { "content-type": "text/plain; charset=utf-8", "x-content-type-options": "nosniff" };
-		return new Response(`${messageOf(error)}\n`, { status, headers });
+		const response = new Response(`${messageOf(error)}\n`, { status, headers });
+		origins.set(response, "version");
+		return response;
 	}
-	return Response.json({ message: messageOf(error) }, { status });
+	const response = Response.json({ message: messageOf(error) }, { status });
+	if (isVersionRefusal(error)) origins.set(response, "version");
+	return response;
+}
+
+/** Who answered, where it was no route: dockerd's router names no API in its headers, and what looks at versions not all of them. */
+const origins = new WeakMap<Response, "router" | "version">();
+
+/** Headers that every reply carries, less those that dockerd leaves out of this one. */
+export function headersOf(response: Response, fixed: Readonly<Record<string, string>>): Record<string, string> {
+	const origin = origins.get(response);
+	if (origin === undefined) return { ...fixed };
+	const { "Docker-Experimental": _, ...more } = fixed;
+	if (origin === "version") return more;
+	const { "Api-Version": _version, Ostype: _system, ...least } = more;
+	return least;
+}
+
+function isVersionRefusal(error: unknown): boolean {
+	return error instanceof EngineError && /^client version \S+ is too (old|new)\./.test(error.message);
 }
 
 function isTooOld(error: unknown): boolean {
@@ -38,7 +59,9 @@ function isTooOld(error: unknown): boolean {
 
 /** What dockerd answers to an unknown path and to a known path with another method alike. */
 export function pageNotFound(): Response {
-	return Response.json({ message: "page not found" }, { status: 404 });
+	const response = Response.json({ message: "page not found" }, { status: 404 });
+	origins.set(response, "router");
+	return response;
 }
 
 /** `invalid` in one word: the request itself is wrong. */

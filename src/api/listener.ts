@@ -5,7 +5,7 @@ import { EngineError, messageOf } from "../shared/errors.ts";
 import type { Logger } from "../shared/log.ts";
 import { type BuildKitServer, buildKitTarget } from "./buildkit/serve.ts";
 import type { ContainerList } from "./containers/list.ts";
-import { errorResponse } from "./errors.ts";
+import { errorResponse, headersOf, pageNotFound } from "./errors.ts";
 import {
 	type HijackTarget,
 	hijackHead,
@@ -18,6 +18,8 @@ import {
 	type Sessions,
 } from "./hijack.ts";
 import { sendResponse, toRequest } from "./reply.ts";
+import { hostRefusal, requestTarget } from "./request-target.ts";
+import { writeResponse } from "./socket-reply.ts";
 import { parseHost, prepareSocket, restrictSocket, type TlsFiles } from "./sockets.ts";
 import { streamType } from "./stream.ts";
 import { takeSocket } from "./take-socket.ts";
@@ -28,6 +30,9 @@ import { joinWebSocket } from "./websocket.ts";
 const MAX_HEADER_BYTES = 256 * 1024;
 /** A request's head must be whole by then, as dockerd has it; a connection may idle between requests, and bodies and replies may last. */
 const HEADERS_WITHIN_MS = 5 * 60_000;
+
+/** How long a client may go on sending what nobody reads. */
+const UNREAD_MS = 500;
 
 export interface ListenerParts {
 	readonly route: (request: Request) => Promise<Response>;
@@ -116,14 +121,19 @@ export class Listener {
 
 	private async dispatch(message: IncomingMessage, reply: ServerResponse): Promise<void> {
 		try {
-			const { minor, rest } = splitVersion(message.url ?? "/");
+			const host = hostRefusal(message);
+			if (host !== undefined) return refuse(reply, host);
+			const asked = requestTarget(message.url ?? "/");
+			if ("movedTo" in asked) return move(reply, asked.movedTo);
+			const { minor, rest } = splitVersion(asked.path);
 			const method = message.method ?? "GET";
 			// docker knows OPTIONS of every path, and HEAD of these two alone.
 			if (method === "OPTIONS") return await sendResponse(reply, new Response(null, { status: 200 }), this.fixed);
 			if (method === "HEAD" && !/^\/_ping$|\/archive(\?|$)/.test(rest))
-				throw new EngineError("not-found", "page not found");
+				return await sendResponse(reply, pageNotFound(), this.fixed);
 			if (rest === "/_ping" && (method === "GET" || method === "HEAD")) return this.ping(reply, method);
-			if (method === "GET" && /^\/containers\/json(\?|$)/.test(rest)) return await this.containerList(rest, reply);
+			if (method === "GET" && /^\/containers\/json(\?|$)/.test(rest))
+				return await this.containerList(rest, minor, reply);
 			const target = hijackTarget(method, rest);
 			if (target) return await this.plainHijack(target, message, reply, minor, rest);
 			await this.handle(message, reply, minor, rest);
@@ -140,10 +150,16 @@ export class Listener {
 		const request = toRequest(message, encodeNames(rest), gone.signal);
 		rememberVersion(request, minor);
 		await sendResponse(reply, await this.parts.route(request), this.fixed);
+		if (request.body !== null && !message.complete) endUnread(message);
 	}
 
 	private ping(reply: ServerResponse, method: string): void {
-		reply.writeHead(200, {
+		reply.writeHead(200, this.pingHeaders(method));
+		reply.end(method === "HEAD" ? undefined : "OK");
+	}
+
+	private pingHeaders(method: string): Record<string, string> {
+		return {
 			...this.fixed,
 			"Builder-Version": this.parts.buildKit ? "2" : "1",
 			"Cache-Control": "no-cache, no-store, must-revalidate",
@@ -151,12 +167,11 @@ export class Listener {
 			Swarm: "inactive",
 			"Content-Type": "text/plain; charset=utf-8",
 			"Content-Length": method === "HEAD" ? "0" : "2",
-		});
-		reply.end(method === "HEAD" ? undefined : "OK");
+		};
 	}
 
-	private async containerList(path: string, reply: ServerResponse): Promise<void> {
-		const body = await this.parts.list.draw(path.slice("/containers/json?".length));
+	private async containerList(path: string, minor: number, reply: ServerResponse): Promise<void> {
+		const body = await this.parts.list.draw(path.slice("/containers/json?".length), minor);
 		reply.writeHead(200, { ...this.fixed, "Content-Type": "application/json", "Content-Length": String(body.length) });
 		reply.end(body);
 	}
@@ -196,11 +211,15 @@ export class Listener {
 
 	private async upgrade(message: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
 		try {
-			const { minor, rest } = splitVersion(message.url ?? "/");
+			const host = hostRefusal(message);
+			if (host !== undefined) return void socket.end(plainRefusal(host));
+			const asked = requestTarget(message.url ?? "/");
+			if ("movedTo" in asked) return void socket.end(`HTTP/1.1 301 Moved Permanently\r\n${movedTo(asked.movedTo)}\r\n`);
+			const { minor, rest } = splitVersion(asked.path);
 			const builds = this.parts.buildKit && buildKitTarget(message.method ?? "GET", rest);
 			if (builds) return this.parts.buildKit?.accept(builds, message, socket, head);
 			const target = hijackTarget(message.method ?? "GET", rest);
-			if (!target) return await this.refuseUpgrade(message, socket, minor, rest);
+			if (!target) return await this.answerPlainly(message, socket, minor, rest);
 			if (message.headers.expect?.toLowerCase() === "100-continue") socket.write("HTTP/1.1 100 Continue\r\n\r\n");
 			const session = await this.open(target, rest, () => readUpgradeBody(message));
 			if (!session) return void socket.end("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
@@ -212,15 +231,47 @@ export class Listener {
 		}
 	}
 
-	/** An upgrade asked of a path that has none: its ordinary answer, and the connection ends. */
-	private async refuseUpgrade(message: IncomingMessage, socket: Duplex, minor: number, rest: string): Promise<void> {
-		const request = toRequest(message, encodeNames(rest), new AbortController().signal);
+	/** An upgrade asked of a path that has none, as Java's client asks for HTTP/2: its ordinary answer, and the connection ends. */
+	private async answerPlainly(message: IncomingMessage, socket: Duplex, minor: number, rest: string): Promise<void> {
+		const method = message.method ?? "GET";
+		if (rest === "/_ping" && method === "GET")
+			return await writeResponse(socket, new Response("OK", { headers: this.pingHeaders(method) }), {});
+		const gone = new AbortController();
+		socket.once("close", () => gone.abort());
+		const request = toRequest(message, encodeNames(rest), gone.signal);
 		rememberVersion(request, minor);
 		const response = await this.parts.route(request);
-		const body = await response.text();
-		const head = `HTTP/1.1 ${response.status} ${response.statusText || "Reply"}\r\nContent-Type: application/json\r\n`;
-		socket.end(`${head}Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`);
+		await writeResponse(socket, response, headersOf(response, this.fixed));
 	}
+}
+
+/** Go's server answers so before it looks at what is asked. */
+function plainRefusal(text: string): string {
+	const type = "Content-Type: text/plain; charset=utf-8\r\nConnection: close\r\n";
+	return `HTTP/1.1 ${text}\r\n${type}Content-Length: ${text.length}\r\n\r\n${text}`;
+}
+
+function refuse(reply: ServerResponse, text: string): void {
+	const [, status, reason] = /^(\d+) (.*)$/.exec(text) ?? [];
+	const headers = { "Content-Type": "text/plain; charset=utf-8", "Content-Length": String(text.length) };
+	reply.writeHead(Number(status), reason, { ...headers, Connection: "close" });
+	reply.end(text);
+}
+
+/** What is left of a body whose request is answered is dropped; a client that goes on for longer is cut off, as by Go's server. */
+function endUnread(message: IncomingMessage): void {
+	const cut = setTimeout(() => {
+		if (!message.complete) message.socket.destroy();
+	}, UNREAD_MS);
+	message.once("end", () => clearTimeout(cut));
+	message.resume();
+}
+
+const movedTo = (path: string) => `Location: ${path}\r\nContent-Length: 0\r\n`;
+
+function move(reply: ServerResponse, path: string): void {
+	reply.writeHead(301, { Location: path, "Content-Length": "0" });
+	reply.end();
 }
 
 function opened(server: Server, address: { path: string } | { host: string; port: number }): Promise<void> {

@@ -1,4 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { headersOf } from "./errors.ts";
+
+const NEWLINE = 0x0a;
 
 /** Makes the web Request that routes read; the signal fires when the client leaves before the reply is whole. */
 export function toRequest(message: IncomingMessage, path: string, signal: AbortSignal): Request {
@@ -37,14 +40,14 @@ function bodyOf(message: IncomingMessage): ReadableStream<Uint8Array> {
 export async function sendResponse(
 	reply: ServerResponse,
 	response: Response,
-	fixed: Record<string, string>,
+	fixed: Readonly<Record<string, string>>,
 ): Promise<void> {
-	const headers: Record<string, string> = { ...fixed };
+	const headers = headersOf(response, fixed);
 	for (const [name, value] of response.headers) headers[name] = value;
 	if (headers["content-type"]?.startsWith("application/json;")) headers["content-type"] = "application/json";
 	const streams = response.body !== null && isStream(response);
 	if (!streams) {
-		const body = response.body === null ? undefined : Buffer.from(await response.arrayBuffer());
+		const body = response.body === null ? undefined : ended(Buffer.from(await response.arrayBuffer()), headers);
 		if (response.status !== 204 && response.status !== 304) headers["content-length"] ??= String(body?.length ?? 0);
 		reply.writeHead(response.status, headers);
 		reply.end(body);
@@ -53,6 +56,13 @@ export async function sendResponse(
 	reply.writeHead(response.status, headers);
 	reply.flushHeaders();
 	await pump(response.body as ReadableStream<Uint8Array>, reply);
+}
+
+/** Go's encoder ends a document with a newline. */
+function ended(body: Buffer, headers: Record<string, string>): Buffer {
+	if (headers["content-type"] !== "application/json" || body.at(-1) === NEWLINE) return body;
+	delete headers["content-length"];
+	return Buffer.concat([body, Buffer.of(NEWLINE)]);
 }
 
 function isStream(response: Response): boolean {

@@ -5,19 +5,27 @@ export const MIN_API_VERSION = "1.24";
 
 /** Splits `/v1.44/containers/json` into version 44 and the rest; without a prefix the newest counts. Throws docker's texts. */
 export function splitVersion(path: string): { minor: number; rest: string } {
-	const match = /^\/v(\d{1,4})(?:\.(\d{1,4}))?(?=\/|$|\?)/.exec(path);
-	if (!match) return { minor: 51, rest: path };
-	const version = match[2] === undefined ? `${match[1]}` : `${match[1]}.${match[2]}`;
-	const rank = Number(match[1]) * 10_000 + Number(match[2] ?? 0);
-	if (rank > 10_051) {
+	const [prefix, version] = /^\/v([0-9.]+)(?=\/)/.exec(path) ?? [];
+	if (prefix === undefined || version === undefined) return { minor: 51, rest: path };
+	if (compareVersions(version, API_VERSION) > 0) {
 		throw invalid(`client version ${version} is too new. Maximum supported API version is ${API_VERSION}`);
 	}
-	if (rank < 10_024) {
+	if (compareVersions(version, MIN_API_VERSION) < 0) {
 		throw invalid(
 			`client version ${version} is too old. Minimum supported API version is ${MIN_API_VERSION}, please upgrade your client to a newer version`,
 		);
 	}
-	return { minor: Number(match[2]), rest: path.slice(match[0].length) || "/" };
+	return { minor: Number(version.split(".")[1]), rest: path.slice(prefix.length) };
+}
+
+/** Part by part; what is no number counts as 0. Source: moby api/types/versions. */
+function compareVersions(one: string, other: string): number {
+	const [a, b] = [one.split("."), other.split(".")];
+	for (let at = 0; at < Math.max(a.length, b.length); at++) {
+		const difference = Number(a[at] ?? 0) - Number(b[at] ?? 0);
+		if (difference !== 0) return difference;
+	}
+	return 0;
 }
 
 const minors = new WeakMap<Request, number>();
