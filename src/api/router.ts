@@ -59,7 +59,7 @@ export function createRouter(services: ApiServices, list: ContainerList): (reque
 	app
 		.use(containerRoutes(containers, list, place(facts)))
 		.use(pruneRoutes(containers, services.events))
-		.use(buildPruneRoutes())
+		.use(buildPruneRoutes(services.builds))
 		.use(execRoutes(execs))
 		.use(networkRoutes(services.networks, containers))
 		.use(volumeRoutes(services.volumes))

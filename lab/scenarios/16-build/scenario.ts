@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { equal, eventually, includes } from "../../lib/assert.ts";
+import { linkBuildx } from "../../lib/buildx.ts";
 import { loadImage } from "../../lib/load-image.ts";
 import type { Lab, Scenario } from "../../lib/scenario.ts";
 import { step } from "../../lib/scenario.ts";
@@ -69,10 +70,11 @@ function context(lab: Lab, name: string, files: Readonly<Record<string, string>>
 	return root;
 }
 
-/** `docker build` with the classic builder, whatever the outcome. */
-async function build(lab: Lab, argv: readonly string[], stdin?: Uint8Array) {
+/** `docker build` with the classic builder or with buildx, whatever the outcome. */
+async function build(lab: Lab, argv: readonly string[], stdin?: Uint8Array, buildKit = "0") {
+	if (buildKit === "1") linkBuildx(lab.docker.env.DOCKER_CONFIG ?? "");
 	const child = Bun.spawn(["docker", "build", ...argv], {
-		env: { ...lab.docker.env, DOCKER_BUILDKIT: "0" },
+		env: { ...lab.docker.env, DOCKER_BUILDKIT: buildKit },
 		stdin: stdin ?? "ignore",
 		stdout: "pipe",
 		stderr: "pipe",
@@ -118,6 +120,10 @@ async function built(lab: Lab, ...argv: string[]): Promise<string> {
 /** How many steps came from the cache. */
 const cached = (output: string) => output.split(" ---> Using cache").length - 1;
 
+/** Contexts of builds under way; copies of directories that BuildKit's clients sync stay for the next build. */
+const contexts = ({ engine }: Lab) =>
+	readdirSync(`${engine.dataRoot}/builds`).filter((name) => !name.startsWith("kept-"));
+
 const images = async ({ docker }: Lab, ...flags: string[]) =>
 	(await docker("images", "-q", ...flags)).split("\n").filter(Boolean).length;
 
@@ -162,7 +168,7 @@ export const scenario: Scenario = {
 			writeFileSync(`${root}/g`, "y");
 			equal(cached(await built(lab, "-t", "large", root)), 0, "cached steps after a change");
 			equal(await lab.docker("run", "--rm", "large", "cat", "/out"), String(5 << 20), "what it made");
-			await eventually("its contexts are gone", () => readdirSync(`${lab.engine.dataRoot}/builds`).length === 0);
+			await eventually("its contexts are gone", () => contexts(lab).length === 0);
 			await lab.docker("rmi", "large");
 			await lab.docker("image", "prune", "-f");
 		}),
@@ -217,6 +223,65 @@ export const scenario: Scenario = {
 			equal(await lab.docker("run", "--rm", "today", "cat", "/bound"), "changed", "what it saw");
 			await built(lab, "--no-cache", "-t", "today", root);
 			equal(await lab.docker("run", "--rm", "today", "cat", "/count"), "x\nx", "of the cache");
+		}),
+		step("caches are listed, and pruned when no build uses them", async (lab) => {
+			includes(await lab.docker("system", "df", "--format", "{{.Type}} {{.TotalCount}}"), "Build Cache 1", "before");
+			includes(
+				await lab.docker("builder", "prune", "-af", "--filter", "type=regular"),
+				"reclaimed space: 0B",
+				"of another type",
+			);
+			includes(await lab.docker("builder", "prune", "-af"), "reclaimed space: 4B", "what went");
+			includes(await lab.docker("system", "df", "--format", "{{.Type}} {{.TotalCount}}"), "Build Cache 0", "after");
+		}),
+		step("secrets reach commands, and neither the image nor the engine's files", async (lab) => {
+			const secret = `secret-${crypto.randomUUID()}`;
+			const file = [
+				"FROM busybox",
+				"RUN --mount=type=secret,id=s stat -c '%a %u' /run/secrets/s > /out && wc -c < /run/secrets/s >> /out",
+				"RUN --mount=type=secret,id=s,target=/x/y,mode=0444,uid=5 stat -c '%a %u' /x/y >> /out",
+				'RUN --mount=type=secret,id=s,env=S echo "$S" | wc -c >> /out',
+				'RUN --mount=type=secret,id=none test ! -e /run/secrets && test ! -e /x && echo "none$S" >> /out',
+			].join("\n");
+			const root = context(lab, "secrets", { Dockerfile: file, "../secret": secret });
+			const { code, stderr } = await build(
+				lab,
+				["-t", "secrets", "--secret", `id=s,src=${lab.directory}/secret`, root],
+				undefined,
+				"1",
+			);
+			equal(code, 0, stderr);
+			equal(await lab.docker("run", "--rm", "secrets", "cat", "/out"), "400 0\n43\n444 5\n44\nnone", "what they saw");
+			const { dataRoot } = lab.engine;
+			const grep = Bun.spawnSync(["grep", "-rl", secret, dataRoot]);
+			equal(grep.stdout.toString(), "", "files with the secret");
+			equal((await lab.docker("inspect", "secrets")).includes(secret), false, "in the image's configuration");
+			const absent = await build(
+				lab,
+				["--secret", `id=t,src=${root}/Dockerfile`, "-"],
+				Buffer.from("FROM busybox\nRUN --mount=type=secret,id=s,required true\n"),
+				"1",
+			);
+			includes(absent.stderr, "secret s: not found", "one that is required and not given");
+		}),
+		step("stages that the target needs are built, side by side; others are not", async (lab) => {
+			const wait = (own: string, other: string) =>
+				`RUN --mount=type=cache,id=meet,target=/m touch /m/${own}; for i in $(seq 100); do test -e /m/${other} && exit 0; sleep 0.1; done; exit 1`;
+			const file = [
+				"FROM busybox AS unused",
+				"RUN false",
+				"FROM busybox AS a",
+				wait("a", "b"),
+				"FROM busybox AS b",
+				wait("b", "a"),
+				"FROM busybox",
+				"COPY --from=a /bin/busybox /a",
+				"COPY --from=b /bin/busybox /b",
+			].join("\n");
+			const { code, stderr } = await build(lab, [context(lab, "graph", { Dockerfile: file })], undefined, "1");
+			equal(code, 0, stderr);
+			const failing = await build(lab, ["--target", "unused", `${lab.directory}/graph`], undefined, "1");
+			includes(failing.stderr, "did not complete successfully: exit code: 1", "the one that fails");
 		}),
 		step("ONBUILD runs in the next build", async (lab) => {
 			const base = context(lab, "base", { Dockerfile: "FROM busybox\nONBUILD COPY f /f\nONBUILD RUN cat /f > /g\n" });
@@ -306,7 +371,7 @@ export const scenario: Scenario = {
 			await eventually("the step runs", async () => (await lab.docker("ps", "-q")) !== "");
 			child.kill("SIGKILL");
 			await eventually("its container is gone", async () => (await lab.docker("ps", "-aq")) === "");
-			await eventually("its context is gone", () => readdirSync(`${lab.engine.dataRoot}/builds`).length === 0);
+			await eventually("its context is gone", () => contexts(lab).length === 0);
 		}),
 		step("kill -9 of the daemon in the middle of a build: the next one leaves nothing of it", async (lab) => {
 			const root = context(lab, "crash", { Dockerfile: "FROM busybox\nRUN sleep 1000\n" });

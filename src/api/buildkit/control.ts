@@ -1,18 +1,24 @@
+import type { BuildCacheEntry } from "../../engine/build/contract.ts";
 import { EngineError } from "../../shared/errors.ts";
+import { parseNano } from "../../shared/time.ts";
+import { cacheFilterHolds } from "../build/cache.ts";
 import { exportResult } from "./exporters.ts";
 import { solve } from "./gateway.ts";
 import { CODES, GrpcError, type Method, type ServedCall, servedBytes, serverStream, unary } from "./grpc.ts";
 import type { BuildJob } from "./jobs.ts";
 import {
 	bytesMessage,
+	diskUsageRequest,
 	diskUsageResponse,
 	infoResponse,
 	listWorkersResponse,
 	nothing,
+	pruneRequest,
 	solveRequest,
 	solveResponse,
 	statusRequest,
 	statusResponse,
+	usageRecord,
 } from "./messages.ts";
 import type { BuildKitParts } from "./parts.ts";
 import type { Decoded } from "./protobuf.ts";
@@ -23,7 +29,7 @@ type SolveRequest = Decoded<typeof solveRequest>;
 
 /** The Control service: a client begins a build with Solve, follows it with Status, and asks what we are. */
 export function controlMethods(parts: BuildKitParts): [string, Method][] {
-	const { jobs, worker } = parts;
+	const { jobs, worker, builds } = parts;
 	return [
 		[`${SERVICE}/ListWorkers`, unary(nothing, listWorkersResponse, () => ({ record: [workerRecord(worker)] }))],
 		[
@@ -45,8 +51,23 @@ export function controlMethods(parts: BuildKitParts): [string, Method][] {
 		],
 		[`${SERVICE}/Session`, (call) => lentSession(parts, call)],
 		// The steps of builds are images, and go with `docker image prune`.
-		[`${SERVICE}/DiskUsage`, unary(nothing, diskUsageResponse, () => ({ record: [] }))],
-		[`${SERVICE}/Prune`, serverStream(nothing, nothing, async () => {})],
+		[
+			`${SERVICE}/DiskUsage`,
+			unary(diskUsageRequest, diskUsageResponse, async ({ filter }) => ({
+				record: (await builds.cacheUsage()).filter((entry) => isWanted(entry, filter)).map(usageOf),
+			})),
+		],
+		[
+			`${SERVICE}/Prune`,
+			serverStream(pruneRequest, usageRecord, async ({ filter, keepDuration, reservedSpace }, send) => {
+				const gone = await builds.pruneCache({
+					accepts: (entry) => isWanted(entry, filter),
+					unusedForMs: Number(keepDuration) / 1e6,
+					keepBytes: Number(reservedSpace),
+				});
+				for (const entry of gone) await send(usageOf(entry));
+			}),
+		],
 	];
 }
 
@@ -54,6 +75,30 @@ export function controlMethods(parts: BuildKitParts): [string, Method][] {
 async function lentSession({ sessions }: BuildKitParts, call: ServedCall): Promise<void> {
 	const session = sessions.accept((name) => call.metadata(name));
 	await session(servedBytes(call, bytesMessage)).closed;
+}
+
+/** Any of the filters holds, of which each is several conditions with commas between; an empty one always does. */
+function isWanted(entry: BuildCacheEntry, filters: readonly string[]): boolean {
+	const conditions = (filter: string) => filter.split(",").filter(Boolean);
+	return filters.length === 0 || filters.some((one) => conditions(one).every((it) => cacheFilterHolds(entry, it)));
+}
+
+function usageOf(entry: BuildCacheEntry): Decoded<typeof usageRecord> {
+	const at = (time: string) => {
+		const nanos = parseNano(time) ?? 0n;
+		return { seconds: Number(nanos / 1_000_000_000n), nanos: Number(nanos % 1_000_000_000n) };
+	};
+	return {
+		ID: entry.id,
+		Mutable: true,
+		InUse: entry.inUse,
+		Size: entry.size,
+		CreatedAt: at(entry.created),
+		LastUsedAt: at(entry.lastUsed),
+		UsageCount: entry.usageCount,
+		Description: entry.description,
+		RecordType: entry.type,
+	};
 }
 
 /** One build from its beginning to its end; what its exporters say. */

@@ -110,7 +110,26 @@ export const statusResponse = message({
 	warnings: repeated(4, nested(vertexWarning)),
 });
 
-export const diskUsageResponse = message({ record: repeated(1, nested(nothing)) });
+export const usageRecord = message({
+	ID: field(1, string),
+	Mutable: field(2, boolean),
+	InUse: field(3, boolean),
+	Size: field(4, integer),
+	CreatedAt: optional(6, timestamp),
+	LastUsedAt: optional(7, timestamp),
+	UsageCount: field(8, integer),
+	Description: field(9, string),
+	RecordType: field(10, string),
+});
+export const diskUsageRequest = message({ filter: repeated(1, string) });
+export const diskUsageResponse = message({ record: repeated(1, nested(usageRecord)) });
+export const pruneRequest = message({
+	filter: repeated(1, string),
+	all: field(2, boolean),
+	/** Nanoseconds. */
+	keepDuration: field(3, long),
+	reservedSpace: field(4, long),
+});
 
 const cap = message({ ID: field(1, string), Enabled: field(2, boolean) });
 export const pong = message({

@@ -28,7 +28,13 @@ beforeAll(async () => {
 	const images = fakeImages();
 	const extra = [
 		imageRoutes(images) as never,
-		buildRoutes({ async *build() {}, solve: () => Promise.reject(new Error("no build")), inUse: () => false }) as never,
+		buildRoutes({
+			async *build() {},
+			solve: () => Promise.reject(new Error("no build")),
+			cacheUsage: async () => [],
+			pruneCache: async () => [],
+			inUse: () => false,
+		}) as never,
 	];
 	api = await serveTestApi({ containers, images, extra });
 });

@@ -1,5 +1,7 @@
+import type { Builds } from "../../engine/build/contract.ts";
 import type { Images } from "../../engine/images/contract.ts";
 import type { Volumes } from "../../engine/volumes/contract.ts";
+import { buildCacheView } from "../build/cache.ts";
 import type { ContainerList } from "../containers/list.ts";
 import { invalid } from "../errors.ts";
 import { imageSummary } from "../images/view.ts";
@@ -8,7 +10,10 @@ import { volumeUsageView } from "../volumes/view.ts";
 const TYPES = ["container", "image", "volume", "build-cache"];
 
 /** `GET /system/df`; `type` (repeatable) limits it to some kinds of objects, the others are null as dockerd's. */
-export async function diskUsage(images: Images, volumes: Volumes, list: ContainerList, query: URLSearchParams) {
+export async function diskUsage(
+	{ images, volumes, list, builds }: { images: Images; volumes: Volumes; list: ContainerList; builds?: Builds },
+	query: URLSearchParams,
+) {
 	const asked = query.getAll("type").flatMap((text) => text.split(","));
 	const unknown = asked.find((type) => !TYPES.includes(type));
 	if (unknown !== undefined) throw invalid(`unknown object type: ${unknown}`);
@@ -23,6 +28,6 @@ export async function diskUsage(images: Images, volumes: Volumes, list: Containe
 		Images: usage ? rows(usage) : null,
 		Containers: wants("container") ? JSON.parse((await list.draw("all=1&size=1")).toString()) : null,
 		Volumes: wants("volume") ? (await volumes.usage()).map(volumeUsageView) : null,
-		BuildCache: wants("build-cache") ? [] : null,
+		BuildCache: wants("build-cache") ? ((await builds?.cacheUsage()) ?? []).map(buildCacheView) : null,
 	};
 }

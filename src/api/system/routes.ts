@@ -1,4 +1,5 @@
 import { Elysia } from "elysia";
+import type { Builds } from "../../engine/build/contract.ts";
 import type { Containers } from "../../engine/containers/contract.ts";
 import type { Events } from "../../engine/events.ts";
 import type { Images } from "../../engine/images/contract.ts";
@@ -24,15 +25,14 @@ export function systemRoutes(of: {
 	volumes: Volumes;
 	list: ContainerList;
 	events: Events;
+	builds?: Builds;
 }) {
 	return new Elysia()
 		.get("/version", () => Response.json(versionView(of.facts)))
 		.get("/info", ({ request }) => Response.json(infoView(of.facts, of.containers, of.images, versionOf(request))))
 		.get("/events", ({ request }) => eventsReply(of.events, request))
 		.post("/auth", ({ request }) => login(of.images, request), { parse: "none" })
-		.get("/system/df", async ({ request }) =>
-			Response.json(await diskUsage(of.images, of.volumes, of.list, queryOf(request))),
-		);
+		.get("/system/df", async ({ request }) => Response.json(await diskUsage(of, queryOf(request))));
 }
 
 /** `docker login`. What it carries is neither kept nor shown. */

@@ -43,6 +43,12 @@ test("shared ones serve several; a private one is another while in use", async (
 	expect([two.directory === one.directory, own.directory === one.directory]).toEqual([true, false]);
 });
 
+test("two that come at once share what the first makes", async () => {
+	const both = await Promise.all([lease("shared"), lease("shared")]);
+	expect(new Set(both.map(({ directory }) => directory)).size).toBe(1);
+	for (const one of both) one[Symbol.dispose]();
+});
+
 test("a locked one is waited for, until the build is cancelled", async () => {
 	const first = await lease("locked");
 	let second: string | undefined;

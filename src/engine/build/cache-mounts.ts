@@ -54,6 +54,7 @@ interface Use {
  */
 export class CacheMounts {
 	private readonly used = new Map<string, Use>();
+	private readonly making = new Map<string, Promise<unknown>>();
 	private released = Promise.withResolvers<void>();
 
 	constructor(
@@ -89,15 +90,19 @@ export class CacheMounts {
 	): Promise<LeasedCache> {
 		const key = digestOf(JSON.stringify(identity));
 		for (;;) {
+			// Whoever comes while it is made shares it, or waits for it, as if it had been there.
+			for (let made = this.making.get(key); made; made = this.making.get(key)) await made.catch(() => undefined);
 			signal.throwIfAborted();
 			const known = this.list().filter((one) => one.key === key);
 			const free = known.find((one) => this.mayUse(one, sharing));
 			if (free) return this.take(free, sharing);
 			if (sharing !== "locked" || known.length === 0) {
 				const made = this.make(identity, key, description);
-				// A new one is nobody else's until it has what it begins with.
-				await fill(this.directoryOf(made));
-				return this.take(made, sharing);
+				const taken = fill(this.directoryOf(made))
+					.then(() => this.take(made, sharing))
+					.finally(() => this.making.delete(key));
+				this.making.set(key, taken);
+				return await taken;
 			}
 			await Promise.race([this.released.promise, aborted(signal)]);
 		}

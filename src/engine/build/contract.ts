@@ -147,6 +147,28 @@ export interface ImageFiles extends AsyncDisposable {
 	tar(): AsyncIterable<Uint8Array>;
 }
 
+/** Something that builds keep beside images: a cache of `RUN --mount=type=cache`. */
+export interface BuildCacheEntry {
+	readonly id: string;
+	readonly type: "exec.cachemount";
+	readonly description: string;
+	/** RFC 3339 with nanoseconds. */
+	readonly created: string;
+	readonly lastUsed: string;
+	readonly usageCount: number;
+	readonly inUse: boolean;
+	/** Bytes. */
+	readonly size: number;
+}
+
+export interface CachePrune {
+	readonly accepts: (entry: BuildCacheEntry) => boolean;
+	/** Only those that no build has used for so long. */
+	readonly unusedForMs?: number;
+	/** What may stay, in bytes; 0: nothing. */
+	readonly keepBytes?: number;
+}
+
 /** What api asks of builds. */
 export interface Builds {
 	/**
@@ -159,6 +181,9 @@ export interface Builds {
 	 * deletes the image until it is disposed of.
 	 */
 	solve(request: BuildRequest): Promise<SolvedImage>;
+	cacheUsage(): Promise<BuildCacheEntry[]>;
+	/** Deletes what no build uses and the request accepts, the one unused longest first; which they were. */
+	pruneCache(request: CachePrune): Promise<BuildCacheEntry[]>;
 	/** Ids of images that a running build stands on. */
 	inUse(imageId: string): boolean;
 }

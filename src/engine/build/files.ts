@@ -20,6 +20,8 @@ export interface BuildFiles {
 	remove(root: string, path: string): void;
 	/** Names in a directory; none when it is not there. */
 	list(directory: string): string[];
+	/** Bytes of all files below, hard links counted once. */
+	usage(directory: string): Promise<number>;
 	/** Deletes the tree itself. */
 	discard(directory: string): Promise<void>;
 	/**

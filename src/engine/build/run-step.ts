@@ -32,7 +32,7 @@ export async function runStep(
 	if (!state.image) throw new EngineError("invalid", `cannot run ${words.join(" ")}: no files in the image yet`);
 	using mounts = await prepareMounts(build, state, asked, words.join(" "));
 	const extra = script ? [await scriptMount(build, script)] : [];
-	const all = { mounts: [...mounts.mounts, ...extra], env: [...args, ...mounts.env], network: run.network };
+	const all = { mounts: [...mounts.mounts, ...extra], env: args, secretEnv: mounts.env, network: run.network };
 	await build.turns.take(() => runAndCommit(build, state, words, all, step));
 }
 
@@ -101,6 +101,7 @@ async function stepWords(
 interface RunWith {
 	readonly mounts: readonly MountRequest[];
 	readonly env: readonly string[];
+	readonly secretEnv: readonly string[];
 	readonly network: RunInstruction["network"];
 }
 
@@ -109,7 +110,7 @@ async function createContainer(
 	build: Build,
 	state: StageState,
 	words: readonly string[],
-	{ mounts, env, network }: RunWith,
+	{ mounts, env, secretEnv, network }: RunWith,
 ): Promise<{ readonly id: string; readonly stubs: readonly string[] }> {
 	const { run } = state;
 	const isBuildKit = build.request.buildKit !== undefined;
@@ -136,6 +137,7 @@ async function createContainer(
 			Healthcheck: { Test: ["NONE"] },
 		},
 		hostConfig: { ...PLAIN_HOST, ...build.request.host, ...networkOf(build, network), Mounts: [...mounts] },
+		secretEnv,
 	});
 	build.containers.push(id);
 	await build.parts.files.write(build.parts.directory, markOf(id), nothing());

@@ -4,6 +4,7 @@ import { EngineError, messageOf } from "../../shared/errors.ts";
 import { createId, shortId } from "../../shared/id.ts";
 import type { ImageRecord } from "../images/contract.ts";
 import type { Build, BuildParts } from "./build-state.ts";
+import { cacheUsage, pruneCache } from "./cache-usage.ts";
 import { StepFailed } from "./command-failed.ts";
 import { KnownContexts } from "./context.ts";
 import { contextPaths } from "./context-paths.ts";
@@ -58,6 +59,8 @@ export function createBuilds(parts: BuildParts): BuildsEngine {
 				throw error;
 			}
 		},
+		cacheUsage: () => cacheUsage(parts.caches, parts.files),
+		pruneCache: (request) => pruneCache(parts.caches, parts.files, request),
 		inUse: (imageId) => [...running].some((images) => images.has(imageId)),
 	};
 }

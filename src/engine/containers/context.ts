@@ -64,6 +64,8 @@ export interface Context extends ContainerDeps {
 	readonly restarts: Restarts;
 	/** Names that a create in flight holds, by name: the id. */
 	readonly reserved: Map<string, string>;
+	/** CreateRequest.secretEnv by container. */
+	readonly secretEnv: Map<string, readonly string[]>;
 	/** How many clients have asked for a container's stop and wait for its end, by its id: each is told `stop`. */
 	readonly stopping: Map<string, number>;
 	/** Begins or ends a container's health checks by its state. */

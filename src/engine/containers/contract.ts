@@ -96,6 +96,8 @@ export interface CreateRequest {
 	readonly networks?: readonly EndpointConfig[];
 	/** "linux/amd64" where the client asked for one. */
 	readonly platform?: string;
+	/** `NAME=value`, after those of `config`: kept in memory alone, and gone with this daemon. Secrets of builds. */
+	readonly secretEnv?: readonly string[];
 }
 
 export interface LogsRequest {

@@ -71,6 +71,7 @@ export async function create(context: Context, request: CreateRequest): Promise<
 		mounts: mountsOf(context, config, request),
 		execIds: [],
 	};
+	if (request.secretEnv) context.secretEnv.set(id, request.secretEnv);
 	context.reserved.set(name, id);
 	try {
 		await context.locks.run(id, () => persist(context, record));

@@ -59,6 +59,7 @@ export async function removeLocked(context: Context, id: string, released = fals
 	const { state } = record;
 	const ended = "exitCode" in state ? { ...state } : {};
 	context.restarts.cancel(id);
+	context.secretEnv.delete(id);
 	change(context, id, { state: { ...ended, status: "removing" } });
 	try {
 		if (!released) await releaseAll(context, id);

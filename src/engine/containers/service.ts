@@ -45,6 +45,7 @@ export function createContainers(deps: ContainerDeps): ContainersEngine {
 		restarts: createRestarts(),
 		stopping: new Map(),
 		reserved: new Map(),
+		secretEnv: new Map(),
 		execsEnded: execs.containerEnded,
 		execsFound: execs.restore,
 		followHealth: (id) => health.follow(id),

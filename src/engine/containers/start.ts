@@ -93,7 +93,7 @@ async function launch(context: Context, asked: ContainerRecord): Promise<void> {
 	makeDir(bundle, 0o700);
 	undo.defer(() => rmSync(bundle, { recursive: true, force: true }));
 	const spec = runtimeSpec(
-		{ ...record, config: { ...config, Env: [...links.env, ...config.Env] } },
+		{ ...record, config: { ...config, Env: [...links.env, ...config.Env, ...(context.secretEnv.get(id) ?? [])] } },
 		{
 			rootPath,
 			directory,

@@ -89,6 +89,13 @@ export const buildFiles = {
 
 	list: (directory: string) => (fs.existsSync(directory) ? fs.readdirSync(directory) : []),
 
+	async usage(directory: string): Promise<number> {
+		// A process, so that a big tree does not hold the loop.
+		const du = Bun.spawn(["find", directory, "-type", "f", "-printf", "%i %s\\n"], { stderr: "ignore" });
+		const lines = (await new Response(du.stdout).text()).split("\n");
+		return [...new Set(lines)].reduce((sum, line) => sum + Number(line.split(" ")[1] ?? 0), 0);
+	},
+
 	async discard(directory: string): Promise<void> {
 		// What cannot be deleted is swept at the next start.
 		await rm(directory, { recursive: true, force: true }).catch(() => undefined);
