@@ -1,7 +1,7 @@
-import { existsSync, mkdirSync, symlinkSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { CACHE } from "./debian-packages.ts";
 import type { DockerResult } from "./docker.ts";
+import { linkPlugin } from "./plugins.ts";
 import type { Lab } from "./scenario.ts";
 
 export interface ComposeSettings {
@@ -37,7 +37,6 @@ export interface RunningCompose {
 }
 
 const V1 = "/usr/bin/docker-compose";
-const V2 = join(CACHE, "compose/docker-compose");
 /** Below the limit of a step, so that what Compose said is in the report. */
 const WITHIN_MS = 55_000;
 
@@ -48,7 +47,7 @@ export function hasComposeV1(): boolean {
 
 export function createCompose({ docker }: Pick<Lab, "docker">, settings: ComposeSettings): Compose {
 	const { stack, project, overrides = [], flags = [], version = 2 } = settings;
-	if (version === 2) linkPlugin(docker.env.DOCKER_CONFIG ?? "");
+	if (version === 2) linkPlugin(docker.env.DOCKER_CONFIG ?? "", "compose");
 	const program = version === 2 ? ["docker", "compose", "--ansi", "never"] : [V1, "--no-ansi"];
 	const files = ["compose.yaml", ...overrides].flatMap((file) => ["-f", join(stack, file)]);
 	const command = [...program, "--project-directory", stack, "-p", project, ...files, ...flags];
@@ -80,11 +79,4 @@ export function createCompose({ docker }: Pick<Lab, "docker">, settings: Compose
 		return stdout;
 	};
 	return Object.assign(call, { run, start, project });
-}
-
-function linkPlugin(configDirectory: string): void {
-	if (!existsSync(V2)) throw new Error(`${V2} is missing: run scripts/lib/compose first`);
-	const plugins = join(configDirectory, "cli-plugins");
-	mkdirSync(plugins, { recursive: true });
-	if (!existsSync(join(plugins, "docker-compose"))) symlinkSync(V2, join(plugins, "docker-compose"));
 }

@@ -36,10 +36,13 @@ export class ClientSession implements BuildClient {
 		this.closed = promise;
 		this.http2.on("error", () => this.http2.destroy());
 		this.http2.on("close", () => resolve());
-		socket.on("close", () => {
+		const over = () => {
 			this.http2.destroy();
+			socket.destroy();
 			resolve();
-		});
+		};
+		// A client that says no more is served no more.
+		for (const event of ["end", "close"]) socket.on(event, over);
 	}
 
 	close(): void {
