@@ -38,6 +38,7 @@ const KNOWN: readonly Known[] = [
 	},
 	{ why: "names that are made up", line: /(Name|Names\[0\]|name): "\/[a-z]+_[a-z]+\d*" \| "\/[a-z]+_[a-z]+\d*"$/ },
 	{ why: "crun runs the containers", line: /^body\.HostConfig\.Runtime: "crun" \| "runc"$/ },
+	{ why: "crun is a runtime that dockerd has not", name: /host\/Runtime="crun"/, line: /^201 \| 400 / },
 	{
 		why: "layers and namespaces lie elsewhere",
 		line: /GraphDriver\.Data\.|SandboxKey: |Mounts\[0\]\.Source: "<root>\/overlay/,

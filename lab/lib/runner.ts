@@ -26,7 +26,11 @@ export async function runScenario(
 	mkdirSync(settings.directory, { recursive: true });
 	await using place = await scenario.place?.(settings.directory);
 	const launch = place?.launch;
-	const engine = createEngine({ ...settings, launch, flags: scenario.flags?.(settings.directory) });
+	const engine = createEngine({
+		...settings,
+		launch,
+		flags: [...(settings.flags ?? []), ...(scenario.flags?.(settings.directory) ?? [])],
+	});
 	const docker = createDocker(engine.host, `${settings.directory}/docker-config`);
 	const lab: Lab = { engine, docker, directory: settings.directory, ...(place && { place }) };
 	const counts: Counts = { passed: 0, failed: 0, skipped: 0 };

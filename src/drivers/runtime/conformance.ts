@@ -201,6 +201,21 @@ export function runtimeConformance(name: string, subject: () => ConformanceSubje
 			await expect(driver.usage(c)).rejects.toThrow("is not running");
 		});
 
+		test("pause just after the start, and what follows on it, never hangs", async () => {
+			for (let n = 0; n < 12; n++) {
+				const c = id();
+				await start(c, ["sleep", "100"]);
+				await driver.pause(c);
+				expect(readFileSync(`/sys/fs/cgroup/freezer${subject().cgroupParent}/${c}/freezer.state`, "utf8")).toBe(
+					"FROZEN\n",
+				);
+				await driver.resume(c);
+				await driver.kill(c, 9);
+				expect((await exit(c)).exitCode).toBe(137);
+				await driver.release(c);
+			}
+		}, 20_000);
+
 		test("out of memory is told", async () => {
 			const c = id();
 			await start(c, ["sh", "-c", "x=$(yes); true"], {}, 16 * 1024 * 1024);

@@ -38,6 +38,8 @@ const V1_CONTROLLERS = new Set(
 	"cpu cpuacct cpuset memory devices freezer blkio pids net_cls net_prio perf_event hugetlb rdma misc".split(" "),
 );
 const SIGKILL = 9;
+const FREEZE_TRIES = 120;
+const FREEZE_WAIT_MS = 16;
 
 /** @param path as in the spec's cgroupsPath, absolute below each mount */
 export function openCgroup(mounts: CgroupMounts, path: string): Cgroup {
@@ -48,8 +50,7 @@ export function openCgroup(mounts: CgroupMounts, path: string): Cgroup {
 		pids,
 		async freeze() {
 			if (!mounts.has("freezer")) return void writeFileSync(`${at("unified")}/cgroup.freeze`, "1");
-			writeFileSync(`${at("freezer")}/freezer.state`, "FROZEN");
-			await frozen(`${at("freezer")}/freezer.state`);
+			await freezeV1(`${at("freezer")}/freezer.state`);
 		},
 		thaw() {
 			if (mounts.has("freezer")) writeQuietly(`${at("freezer")}/freezer.state`, "THAWED");
@@ -148,12 +149,21 @@ function removeOne(directory: string): boolean {
 	}
 }
 
-async function frozen(file: string): Promise<void> {
-	for (let wait = 1; wait < 2000; wait *= 2) {
-		if (readFileSync(file, "utf8").trim() === "FROZEN") return;
-		await Bun.sleep(wait);
+/**
+ * Resolves when all have stopped; where they do not, they go on. A program with threads that is just calling execve(2), as runc at the end of a
+ * start, waits for its other threads to end, which are frozen, and is not frozen itself: it is let go and tried again. Source: runc, which does so too.
+ */
+async function freezeV1(file: string): Promise<void> {
+	for (let tries = 0; tries < FREEZE_TRIES; tries++) {
+		writeFileSync(file, "FROZEN");
+		for (let wait = 1; wait < FREEZE_WAIT_MS; wait *= 2) {
+			if (readFileSync(file, "utf8").trim() === "FROZEN") return;
+			await Bun.sleep(wait);
+		}
+		writeFileSync(file, "THAWED");
+		await Bun.sleep(1);
 	}
-	throw new Error(`cannot freeze: ${file} stays at ${readFileSync(file, "utf8").trim()}`);
+	throw new Error(`cannot freeze: ${file} does not come to FROZEN`);
 }
 
 function readQuietly(file: string): string {
