@@ -3,8 +3,10 @@ import { EngineError } from "../../shared/errors.ts";
 import { parseNano } from "../../shared/time.ts";
 import { cacheFilterHolds } from "../build/cache.ts";
 import { exportResult } from "./exporters.ts";
+import { failureOf } from "./failure.ts";
 import { solve } from "./gateway.ts";
 import { CODES, GrpcError, type Method, type ServedCall, servedBytes, serverStream, unary } from "./grpc.ts";
+import { historyMethods } from "./history.ts";
 import type { BuildJob } from "./jobs.ts";
 import {
 	bytesMessage,
@@ -49,6 +51,7 @@ export function controlMethods(parts: BuildKitParts): [string, Method][] {
 				for await (const update of job.progress.follow(call.signal)) await send(update);
 			}),
 		],
+		...historyMethods(parts),
 		[`${SERVICE}/Session`, (call) => lentSession(parts, call)],
 		// The steps of builds are images, and go with `docker image prune`.
 		[
@@ -107,18 +110,28 @@ async function build(
 	request: SolveRequest,
 	signal: AbortSignal,
 ): Promise<Record<string, string>> {
-	refuse(request);
-	const job = parts.jobs.create(request.Ref);
+	if (request.Ref === "") throw new GrpcError(CODES.invalid, "the build has no Ref");
+	const job = parts.jobs.create(request.Ref, {
+		frontend: request.Frontend,
+		attributes: request.FrontendAttrs,
+		exporters: request.Exporters,
+		internal: request.Internal,
+	});
 	const cancel = () => job.cancel();
 	signal.addEventListener("abort", cancel);
 	if (signal.aborted) cancel();
 	try {
+		refuse(request);
 		job.begin(await parts.sessions.get(request.Session, job.signal), request.Entitlements);
 		const results = await resultsOf(parts, job, request);
-		return await exportAll(parts, job, request, results);
+		const response = await exportAll(parts, job, request, results);
+		parts.jobs.end(job, { response });
+		return response;
+	} catch (error) {
+		parts.jobs.end(job, { response: {}, error: failureOf(error) });
+		throw error;
 	} finally {
 		signal.removeEventListener("abort", cancel);
-		parts.jobs.end(job);
 	}
 }
 
@@ -149,8 +162,7 @@ async function exportAll(
 	return response;
 }
 
-function refuse({ Definition, Entitlements, Cache, Ref }: SolveRequest): void {
-	if (Ref === "") throw new GrpcError(CODES.invalid, "the build has no Ref");
+function refuse({ Definition, Entitlements, Cache }: SolveRequest): void {
 	if (Definition && Definition.def.length > 0) {
 		throw new EngineError("unsupported", "raw LLB definitions are not supported: this engine builds Dockerfiles");
 	}

@@ -67,7 +67,7 @@ async function exportFiles(
 	number: number,
 	how: { readonly send: typeof sendTar; readonly shown: string },
 ): Promise<Record<string, string>> {
-	const { session } = await job.begun;
+	const { session } = await job.begun();
 	const name = how.send === sendTar ? "exporting to client tarball" : "exporting to client directory";
 	await shown(job.progress, name, async (step) => {
 		await using files = await result.open();

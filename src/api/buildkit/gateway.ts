@@ -110,7 +110,7 @@ export async function solve(
 	request: Pick<Decoded<typeof gatewaySolveRequest>, "Frontend" | "FrontendOpt" | "FrontendInputs">,
 	signal: AbortSignal,
 ): Promise<string> {
-	const { session, entitlements } = await job.begun;
+	const { session, entitlements } = await job.begun();
 	const solved = await builds.solve(
 		buildRequestOf(
 			{ frontend: request.Frontend, options: withInputs(request) },

@@ -1,11 +1,27 @@
 import type { SolvedImage } from "../../engine/build/contract.ts";
 import { EngineError } from "../../shared/errors.ts";
 import { createId } from "../../shared/id.ts";
-import { ProgressLog } from "./progress.ts";
+import type { GrpcError } from "./grpc.ts";
+import { now, ProgressLog } from "./progress.ts";
 import type { ClientSession } from "./session.ts";
 
 /** What the client made of its build, at its end: the results of its solves that it wants exported; or why not. */
 export type Outcome = { readonly results: readonly string[] } | { readonly error: unknown };
+
+/** What the client asked, for the history. */
+export interface BuildAsked {
+	readonly frontend: string;
+	readonly attributes: ReadonlyMap<string, string>;
+	readonly exporters: readonly { readonly Type: string; readonly Attrs: ReadonlyMap<string, string> }[];
+	/** It shall be in no history. */
+	readonly internal: boolean;
+}
+
+export interface BuildEnd {
+	readonly error?: GrpcError;
+	readonly response: Readonly<Record<string, string>>;
+	readonly completed: ReturnType<typeof now>;
+}
 
 /** One build, from the client's Control.Solve to its answer. Calls that name it may come before that. */
 export class BuildJob {
@@ -14,8 +30,13 @@ export class BuildJob {
 	private readonly ending = Promise.withResolvers<Outcome>();
 	private readonly gone = new AbortController();
 	private readonly results = new Map<string, SolvedImage>();
+	private over: BuildEnd | undefined;
+	readonly created = now();
 
-	constructor(readonly ref: string) {
+	constructor(
+		readonly ref: string,
+		readonly asked: BuildAsked,
+	) {
 		this.progress = new ProgressLog(ref);
 		for (const promise of [this.beginning.promise, this.ending.promise]) promise.catch(() => {});
 	}
@@ -26,8 +47,15 @@ export class BuildJob {
 	}
 
 	/** What a solve is done with; waits for the beginning. */
-	get begun(): Promise<{ session: ClientSession; entitlements: readonly string[] }> {
-		return this.beginning.promise;
+	async begun(): Promise<{ session: ClientSession; entitlements: readonly string[] }> {
+		const begun = await this.beginning.promise;
+		if (this.over) throw new EngineError("not-found", `no such job ${this.ref}`);
+		return begun;
+	}
+
+	/** How it ended; undefined: it has not. */
+	get end(): BuildEnd | undefined {
+		return this.over;
 	}
 
 	/** Waits for the client's last word. */
@@ -61,30 +89,47 @@ export class BuildJob {
 		return found;
 	}
 
-	end(): void {
+	close(end: Omit<BuildEnd, "completed">): void {
+		this.over = { ...end, completed: now() };
 		this.gone.abort();
 		this.progress.end();
-		const over = new EngineError("not-found", `no such job ${this.ref}`);
-		this.beginning.reject(over);
+		this.beginning.reject(new EngineError("not-found", `no such job ${this.ref}`));
 		for (const result of this.results.values()) result[Symbol.dispose]();
+		this.results.clear();
 	}
 }
 
 /** How long a call waits for the build that it names. */
 const WAIT_MS = 5_000;
 
-/** The builds under way. */
+/** Builds that have ended and are remembered, at most: calls that name them come late, and `docker buildx history` shows them. */
+const REMEMBERED = 50;
+/** Of their output, all together. */
+const REMEMBERED_BYTES = 16 << 20;
+
+/** The builds under way, and the last that have ended. */
 export class BuildJobs {
+	/** In the order of their beginnings. */
 	private readonly jobs = new Map<string, BuildJob>();
 	private readonly waiting = new Set<() => void>();
 
 	/** A new one. "conflict" when there is one of this name. */
-	create(ref: string): BuildJob {
+	create(ref: string, asked: BuildAsked): BuildJob {
 		if (this.jobs.has(ref)) throw new EngineError("conflict", `job ID ${ref} exists`);
-		const job = new BuildJob(ref);
+		const job = new BuildJob(ref, asked);
 		this.jobs.set(ref, job);
-		for (const wake of this.waiting) wake();
+		this.changed();
 		return job;
+	}
+
+	/** Those of the history. */
+	list(): BuildJob[] {
+		return [...this.jobs.values()].filter(({ asked }) => !asked.internal);
+	}
+
+	/** Forgets one that has ended. */
+	forget(ref: string): void {
+		if (this.jobs.get(ref)?.end) this.jobs.delete(ref);
 	}
 
 	/** Waits a little for one that is about to come. */
@@ -93,24 +138,39 @@ export class BuildJobs {
 			const found = this.jobs.get(ref);
 			if (found) return found;
 			if (late.aborted) throw new EngineError("not-found", `no such job ${ref}`);
-			await new Promise<void>((resolve) => {
-				const wake = () => {
-					this.waiting.delete(wake);
-					late.removeEventListener("abort", wake);
-					resolve();
-				};
-				this.waiting.add(wake);
-				late.addEventListener("abort", wake);
-			});
+			await this.change(late);
 		}
 	}
 
-	end(job: BuildJob): void {
-		this.jobs.delete(job.ref);
-		job.end();
+	end(job: BuildJob, end: Parameters<BuildJob["close"]>[0]): void {
+		job.close(end);
+		const over = [...this.jobs.values()].filter((one) => one.end).reverse();
+		let bytes = 0;
+		for (const [i, one] of over.entries()) {
+			bytes += one.progress.bytes;
+			if (i >= REMEMBERED || (i > 0 && bytes > REMEMBERED_BYTES)) this.jobs.delete(one.ref);
+		}
+		this.changed();
 	}
 
 	cancelAll(): void {
 		for (const job of this.jobs.values()) job.cancel();
+	}
+
+	/** Resolves when a build begins or ends, or `signal` fires. */
+	change(signal: AbortSignal): Promise<void> {
+		return new Promise((resolve) => {
+			const wake = () => {
+				this.waiting.delete(wake);
+				signal.removeEventListener("abort", wake);
+				resolve();
+			};
+			this.waiting.add(wake);
+			signal.addEventListener("abort", wake);
+		});
+	}
+
+	private changed(): void {
+		for (const wake of [...this.waiting]) wake();
 	}
 }

@@ -191,6 +191,33 @@ export const secretResponse = message({ data: field(1, bytes) });
 export const credentialsRequest = message({ Host: field(1, string) });
 export const credentialsResponse = message({ Username: field(1, string), Secret: field(2, string) });
 export const checkAgentRequest = message({ ID: field(1, string) });
+export const historyEvent = message({
+	type: field(1, integer),
+	record: optional(
+		2,
+		message({
+			Ref: field(1, string),
+			Frontend: field(2, string),
+			FrontendAttrs: map(3, string),
+			Exporters: repeated(4, nested(entry)),
+			error: optional(5, status),
+			CreatedAt: optional(6, timestamp),
+			CompletedAt: optional(7, timestamp),
+			ExporterResponse: map(9, string),
+			Generation: field(12, integer),
+			numCachedSteps: field(15, integer),
+			numTotalSteps: field(16, integer),
+			numCompletedSteps: field(17, integer),
+			numWarnings: field(19, integer),
+		}),
+	),
+});
+export const updateHistoryRequest = message({
+	Ref: field(1, string),
+	Pinned: field(2, boolean),
+	Delete: field(3, boolean),
+	Finalize: field(4, boolean),
+});
 export const historyRequest = message({
 	ActiveOnly: field(1, boolean),
 	Ref: field(2, string),

@@ -15,6 +15,8 @@ export class ProgressLog implements BuildProgress {
 	private readonly updates: StatusUpdate[] = [];
 	private readonly waiting = new Set<() => void>();
 	private ended = false;
+	/** Of output that is kept. */
+	bytes = 0;
 	private count = 0;
 	/** The vertex of the step that began last: what is said of no step is said of it. */
 	private last = "";
@@ -42,6 +44,18 @@ export class ProgressLog implements BuildProgress {
 		this.add({ warnings: [warning] });
 	}
 
+	/** Its steps so far. */
+	counts(): { total: number; completed: number; cached: number; warnings: number } {
+		const last = new Map(this.updates.flatMap(({ vertexes = [] }) => vertexes.map((one) => [one.digest, one])));
+		const steps = [...last.values()];
+		return {
+			total: steps.length,
+			completed: steps.filter(({ completed }) => completed).length,
+			cached: steps.filter(({ cached }) => cached).length,
+			warnings: this.updates.filter(({ warnings = [] }) => warnings.length > 0).length,
+		};
+	}
+
 	/** Nothing more is said. */
 	end(): void {
 		this.ended = true;
@@ -61,6 +75,7 @@ export class ProgressLog implements BuildProgress {
 	}
 
 	private add(update: StatusUpdate): void {
+		for (const { msg } of update.logs ?? []) this.bytes += msg.length;
 		this.updates.push(update);
 		this.wake();
 	}

@@ -1,12 +1,11 @@
 import type { IncomingMessage } from "node:http";
 import { performServerHandshake, type ServerHttp2Session, type ServerHttp2Stream } from "node:http2";
 import type { Duplex } from "node:stream";
-import { StepFailed } from "../../engine/build/command-failed.ts";
 import { EngineError, messageOf } from "../../shared/errors.ts";
 import { controlMethods } from "./control.ts";
-import { sourceDetailOf } from "./error-source.ts";
+import { failureOf } from "./failure.ts";
 import { gatewayMethods } from "./gateway.ts";
-import { CODES, GrpcError, type Method, serveCall } from "./grpc.ts";
+import { type Method, serveCall } from "./grpc.ts";
 import { healthMethods } from "./health.ts";
 import type { BuildKitParts } from "./parts.ts";
 
@@ -54,12 +53,4 @@ export class BuildKitServer {
 			void serveCall(stream, headers, this.methods, failureOf);
 		});
 	}
-}
-
-/** BuildKit's errors have no code but that they are one; a failed step says where it stands in the Dockerfile. */
-export function failureOf(error: unknown): GrpcError {
-	if (error instanceof GrpcError) return error;
-	const details = error instanceof StepFailed ? [sourceDetailOf(error)] : [];
-	if (error instanceof EngineError && error.code === "cancelled") return new GrpcError(CODES.cancelled, error.message);
-	return new GrpcError(CODES.unknown, messageOf(error), details);
 }

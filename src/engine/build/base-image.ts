@@ -3,6 +3,7 @@ import { EngineError } from "../../shared/errors.ts";
 import type { ImageRecord } from "../images/contract.ts";
 import { credentialsFor } from "../images/credentials.ts";
 import type { Build } from "./build-state.ts";
+import type { BuildLine } from "./contract.ts";
 
 /** An image to stand on or to copy from: the one that is here, or the registry's. */
 export async function baseImage(build: Build, name: string, platform: string | undefined): Promise<ImageRecord> {
@@ -34,8 +35,21 @@ async function pull(build: Build, name: string, platform: string | undefined): P
 		credentialsFor(build.request.credentials, domain) ??
 		(await build.request.buildKit?.client.credentials(hostOf(domain)));
 	const lines = images.pull(shown, { platform, credentials, signal: build.signal });
-	for await (const line of lines) await build.output.line(line);
+	for await (const line of lines) {
+		tellLayer(build, line);
+		await build.output.line(line);
+	}
 	return images.resolve(shown);
+}
+
+/** A layer that is fetched, as a part of the step. */
+function tellLayer({ now }: Build, { id, status, progressDetail }: BuildLine): void {
+	if (typeof id !== "string" || typeof status !== "string") return;
+	const { current = 0, total } = (progressDetail ?? {}) as { current?: number; total?: number };
+	if (status === "Downloading" || status === "Extracting")
+		now.step?.status(`${status.toLowerCase()} ${id}`, { current, total });
+	if (status === "Pull complete") now.step?.status(`extracting ${id}`, { current, done: true });
+	if (status === "Download complete") now.step?.status(`downloading ${id}`, { current, done: true });
 }
 
 /** Where docker's own registry is, by which clients know its credentials. */
