@@ -5,6 +5,7 @@ import { logLines } from "../../lib/engine.ts";
 import { loadImage } from "../../lib/load-image.ts";
 import { type Lab, type Scenario, step } from "../../lib/scenario.ts";
 import { flood, heldBy, open, sendRaw, slowestPing, socketOf } from "./clients.ts";
+import { forgesSibling } from "./forged.ts";
 import { type Entries, importImage, Target, tarOf } from "./hostile.ts";
 
 const LINKS = (path: string) => [path, `../../../../../../../../../..${path}`];
@@ -286,6 +287,10 @@ export const scenario: Scenario = {
 				await eventually("descriptors as before", () => heldBy(lab).descriptors < before.descriptors + 20);
 				await lab.docker("rm", "-f", "victim");
 			},
+		),
+		step(
+			"a container is no sibling of its network, nor the gateway, whatever it says by address, ARP and MAC",
+			forgesSibling,
 		),
 		step("names cannot say more than a name: not in rules, files, headers or log lines", async (lab) => {
 			const name = "com.docker.network.bridge.name";

@@ -56,7 +56,8 @@ export function ask(path: string | undefined, hostname: string, number: number):
 /** The same of a server that answers datagrams. */
 export async function askUdp(path: string | undefined, hostname: string, number: number): Promise<string> {
 	const { promise, resolve } = Promise.withResolvers<string>();
-	const open = () => Bun.udpSocket({ hostname: "0.0.0.0", socket: { data: (_, bytes) => resolve(bytes.toString()) } });
+	const any = hostname.includes(":") ? "::" : "0.0.0.0";
+	const open = () => Bun.udpSocket({ hostname: any, socket: { data: (_, bytes) => resolve(bytes.toString()) } });
 	const socket = await (path ? withNetns(path, open) : open());
 	socket.send("hello", number, hostname);
 	const timer = setTimeout(() => resolve("closed"), 500);
