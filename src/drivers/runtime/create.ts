@@ -2,7 +2,6 @@ import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from "nod
 import type { RuntimeSpec } from "../../oci/runtime-spec.ts";
 import { messageOf } from "../../shared/errors.ts";
 import type { Logger } from "../../shared/log.ts";
-import { ExitWitness } from "../../sys/linux/exit-witness.ts";
 import { enterMountNamespace } from "../../sys/linux/mount-namespace.ts";
 import { reapChild, spawnProcess } from "../../sys/linux/process.ts";
 import { connectAttach, connectSupervisor, type SupervisorConnection } from "./connection.ts";
@@ -13,7 +12,8 @@ import {
 	type StartRequest,
 	UNKNOWN_EXIT,
 } from "./driver.ts";
-import { type OperationName, type Operations, type RuntimePaths, runtimePaths } from "./protocol.ts";
+import { HeldProcesses } from "./held-processes.ts";
+import { type OperationName, type Operations, type RuntimePaths, runtimePaths, type TerminalFd } from "./protocol.ts";
 import { seccompAnnotation } from "./seccomp/annotation.ts";
 import { seccompSpec } from "./seccomp/spec.ts";
 import { traitsOf } from "./traits.ts";
@@ -58,9 +58,9 @@ export function createRuntimeDriver(options: RuntimeDriverOptions): RuntimeDrive
 			const { containerId, runtime, bundle, io, spec } = request;
 			client.forget(containerId);
 			const input = { containerId, runtime, bundle, io, cgroupsPath: spec.linux.cgroupsPath };
-			return client.watched(containerId, call("start", input));
+			return client.holding(containerId, call("start", input));
 		},
-		exec: (request) => client.watched(request.execId, call("exec", request)),
+		exec: (request) => client.holding(request.execId, call("exec", request)),
 		attach: (processId, streams) => client.attach({ open: "attach", processId, streams }),
 		kill: async (processId, signal, all = false) => void (await call("kill", { processId, signal, all })),
 		resize: async (processId, rows, columns) => void (await call("resize", { processId, rows, columns })),
@@ -112,10 +112,7 @@ class SupervisorClient {
 	private onExit: (exit: ProcessExit) => void = () => {};
 	/** Exits told to the engine and not yet released; none is told twice. */
 	private readonly told = new Set<string>();
-	/** Pids of running processes. */
-	private readonly pids = new Map<string, number>();
-	/** Of those that end while no supervisor is there to see it. */
-	private readonly witness = new ExitWitness();
+	private readonly held = new HeldProcesses();
 
 	constructor(
 		private readonly options: RuntimeDriverOptions,
@@ -128,9 +125,9 @@ class SupervisorClient {
 		this.onExit = onExit;
 		const connection = await this.connected();
 		// What ended before is read from list() by the engine, not told.
-		for (const { processId, exit, pid } of await connection.call("list", {})) {
+		for (const { processId, exit, pid, terminal } of await connection.call("list", {})) {
 			if (exit) this.told.add(processId);
-			else this.watch(processId, pid);
+			else this.hold(processId, pid, terminal);
 		}
 	}
 
@@ -139,14 +136,13 @@ class SupervisorClient {
 		this.dismissed = this.connection;
 		this.connection?.close();
 		this.connection = undefined;
-		this.pids.clear();
-		this.witness[Symbol.dispose]();
+		this.held.close();
 	}
 
-	/** What it started is watched until its exit is told. */
-	async watched(processId: string, start: Promise<StartedProcess>): Promise<StartedProcess> {
-		const started = await start;
-		this.watch(processId, started.pid);
+	/** What it started is held until its exit is told. */
+	async holding(processId: string, start: Promise<StartedProcess & TerminalFd>): Promise<StartedProcess> {
+		const { terminal, ...started } = await start;
+		this.hold(processId, started.pid, terminal);
 		return started;
 	}
 
@@ -172,20 +168,16 @@ class SupervisorClient {
 	/** A new process may come under this id. */
 	forget(processId: string): void {
 		this.told.delete(processId);
-		this.learn(processId);
+		this.held.release(processId);
 	}
 
-	private watch(processId: string, pid: number): void {
+	private hold(processId: string, pid: number, fd: number | undefined): void {
 		if (this.told.has(processId)) return;
-		this.pids.set(processId, pid);
-		this.witness.watch(pid);
+		this.held.hold(processId, pid, fd === undefined ? undefined : { pid: this.supervisorPid(), fd });
 	}
 
-	/** The exit code, where it was watched and is known; it is watched no more. */
-	private learn(processId: string): number | undefined {
-		const pid = this.pids.get(processId);
-		this.pids.delete(processId);
-		return pid === undefined ? undefined : this.witness.take(pid);
+	private supervisorPid(): number {
+		return Number(readFileSync(this.paths.pid, "utf8").split(" ")[0]);
 	}
 
 	private async alive(): Promise<SupervisorConnection> {
@@ -203,6 +195,7 @@ class SupervisorClient {
 		const connection = await this.findOrStart();
 		this.connection = connection;
 		connection.closed.then(() => this.recover(connection));
+		await Promise.allSettled(this.held.terminals().map((terminal) => connection.call("terminal", terminal)));
 		return connection;
 	}
 
@@ -254,7 +247,7 @@ class SupervisorClient {
 	private tell(exit: ProcessExit): void {
 		if (this.told.has(exit.processId)) return;
 		this.told.add(exit.processId);
-		const learnt = this.learn(exit.processId);
+		const learnt = this.held.release(exit.processId);
 		this.onExit(exit.exitCode === UNKNOWN_EXIT && learnt !== undefined ? { ...exit, exitCode: learnt } : exit);
 	}
 }

@@ -275,3 +275,36 @@ test("a container without a record is ended when it is released", async () => {
 	await driver.release(containerId);
 	expect(cgroups(containerId)).toEqual([]);
 });
+
+test("a terminal that takes no more input holds up nobody else", async () => {
+	const containerId = id("deaf");
+	await start(containerId, ["sh", "-c", "stty raw -echo; sleep 100"], { tty: true, stdin: true });
+	await Bun.sleep(300);
+	const stream = await driver.attach(containerId, { stdin: true, stdout: true, stderr: true });
+	stream.write("x".repeat(500_000));
+	await Bun.sleep(200);
+	await start(id("neighbour"), ["true"]);
+	await until("the neighbour has ended", () => exits.length === 1);
+	await driver.release(containerId);
+	await until("the stream has ended", () => stream.destroyed || stream.resume().readableEnded);
+});
+
+test("a terminal gets a large paste whole", async () => {
+	const containerId = id("paste");
+	const stream = await driver.attach(containerId, { stdin: true, stdout: true, stderr: true });
+	await start(containerId, ["sh", "-c", "stty raw -echo; echo ready; head -c 300000 | sha256sum"], {
+		tty: true,
+		stdin: true,
+	});
+	const paste = Buffer.alloc(300_000, "0123456789abcdefghijklmnopqrstuvwxyz");
+	let output = "";
+	stream.on("data", (chunk) => {
+		output += String(chunk);
+	});
+	stream.resume();
+	await until("it reads", () => output.includes("ready"));
+	stream.write(paste);
+	await until("it has ended", () => exits.length === 1);
+	const sum = new Bun.CryptoHasher("sha256").update(paste).digest("hex");
+	await until(`the sum is ${sum}`, () => output.includes(sum));
+}, 20_000);

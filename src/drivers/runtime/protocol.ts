@@ -21,8 +21,8 @@ export type Greeting =
 
 /** The operations of a control connection, with what each is given and what it answers. */
 export interface Operations {
-	start: { input: StartInput; output: StartedProcess };
-	exec: { input: ExecInput; output: StartedProcess };
+	start: { input: StartInput; output: StartedProcess & TerminalFd };
+	exec: { input: ExecInput; output: StartedProcess & TerminalFd };
 	kill: { input: { processId: string; signal: number; all: boolean }; output: null };
 	resize: { input: { processId: string; rows: number; columns: number }; output: null };
 	pause: { input: { containerId: string }; output: null };
@@ -31,10 +31,24 @@ export interface Operations {
 	usage: { input: { containerId: string }; output: ResourceUsage };
 	/** `resources` as in the spec. */
 	update: { input: { containerId: string; resources: SpecResources }; output: null };
-	list: { input: Record<string, never>; output: ObservedProcess[] };
+	/** The terminal of a process that an earlier supervisor started, back from the daemon. One that is not needed is left. */
+	terminal: { input: HandedTerminal; output: null };
+	list: { input: Record<string, never>; output: (ObservedProcess & TerminalFd)[] };
 	release: { input: { processId: string }; output: null };
 	/** Ends the supervisor; "conflict" while a process runs. */
 	shutdown: { input: Record<string, never>; output: null };
+}
+
+/** The fd that the master of a process's terminal has in the supervisor. */
+export interface TerminalFd {
+	readonly terminal?: number;
+}
+
+/** The fd that it has in process `pid`. */
+export interface HandedTerminal {
+	readonly processId: string;
+	readonly pid: number;
+	readonly fd: number;
 }
 
 /** The bundle's config.json is written already. */

@@ -113,3 +113,33 @@ test.skipIf(!pidfdsTell(release()))(
 		}),
 	20_000,
 );
+
+test(
+	"the supervisor killed: a terminal is held by the daemon, and the next supervisor has it, more than once",
+	() =>
+		withDriver(async (driver, exits) => {
+			const bundle = `${directory}/terminal`;
+			mkdirSync(bundle);
+			const spec = testSpec(root, `${cgroupParent}/terminal`, ["sh"], true);
+			const io = { tty: true, stdin: true, stdinOnce: false };
+			await driver.start({ containerId: "terminal", runtime: CRUN, bundle, spec, seccomp: SECCOMP, io });
+			for (const number of [1, 2]) {
+				process.kill(supervisorPid(), "SIGKILL");
+				expect(await driver.list()).toMatchObject([{ processId: "terminal" }]);
+				await driver.resize("terminal", 24 + number, 80);
+				const stream = await driver.attach("terminal", { stdin: true, stdout: true, stderr: true });
+				let output = "";
+				stream.on("data", (chunk) => {
+					output += String(chunk);
+				});
+				stream.resume();
+				stream.write(`echo $((${number} + 40))\n`);
+				await until("the shell has answered", () => output.includes(`\n${number + 40}\r\n`));
+				if (number === 2) stream.write("exit 3\n");
+				else stream.destroy();
+			}
+			await until("it has ended", () => exits.length === 1);
+			expect(exits).toMatchObject([{ processId: "terminal", exitCode: 3 }]);
+		}),
+	20_000,
+);

@@ -1,7 +1,7 @@
 import { ptr } from "bun:ffi";
 import { closeSync, constants, openSync, rmSync } from "node:fs";
 import { basename, dirname } from "node:path";
-import { check, libc } from "./libc.ts";
+import { check, errno, libc } from "./libc.ts";
 
 const AF_UNIX = 1;
 const SOCK_STREAM = 1;
@@ -9,6 +9,7 @@ const SOCK_NONBLOCK = 0o4000;
 const SOCK_CLOEXEC = 0o2000000;
 const MSG_CMSG_CLOEXEC = 0x40000000;
 const TIOCSWINSZ = 0x5414n;
+const EAGAIN = 11;
 const F_SETFL = 4;
 const O_RDWR_NONBLOCK = 0o4002n;
 const O_PATH_DIRECTORY = 0o10000000 | constants.O_DIRECTORY | 0o2000000;
@@ -86,4 +87,10 @@ export function setTerminalSize(master: number, rows: number, columns: number): 
 	const size = new Uint16Array([rows, columns, 0, 0]);
 	// stty rows R columns C
 	check(libc.ioctl(master, TIOCSWINSZ, ptr(size)), "ioctl TIOCSWINSZ");
+}
+
+/** Writes to a non-blocking master what its terminal takes; how many bytes that is, 0 while it is full. Throws SyscallError. */
+export function writeTerminal(master: number, data: Uint8Array): number {
+	const written = libc.write(master, ptr(data), data.length);
+	return Number(written) < 0 && errno() === EAGAIN ? 0 : check(written, "write to a terminal");
 }

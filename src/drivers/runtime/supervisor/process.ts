@@ -1,6 +1,7 @@
 import { closeSync } from "node:fs";
 import { EngineError } from "../../../shared/errors.ts";
 import { listenConsole, setTerminalSize } from "../../../sys/linux/console-socket.ts";
+import { copyTerminal } from "../../../sys/linux/copy-fd.ts";
 import { type FifoEnds, makeFifo, openInputFifo, openOutputFifo, reopenOutputFifo } from "../../../sys/linux/fifo.ts";
 import { duplicateFd } from "../../../sys/linux/process.ts";
 import type { ProcessExit, ProcessIo } from "../driver.ts";
@@ -76,16 +77,26 @@ export class SupervisedProcess {
 		}
 	}
 
-	/** Takes over a process that an earlier supervisor started: its output goes on; a terminal is lost with its master. */
+	/** The fd of its terminal's master. */
+	get terminal(): number | undefined {
+		return this.master;
+	}
+
+	/** Takes over a process that an earlier supervisor started: its output goes on; a terminal waits for `takeTerminal`, its stdin has ended. */
 	adopt(directory: string, record: ProcessRecord, log: OutputLog | undefined): void {
 		this.record = record;
 		this.io = record.io;
 		this.output = new ProcessOutput(record.io, this.clients, log);
-		this.input.open(undefined);
 		if (record.io.tty) return;
+		this.input.open(undefined);
 		for (const stream of ["stdout", "stderr"] as const) {
 			this.output.read(stream, reopenOutputFifo(`${directory}/${stream}`));
 		}
+	}
+
+	/** The terminal of an adopted process, from who held it meanwhile. Throws SyscallError when it is not there. */
+	takeTerminal(pid: number, fd: number): void {
+		if (this.io?.tty && this.running && this.master === undefined) this.useTerminal(copyTerminal(pid, fd));
 	}
 
 	attach(client: AttachedClient): void {
@@ -155,6 +166,13 @@ export class SupervisedProcess {
 		}
 	}
 
+	private useTerminal(master: number): void {
+		this.master = master;
+		this.output?.read("stdout", master);
+		// A second fd: each is closed by its own side.
+		this.input.open(this.io?.stdin ? duplicateFd(master) : undefined, true);
+	}
+
 	private async openTerminal(
 		directory: string,
 		start: (streams: ChildStreams) => Promise<ProcessRecord>,
@@ -162,10 +180,7 @@ export class SupervisedProcess {
 		const socket = listenConsole(`${directory}/console`);
 		try {
 			const record = await start({ stdio: [undefined, undefined, undefined], console: socket.path });
-			this.master = socket.receive();
-			this.output?.read("stdout", this.master);
-			// A second fd: Bun's poller takes each only once.
-			this.input.open(this.io?.stdin ? duplicateFd(this.master) : undefined);
+			this.useTerminal(socket.receive());
 			return record;
 		} finally {
 			socket.close();

@@ -164,6 +164,7 @@ function operate({ supervisor }: Context, call: keyof Operations, input: unknown
 		pids: ({ containerId }) => owner.pids(containerId),
 		usage: ({ containerId }) => owner.usage(containerId),
 		update: ({ containerId, resources }) => owner.update(containerId, resources),
+		terminal: ({ processId, pid, fd }) => owner.process(processId).takeTerminal(pid, fd),
 		list: () => owner.list(),
 		release: ({ processId }) => owner.release(processId),
 		shutdown: () => {

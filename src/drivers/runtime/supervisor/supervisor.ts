@@ -16,7 +16,7 @@ import type {
 	StartedProcess,
 } from "../driver.ts";
 import { UNKNOWN_EXIT } from "../driver.ts";
-import type { ExecInput, RuntimePaths, StartInput } from "../protocol.ts";
+import type { ExecInput, RuntimePaths, StartInput, TerminalFd } from "../protocol.ts";
 import {
 	type Cgroup,
 	type CgroupMounts,
@@ -59,6 +59,8 @@ interface StartTarget extends StartRecord {
 	readonly spare?: ExecSpare;
 }
 
+type Started = StartedProcess & TerminalFd;
+
 /** Has the OCI runtime start it; answers the pid. */
 type RunProcess = (directory: string, streams: ChildStreams) => Promise<number>;
 
@@ -66,7 +68,7 @@ type RunProcess = (directory: string, streams: ChildStreams) => Promise<number>;
 export class Supervisor {
 	private readonly processes = new Map<string, SupervisedProcess>();
 	/** Starts under way, by process id. */
-	private readonly starting = new Map<string, Promise<StartedProcess>>();
+	private readonly starting = new Map<string, Promise<Started>>();
 	private readonly records: ProcessRecords;
 	private readonly runtimes: OciRuntimes;
 	private readonly spares: ExecSpares;
@@ -87,7 +89,7 @@ export class Supervisor {
 	 */
 	async adopt(): Promise<void> {
 		const { records, unfinished } = this.records.load();
-		for (const { pid, exit } of records) if (!exit) this.witness.watch(pid);
+		for (const { pid } of records.filter(({ exit }) => !exit)) this.witness.watch(pid);
 		await endStrays(this.options.paths.processes, this.options.paths.spares);
 		const cgroupOf = new Map(records.map(({ processId, cgroupsPath }) => [processId, cgroupsPath]));
 		for (const start of unfinished) await this.undo(start, cgroupOf.get(start.containerId));
@@ -131,7 +133,7 @@ export class Supervisor {
 		this.processes.delete(processId);
 	}
 
-	start({ containerId, runtime, bundle, cgroupsPath, io }: StartInput): Promise<StartedProcess> {
+	start({ containerId, runtime, bundle, cgroupsPath, io }: StartInput): Promise<Started> {
 		const target = {
 			processId: containerId,
 			containerId,
@@ -145,7 +147,7 @@ export class Supervisor {
 		);
 	}
 
-	async exec({ containerId, execId, process, io, note }: ExecInput): Promise<StartedProcess> {
+	async exec({ containerId, execId, process, io, note }: ExecInput): Promise<Started> {
 		const runtime = this.runtimeOf(this.running(containerId));
 		const text = JSON.stringify(process);
 		const { oomScoreAdj = 0 } = process;
@@ -229,11 +231,12 @@ export class Supervisor {
 	 * Starts under way are waited for: what asked for them may be gone, and its successor must hear of what they made. Not for ever: an OCI runtime
 	 * that hangs must not keep a daemon from starting.
 	 */
-	async list(): Promise<ObservedProcess[]> {
+	async list(): Promise<(ObservedProcess & TerminalFd)[]> {
 		if (this.starting.size > 0) {
 			await Promise.race([Promise.allSettled(this.starting.values()), Bun.sleep(HUNG_START_MS)]);
 		}
-		return [...this.processes.values()].flatMap(({ record }) => (record ? [observed(record)] : []));
+		const known = [...this.processes.values()];
+		return known.flatMap(({ record, terminal }) => (record ? [{ ...observed(record), terminal }] : []));
 	}
 
 	/** Kills what runs, forgets record, runtime state and clients. */
@@ -264,7 +267,7 @@ export class Supervisor {
 	}
 
 	/** One start at a time of a process. */
-	private async alone(target: StartTarget, run: RunProcess): Promise<StartedProcess> {
+	private async alone(target: StartTarget, run: RunProcess): Promise<Started> {
 		const { processId } = target;
 		if (this.starting.has(processId)) throw new EngineError("conflict", `process ${processId} is already starting`);
 		const start = this.begin(target, run);
@@ -276,7 +279,7 @@ export class Supervisor {
 		}
 	}
 
-	private async begin(target: StartTarget, run: RunProcess): Promise<StartedProcess> {
+	private async begin(target: StartTarget, run: RunProcess): Promise<Started> {
 		const { spare, ...recorded } = target;
 		const { processId, io } = recorded;
 		if (this.process(processId).record) await this.releaseEnded(processId);
@@ -295,7 +298,7 @@ export class Supervisor {
 				if (!record) throw new EngineError("internal", `process ${processId} has no record`);
 				this.records.save(record);
 				this.options.reaper.wait(record.pid).then((exitCode) => this.end(entry, record, exitCode));
-				return { pid: record.pid, startedAt: record.startedAt };
+				return { pid: record.pid, startedAt: record.startedAt, terminal: entry.terminal };
 			});
 		} catch (error) {
 			this.processes.delete(processId);
