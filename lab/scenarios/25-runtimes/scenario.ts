@@ -79,7 +79,7 @@ export const scenario: Scenario = {
 		),
 		step("containers run on each, and on one of the settings", async (lab) => {
 			const { docker, directory } = lab;
-			copyFileSync("/usr/sbin/runc", own(directory));
+			copyFileSync(Bun.which("runc") ?? "/usr/sbin/runc", own(directory));
 			chmodSync(own(directory), 0o755);
 			await both((runtime, name) =>
 				docker("run", "-d", "-it", "--name", name, "--runtime", runtime, "--memory", "64m", "busybox").then(() => {}),

@@ -4,7 +4,7 @@ import type { RuntimeCommand } from "./driver.ts";
 
 /** Those that every test of the kind runs with. */
 export const CRUN: RuntimeCommand = { path: "/usr/bin/crun", args: [], family: "crun" };
-export const RUNC: RuntimeCommand = { path: "/usr/sbin/runc", args: [], family: "runc" };
+export const RUNC: RuntimeCommand = { path: Bun.which("runc") ?? "/usr/sbin/runc", args: [], family: "runc" };
 /** As docker's default for a container without capabilities. */
 export const SECCOMP = { profile: "default", capabilities: [] } as const;
 

@@ -10,6 +10,11 @@ export interface RuntimeTraits {
 	readonly waitsForExec: boolean;
 	/** In which its log is to be; crun says in it, on the container's stderr, for its user, what keeps a program from being run. */
 	readonly logFormat: "text" | "json";
+	/**
+	 * What a process is called (/proc/PID/comm) that is still the runtime's, though `run` has answered: it takes signals, which are lost then, until
+	 * it becomes the program a moment later.
+	 */
+	readonly beforeProgram?: string;
 	/** `update` takes "no limit" of processes and processor time; else the supervisor writes it to the cgroup. */
 	readonly updatesToUnlimited: boolean;
 	/** Of a container whose processes and cgroup are gone it keeps a directory and nothing else; else it must be asked to delete it. */
@@ -30,6 +35,7 @@ const TRAITS: Record<RuntimeFamily, RuntimeTraits> = {
 		takesCompiledSeccomp: false,
 		waitsForExec: true,
 		logFormat: "json",
+		beforeProgram: "runc:[2:INIT]",
 		updatesToUnlimited: true,
 		keepsDirectoryOnly: true,
 	},

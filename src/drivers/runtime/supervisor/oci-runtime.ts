@@ -22,6 +22,8 @@ export interface WaitingExec {
 const SIGKILL = 9;
 const STRAY_TRIES = 500;
 const STRAY_WAIT_MS = 2;
+/** ms */
+const PROGRAM_TRIES = 200;
 
 /** An OCI runtime's command line: crun's and runc's, which others have taken over. */
 export class OciRuntime {
@@ -46,7 +48,9 @@ export class OciRuntime {
 	async run(id: string, bundle: string, directory: string, stdio: Stdio, console?: string): Promise<number> {
 		const options = ["--detach", "--bundle", bundle];
 		await this.call(["run", ...options, ...this.ids(directory, console), id], directory, stdio, "create");
-		return readPid(directory);
+		const pid = readPid(directory);
+		await untilProgram(pid, this.traits.beforeProgram);
+		return pid;
 	}
 
 	/**
@@ -161,25 +165,34 @@ export function recordedPid(directory: string): number | undefined {
 	}
 }
 
+/** Resolves when the process is not called so any more; one that goes on being so is not waited for. */
+async function untilProgram(pid: number, name: string | undefined): Promise<void> {
+	for (let tries = 0; name !== undefined && tries < PROGRAM_TRIES; tries++) {
+		if (readText(`/proc/${pid}/comm`) !== `${name}\n`) return;
+		await Bun.sleep(1);
+	}
+}
+
 function processIds(): number[] {
 	return readdirSync("/proc").flatMap((name) => (/^\d+$/.test(name) ? [Number(name)] : []));
 }
 
 /** Arguments with NUL between; empty when the process is gone or a zombie. */
 function commandLine(pid: number): string {
+	return readText(`/proc/${pid}/cmdline`);
+}
+
+/** "" when it cannot be read. */
+function readText(path: string): string {
 	try {
-		return readFileSync(`/proc/${pid}/cmdline`, "utf8");
+		return readFileSync(path, "utf8");
 	} catch {
 		return "";
 	}
 }
 
 function readLog(path: string): string {
-	try {
-		return firstError(readFileSync(path, "utf8"));
-	} catch {
-		return "";
-	}
+	return firstError(readText(path));
 }
 
 /** The first error in the runtime's log, of either format; later ones say that cleaning up failed too. */
