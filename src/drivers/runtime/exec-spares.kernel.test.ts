@@ -6,6 +6,7 @@ import { silentLogger } from "../../shared/log.ts";
 import { createRuntimeDriver, stopSupervisor } from "./create.ts";
 import type { ProcessExit, ProcessIo, RuntimeDriver } from "./driver.ts";
 import { CRUN, makeBusyboxRoot, RUNC, SECCOMP, testSpec } from "./test-bundle.ts";
+import { traitsOf } from "./traits.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "rt-spares-"));
 const runRoot = `${directory}/run`;
@@ -94,7 +95,9 @@ async function spare(): Promise<number> {
 	return found[0] ?? Number.NaN;
 }
 
-describe.each([CRUN, RUNC])("execs that follow each other, with $family:", (runtime) => {
+const WAITING = [CRUN, RUNC].filter(({ family }) => traitsOf(family).waitsForExec);
+
+describe.each(WAITING)("execs that follow each other, with $family:", (runtime) => {
 	beforeEach(async () => {
 		exits = [];
 		driver = createRuntimeDriver({

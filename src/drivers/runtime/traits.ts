@@ -6,7 +6,10 @@ export interface RuntimeTraits {
 	readonly runsFromMemory: boolean;
 	/** Takes a seccomp filter that is compiled already, by annotation; else the profile stands in the specification's form. */
 	readonly takesCompiledSeccomp: boolean;
-	/** `exec --process` reads a FIFO, after it has found the container: it may be started before its exec comes. */
+	/**
+	 * `exec --process` reads a FIFO, after it has found the container: it is started before its exec comes. runc's does, too, but gains a tenth at most,
+	 * and has 10 MB while it waits.
+	 */
 	readonly waitsForExec: boolean;
 	/** In which its log is to be; crun says in it, on the container's stderr, for its user, what keeps a program from being run. */
 	readonly logFormat: "text" | "json";
@@ -33,7 +36,7 @@ const TRAITS: Record<RuntimeFamily, RuntimeTraits> = {
 	runc: {
 		runsFromMemory: true,
 		takesCompiledSeccomp: false,
-		waitsForExec: true,
+		waitsForExec: false,
 		logFormat: "json",
 		beforeProgram: "runc:[2:INIT]",
 		updatesToUnlimited: true,
