@@ -152,31 +152,44 @@ const terminalSteps: readonly Step[] = [
 ];
 
 const supervisorSteps: readonly Step[] = [
-	step("kill -9 of the supervisor: terminals end, the others run on, no client hangs", async (lab) => {
-		const { docker, engine } = lab;
-		const counter = "i=0; while :; do i=$((i+1)); echo $i; usleep 50000; done";
-		await docker("run", "-dit", "--name", "terminal", "busybox");
-		await docker("run", "-d", "--name", "counter", "busybox", "sh", "-c", counter);
-		const following = docker.start(["logs", "-f", "counter"]);
-		const waiting = [docker.start(["wait", "terminal"]), docker.start(["exec", "counter", "sleep", "1000"])];
-		await Bun.sleep(500);
-		process.kill(Number.parseInt(readFileSync(`${engine.runRoot}/supervisor.pid`, "utf8"), 10), "SIGKILL");
-		await Promise.all(waiting.map(({ result }) => result));
-		equal(await running(lab, "terminal"), "false", "the terminal's container runs");
-		equal(await running(lab, "counter"), "true", "the other runs");
-		const lines = async () => (await docker("logs", "counter")).split("\n").map(Number);
-		const before = (await lines()).length;
-		const after = await eventually("more lines", async () => (await lines()).length > before && (await lines()));
-		equal(
-			after.find((line, i) => line !== i + 1),
-			undefined,
-			"first line out of order",
-		);
-		equal(await docker("exec", "counter", "echo", "exec"), "exec", "exec");
-		includes(await docker("run", "--rm", "busybox", "echo", "new"), "new", "a new container");
-		await docker("rm", "-f", "terminal", "counter");
-		equal((await following.result).code, 0, "docker logs -f");
-	}),
+	atTerminal(
+		"kill -9 of the supervisor: terminals and all others run on, and can be attached to",
+		async (lab, terminal) => {
+			const { docker, engine } = lab;
+			const counter = "i=0; while :; do i=$((i+1)); echo $i; usleep 50000; done";
+			await docker("run", "-dit", "--name", "terminal", "busybox");
+			await docker("run", "-d", "--name", "counter", "busybox", "sh", "-c", counter);
+			const following = docker.start(["logs", "-f", "counter"]);
+			const waiting = docker.start(["wait", "terminal"]);
+			const exec = docker.start(["exec", "counter", "sleep", "1000"]);
+			await Bun.sleep(500);
+			process.kill(Number.parseInt(readFileSync(`${engine.runRoot}/supervisor.pid`, "utf8"), 10), "SIGKILL");
+			await exec.result;
+			await terminal.command("docker attach terminal");
+			await Bun.sleep(700);
+			await answers(terminal);
+			await terminal.resize(60, 20);
+			await Bun.sleep(300);
+			await terminal.line("stty size");
+			await terminal.shows("20 60");
+			await terminal.line("exit 6");
+			equal(await terminal.exitCode(), 6, "exit code at the terminal");
+			equal((await waiting.result).stdout, "6", "docker wait");
+			equal(await running(lab, "counter"), "true", "the other runs");
+			const lines = async () => (await docker("logs", "counter")).split("\n").map(Number);
+			const before = (await lines()).length;
+			const after = await eventually("more lines", async () => (await lines()).length > before && (await lines()));
+			equal(
+				after.find((line, i) => line !== i + 1),
+				undefined,
+				"first line out of order",
+			);
+			equal(await docker("exec", "counter", "echo", "exec"), "exec", "exec");
+			includes(await docker("run", "--rm", "busybox", "echo", "new"), "new", "a new container");
+			await docker("rm", "-f", "terminal", "counter");
+			equal((await following.result).code, 0, "docker logs -f");
+		},
+	),
 ];
 
 export const scenario: Scenario = {
