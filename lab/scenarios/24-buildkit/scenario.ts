@@ -4,6 +4,7 @@ import { equal, eventually, includes } from "../../lib/assert.ts";
 import { createCompose } from "../../lib/compose.ts";
 import { loadImage } from "../../lib/load-image.ts";
 import { linkPlugin } from "../../lib/plugins.ts";
+import { startRegistry } from "../../lib/registry.ts";
 import type { Lab, Scenario } from "../../lib/scenario.ts";
 import { step } from "../../lib/scenario.ts";
 
@@ -82,8 +83,21 @@ function sent(output: string): number {
 	return Number(size) * ({ "": 1, k: 1e3, M: 1e6 }[unit] ?? 0);
 }
 
+const LOGIN = { user: "lab", password: "open sesame" };
+
+/** A registry with TLS and a login, on an address that is not loopback, whose authority the engine trusts. */
+async function privateRegistry(lab: Lab) {
+	const gateway = await lab.docker("network", "inspect", "-f", "{{(index .IPAM.Config 0).Gateway}}", "bridge");
+	const registry = await startRegistry(`${lab.directory}/registry`, gateway, LOGIN);
+	const folder = `${lab.directory}/certs.d/${registry.name}`;
+	mkdirSync(folder, { recursive: true });
+	writeFileSync(`${folder}/ca.crt`, registry.authority);
+	return registry;
+}
+
 export const scenario: Scenario = {
 	title: "docker build with buildx, on the engine's own builder",
+	flags: (directory) => ["--registry-certs", `${directory}/certs.d`],
 	steps: [
 		step("two stages of three are built, shown as BuildKit shows them", async (lab) => {
 			linkPlugin(lab.docker.env.DOCKER_CONFIG ?? "", "buildx");
@@ -203,6 +217,39 @@ RUN echo two > /two
 			);
 			await built(lab, ["-o", `type=tar,dest=${tar}`, root]);
 			equal(Bun.spawnSync(["tar", "-xOf", tar, "g"]).stdout.toString(), "content\n", "tar");
+		}),
+		step("--push, and a base image, by the login of the client", async (lab) => {
+			const registry = await privateRegistry(lab);
+			try {
+				const [name, login] = [
+					`${registry.name}/lab/pushed:1`,
+					["login", "-u", LOGIN.user, "--password-stdin", registry.name],
+				];
+				const root = context(lab, "pushed", { Dockerfile: "FROM busybox\nRUN echo pushed > /p\n" });
+				const refused = await run(lab, ["build", "--push", "-t", name, root]);
+				equal(refused.code, 1, "without a login");
+				equal((await lab.docker.run(login, { stdin: LOGIN.password })).code, 0, "login");
+				await built(lab, ["--push", "-t", name, root]);
+				await lab.docker("rmi", name);
+				await lab.docker("image", "prune", "-f");
+				const next = context(lab, "pulled", { Dockerfile: `FROM ${name}\nRUN cat /p /p > /q\n` });
+				await built(lab, ["-t", "pulled", next]);
+				equal(await lab.docker("run", "--rm", "pulled", "cat", "/q"), "pushed\npushed", "what it made");
+				await lab.docker("logout", registry.name);
+				const gone = await run(lab, ["build", "--pull", next]);
+				equal(gone.code, 1, `without the login: ${gone.text}`);
+			} finally {
+				await registry.stop();
+			}
+		}),
+		step("builds of the past are known by docker buildx history", async (lab) => {
+			const root = context(lab, "past", { Dockerfile: "FROM busybox\nRUN echo $((40 + 2)) of the past\n" });
+			await built(lab, [root]);
+			const { text: list } = await run(lab, ["buildx", "history", "ls"]);
+			const [, ref = ""] = /^(\w{25})\s+past\b.*Completed/m.exec(list) ?? [];
+			includes((await run(lab, ["buildx", "history", "logs", ref])).text, "42 of the past", list);
+			equal((await run(lab, ["buildx", "history", "rm", ref])).code, 0, "rm");
+			equal((await run(lab, ["buildx", "history", "ls"])).text.includes(ref), false, "after its removal");
 		}),
 		step("bake: targets that stand on each other", async (lab) => {
 			const root = context(lab, "bake", { "docker-bake.hcl": BAKE });

@@ -2,11 +2,16 @@ import { parseNano } from "../../shared/time.ts";
 import type { CacheMounts, CacheRecord } from "./cache-mounts.ts";
 import type { BuildCacheEntry, CachePrune } from "./contract.ts";
 import type { BuildFiles } from "./files.ts";
+import type { SyncedTrees } from "./synced-trees.ts";
 
 /** What builds keep beside images, with its size, the one used last at the end. */
-export async function cacheUsage(caches: CacheMounts, files: BuildFiles): Promise<BuildCacheEntry[]> {
-	const entries: BuildCacheEntry[] = [];
-	for (const record of caches.list().sort((a, b) => (a.lastUsed < b.lastUsed ? -1 : 1))) {
+export async function cacheUsage(
+	caches: CacheMounts,
+	files: BuildFiles,
+	trees?: SyncedTrees,
+): Promise<BuildCacheEntry[]> {
+	const entries: BuildCacheEntry[] = (await trees?.usage()) ?? [];
+	for (const record of caches.list()) {
 		entries.push({
 			id: record.name,
 			type: "exec.cachemount",
@@ -18,7 +23,7 @@ export async function cacheUsage(caches: CacheMounts, files: BuildFiles): Promis
 			size: await files.usage(caches.directoryOf(record)),
 		});
 	}
-	return entries;
+	return entries.sort((a, b) => (a.lastUsed < b.lastUsed ? -1 : 1));
 }
 
 /** Deletes what is asked for, the one unused longest first, as long as more than `keepBytes` are left. */
@@ -26,8 +31,9 @@ export async function pruneCache(
 	caches: CacheMounts,
 	files: BuildFiles,
 	{ accepts, unusedForMs = 0, keepBytes = 0, now = Date.now() }: CachePrune & { readonly now?: number },
+	trees?: SyncedTrees,
 ): Promise<BuildCacheEntry[]> {
-	const entries = await cacheUsage(caches, files);
+	const entries = await cacheUsage(caches, files, trees);
 	let left = entries.reduce((sum, { size }) => sum + size, 0);
 	const gone = new Map<string, BuildCacheEntry>();
 	for (const entry of entries) {
@@ -38,5 +44,8 @@ export async function pruneCache(
 		left -= entry.size;
 	}
 	const pruned = await caches.prune((record: CacheRecord) => gone.has(record.name));
-	return pruned.flatMap(({ name }) => gone.get(name) ?? []);
+	await trees?.prune(new Set(gone.keys()));
+	const stillThere = new Set((await trees?.usage())?.map(({ id }) => id));
+	const copies = [...gone.values()].filter(({ id, type }) => type === "source.local" && !stillThere.has(id));
+	return [...pruned.flatMap(({ name }) => gone.get(name) ?? []), ...copies];
 }

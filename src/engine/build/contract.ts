@@ -147,10 +147,10 @@ export interface ImageFiles extends AsyncDisposable {
 	tar(): AsyncIterable<Uint8Array>;
 }
 
-/** Something that builds keep beside images: a cache of `RUN --mount=type=cache`. */
+/** Something that builds keep beside images: a cache of `RUN --mount=type=cache`, a copy of a client's directory. */
 export interface BuildCacheEntry {
 	readonly id: string;
-	readonly type: "exec.cachemount";
+	readonly type: "exec.cachemount" | "source.local";
 	readonly description: string;
 	/** RFC 3339 with nanoseconds. */
 	readonly created: string;

@@ -102,7 +102,7 @@ async function syncInto(
 	step: BuildStep,
 ): Promise<Synced> {
 	const key = [buildKit.sharedKey || createId(), request.name, ...request.follow].join("\n");
-	const lease = cleanup.use(trees.lease(key));
+	const lease = cleanup.use(trees.lease(key, request.name));
 	using reception = lease.tree.receive();
 	let size = 0;
 	let told = 0;

@@ -59,8 +59,8 @@ export function createBuilds(parts: BuildParts): BuildsEngine {
 				throw error;
 			}
 		},
-		cacheUsage: () => cacheUsage(parts.caches, parts.files),
-		pruneCache: (request) => pruneCache(parts.caches, parts.files, request),
+		cacheUsage: () => cacheUsage(parts.caches, parts.files, trees),
+		pruneCache: (request) => pruneCache(parts.caches, parts.files, request, trees),
 		inUse: (imageId) => [...running].some((images) => images.has(imageId)),
 	};
 }

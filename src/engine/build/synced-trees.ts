@@ -1,5 +1,7 @@
 import { digestOf } from "../../oci/digest.ts";
 import { createId } from "../../shared/id.ts";
+import { nowNano } from "../../shared/time.ts";
+import type { BuildCacheEntry } from "./contract.ts";
 import type { BuildFiles, Source, SyncedTree } from "./files.ts";
 
 /** Directories of clients that are kept, at most. */
@@ -9,6 +11,9 @@ interface Kept {
 	readonly directory: string;
 	readonly tree: SyncedTree;
 	readonly sources: Map<string, Source[]>;
+	readonly record: { readonly id: string; readonly description: string; readonly created: string };
+	lastUsed: string;
+	usageCount: number;
 	busy: boolean;
 }
 
@@ -30,11 +35,13 @@ export class SyncedTrees {
 	) {}
 
 	/** The tree of this key for one build alone: another build of the same directory at the same time gets one of its own, which is not kept. */
-	lease(key: string): LeasedTree {
+	lease(key: string, name: string): LeasedTree {
 		const found = this.kept.get(key);
-		if (found?.busy) return this.passing();
-		const kept = found ?? this.make(`kept-${digestOf(key).slice("sha256:".length, 39)}`);
+		if (found?.busy) return this.passing(name);
+		const kept = found ?? this.make(`kept-${digestOf(key).slice("sha256:".length, 39)}`, name);
 		kept.busy = true;
+		kept.lastUsed = nowNano();
+		kept.usageCount++;
 		this.kept.delete(key);
 		this.kept.set(key, kept);
 		return {
@@ -46,19 +53,41 @@ export class SyncedTrees {
 		};
 	}
 
-	/** Deletes what no build uses. */
-	async clear(): Promise<void> {
-		await this.shrink(0);
+	async usage(): Promise<BuildCacheEntry[]> {
+		const entries: BuildCacheEntry[] = [];
+		for (const { record, lastUsed, usageCount, busy, directory } of this.kept.values()) {
+			const size = await this.files.usage(directory);
+			entries.push({ ...record, type: "source.local", lastUsed, usageCount, inUse: busy, size });
+		}
+		return entries;
 	}
 
-	private passing(): LeasedTree {
-		const made = this.make(createId());
+	/** Deletes those of these ids that no build uses. */
+	async prune(ids: ReadonlySet<string>): Promise<void> {
+		for (const [key, { record, busy, directory }] of this.kept) {
+			if (busy || !ids.has(record.id)) continue;
+			this.kept.delete(key);
+			await this.files.discard(directory);
+		}
+	}
+
+	private passing(name: string): LeasedTree {
+		const made = this.make(createId(), name);
 		return { ...made, [Symbol.asyncDispose]: () => this.files.discard(made.directory) };
 	}
 
-	private make(name: string): Kept {
-		const directory = `${this.directory}/${name}`;
-		return { directory, tree: this.files.syncedTree(directory), sources: new Map(), busy: false };
+	private make(file: string, name: string): Kept {
+		const directory = `${this.directory}/${file}`;
+		const record = { id: createId().slice(0, 25), description: `local source for ${name}`, created: nowNano() };
+		return {
+			directory,
+			tree: this.files.syncedTree(directory),
+			sources: new Map(),
+			record,
+			lastUsed: record.created,
+			usageCount: 0,
+			busy: false,
+		};
 	}
 
 	private async shrink(to: number): Promise<void> {
