@@ -1,7 +1,5 @@
 import type { Builds } from "../engine/build/contract.ts";
-import { BuildJobs } from "./buildkit/jobs.ts";
-import { BuildKitServer } from "./buildkit/serve.ts";
-import { BuildSessions } from "./buildkit/session.ts";
+import { BuildKitEntrance } from "./buildkit/entrance.ts";
 import { ContainerList } from "./containers/list.ts";
 import { createSessions } from "./hijack.ts";
 import { Listener } from "./listener.ts";
@@ -22,7 +20,7 @@ export function createApi(services: ApiServices, tls?: TlsFiles): Listener {
 	});
 }
 
-function createBuildKit({ images, networks, facts, log }: ApiServices, builds: Builds): BuildKitServer {
+function createBuildKit({ images, networks, facts, log }: ApiServices, builds: Builds): BuildKitEntrance {
 	const hostGateway = () => {
 		try {
 			return networks.inspect("bridge").gateway ?? "";
@@ -31,5 +29,8 @@ function createBuildKit({ images, networks, facts, log }: ApiServices, builds: B
 		}
 	};
 	const worker = { id: facts.id, version: facts.version, platforms: [`linux/${facts.arch}`], hostGateway };
-	return new BuildKitServer({ builds, images, sessions: new BuildSessions(), jobs: new BuildJobs(), worker, log });
+	return new BuildKitEntrance(async () => {
+		const { createBuildKitServer } = await import("./buildkit/serve.ts");
+		return createBuildKitServer({ builds, images, worker, log });
+	});
 }

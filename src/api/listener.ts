@@ -3,7 +3,7 @@ import { createServer as createTlsServer } from "node:https";
 import type { Duplex } from "node:stream";
 import { EngineError, messageOf } from "../shared/errors.ts";
 import type { Logger } from "../shared/log.ts";
-import { type BuildKitServer, buildKitTarget } from "./buildkit/serve.ts";
+import { type BuildKitEntrance, buildKitTarget } from "./buildkit/entrance.ts";
 import type { ContainerList } from "./containers/list.ts";
 import { errorResponse, headersOf, pageNotFound } from "./errors.ts";
 import {
@@ -42,7 +42,7 @@ export interface ListenerParts {
 	readonly log: Logger;
 	readonly tls?: TlsFiles;
 	/** undefined: builds are classic ones. */
-	readonly buildKit?: BuildKitServer;
+	readonly buildKit?: BuildKitEntrance;
 }
 
 /** HTTP on unix and TCP sockets: version prefix, the headers every reply carries, hijacked sockets; the rest goes to the router. */
@@ -217,7 +217,7 @@ export class Listener {
 			if ("movedTo" in asked) return void socket.end(`HTTP/1.1 301 Moved Permanently\r\n${movedTo(asked.movedTo)}\r\n`);
 			const { minor, rest } = splitVersion(asked.path);
 			const builds = this.parts.buildKit && buildKitTarget(message.method ?? "GET", rest);
-			if (builds) return this.parts.buildKit?.accept(builds, message, socket, head);
+			if (builds) return await this.parts.buildKit?.accept(builds, message, socket, head);
 			const target = hijackTarget(message.method ?? "GET", rest);
 			if (!target) return await this.answerPlainly(message, socket, minor, rest);
 			if (message.headers.expect?.toLowerCase() === "100-continue") socket.write("HTTP/1.1 100 Continue\r\n\r\n");

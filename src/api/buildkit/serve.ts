@@ -7,17 +7,12 @@ import { failureOf } from "./failure.ts";
 import { gatewayMethods } from "./gateway.ts";
 import { type Method, serveCall } from "./grpc.ts";
 import { healthMethods } from "./health.ts";
+import { BuildJobs } from "./jobs.ts";
 import type { BuildKitParts } from "./parts.ts";
+import { BuildSessions } from "./session.ts";
 
 /** A window per stream that holds some messages; the default is one of them. */
 const SETTINGS = { settings: { initialWindowSize: 1 << 20 } };
-
-/** Paths whose upgraded sockets are ours. */
-export function buildKitTarget(method: string, path: string): "grpc" | "session" | undefined {
-	if (method !== "POST") return undefined;
-	const bare = path.split("?", 1)[0];
-	return bare === "/grpc" ? "grpc" : bare === "/session" ? "session" : undefined;
-}
 
 /** Speaks BuildKit's protocol on sockets that have left HTTP/1.1: serves it on `/grpc`, calls the client on `/session`. */
 export class BuildKitServer {
@@ -53,4 +48,8 @@ export class BuildKitServer {
 			void serveCall(stream, headers, this.methods, failureOf);
 		});
 	}
+}
+
+export function createBuildKitServer(parts: Omit<BuildKitParts, "jobs" | "sessions">): BuildKitServer {
+	return new BuildKitServer({ ...parts, jobs: new BuildJobs(), sessions: new BuildSessions() });
 }
