@@ -150,24 +150,35 @@ test("with policies: a policed sandbox sends its own alone, those of other netwo
 
 test("ends come as elements, once; they go with the next change, but for what others have too", () => {
 	const guard = new BridgeGuard();
-	expect(guard.add([four])).toBe("");
+	guard.add([four]);
 	expect(guard.whole("t")).toContain('"veth2" . 02:42:ac:12:00:03 . 172.18.0.3');
 	guard.stands();
-	expect(guard.add([four])).toBe("");
-	// The next with the same addresses, by another cable.
+	guard.add([four]);
+	expect(guard.additions()).toBe("");
+	// The next with the same addresses, by another cable; what goes meanwhile waits.
 	const heir: GuardedEnd = { ...four, link: "veth9" };
-	expect(guard.add([heir])).toBe(`add element bridge foredeck-t own_macs { "veth9" . 02:42:ac:12:00:03 }
+	guard.drop([four]);
+	guard.add([heir]);
+	expect(guard.additions()).toBe(`add element bridge foredeck-t own_macs { "veth9" . 02:42:ac:12:00:03 }
 add element bridge foredeck-t own { "veth9" . 02:42:ac:12:00:03 . 172.18.0.3 }
 add element bridge foredeck-t own_addresses { "veth9" . 172.18.0.3 }
 `);
-	expect(guard.change()).toBe("");
-	guard.drop([four]);
-	expect(guard.change()).toBe(`delete element bridge foredeck-t own { "veth2" . 02:42:ac:12:00:03 . 172.18.0.3 }
-delete element bridge foredeck-t own_macs { "veth2" . 02:42:ac:12:00:03 }
+	expect(guard.change()).toBe(`delete element bridge foredeck-t own_macs { "veth2" . 02:42:ac:12:00:03 }
+delete element bridge foredeck-t own { "veth2" . 02:42:ac:12:00:03 . 172.18.0.3 }
 delete element bridge foredeck-t own_addresses { "veth2" . 172.18.0.3 }
 `);
-	guard.stands();
-	guard.setNetworks([{ bridge: "br-1", internal: false, icc: true, masquerade: true, unprotected: false, host }]);
+	expect(guard.change()).toBe("");
+	const network = { bridge: "br-1", internal: false, icc: true, masquerade: true, unprotected: false, host };
+	guard.setNetworks([network]);
 	guard.setPolicies(NO_POLICIES);
 	expect(guard.change()).toContain(`add element bridge foredeck-t addresses { ${group} . 172.18.0.1 }\n`);
+	guard.setNetworks([{ ...network, host: { ...host, mac: "02:42:ac:12:00:09" } }]);
+	expect(guard.change()).toContain(`delete element bridge foredeck-t macs { ${group} . 02:42:ac:12:00:01 }\n`);
+	guard.setNetworks([]);
+	guard.drop([heir]);
+	guard.drop([heir]);
+	expect(guard.change()).toContain(
+		`delete element bridge foredeck-t addresses { ${group} . 172.18.0.1, ${group} . 172.18.0.3 }\n`,
+	);
+	expect(guard.whole("t")).not.toContain("elements");
 });

@@ -4,7 +4,7 @@ import { linkLocalOf } from "../../shared/mac.ts";
 import { ofFamily } from "./address-family.ts";
 import type { PolicedSandbox } from "./policy-model.ts";
 import { type GuardedEnd, tableNameOf } from "./ruleset.ts";
-import { elementChange, setText } from "./set-text.ts";
+import { setText } from "./set-text.ts";
 
 export interface BridgeModel {
 	readonly ends: readonly GuardedEnd[];
@@ -91,14 +91,6 @@ export function renderBridgeRemoval(instance: string): string {
 	return `table ${table}\ndelete table ${table}\n`;
 }
 
-/** Commands that lead from what stands to what shall be. Both of models with policies, or both without. */
-export function bridgeChange(instance: string, before: BridgeSets, after: BridgeSets): string {
-	const table = bridgeTableOf(instance);
-	return [...after]
-		.map(([set, elements]) => elementChange(table, set, [...(before.get(set) ?? [])], [...elements]))
-		.join("");
-}
-
 /** The target of a neighbour advertisement (RFC 4861 4.4) has no name in nft before 1.0.7: 16 bytes, 8 behind the header's beginning. */
 const BRIDGE_SETS: Readonly<Record<string, string>> = {
 	own: "type ifname . ether_addr . ipv4_addr",
@@ -131,7 +123,8 @@ export function bridgeSets({ ends, policed }: BridgeModel): BridgeSets {
 	return sets;
 }
 
-type Element = readonly [set: string, element: string];
+/** By the set's name. */
+export type Element = readonly [set: string, element: string];
 
 /** What one end puts into the sets. */
 export function* elementsOf({ bridge, link, mac, addresses }: GuardedEnd): Iterable<Element> {
@@ -152,7 +145,7 @@ export function* elementsOf({ bridge, link, mac, addresses }: GuardedEnd): Itera
 }
 
 /** Any address of a sandbox on any of its cables: which one it takes on its way out is its own affair. */
-function* policedElements({ links, addresses, egress, ingress }: PolicedSandbox): Iterable<Element> {
+export function* policedElements({ links, addresses, egress, ingress }: PolicedSandbox): Iterable<Element> {
 	yield* ownElements(links, addresses);
 	for (const link of egress || ingress ? links : []) yield ["policed", JSON.stringify(link)];
 	for (const link of ingress ? links : []) yield ["shut", JSON.stringify(link)];

@@ -76,14 +76,14 @@ export class NftFirewall implements Firewall {
 		if (text === undefined || !this.isChanged(text + this.bridgeChange())) {
 			this.policies?.readCounters();
 			this.writeWhole({ ...model, ports: [...this.ports] });
-		} else this.bridges.stands();
+		}
 		this.model = model;
 		this.parts = after;
 	}
 
 	guard(ends: readonly GuardedEnd[]): void {
-		const text = this.bridges.add(ends);
-		if (this.model && this.hasBridges && !this.isChanged(text)) this.restore(this.model);
+		this.bridges.add(ends);
+		if (this.model && this.hasBridges && !this.isChanged(this.bridges.additions())) this.restore(this.model);
 	}
 
 	unguard(ends: readonly GuardedEnd[]): void {
@@ -104,7 +104,6 @@ export class NftFirewall implements Firewall {
 		this.bridges.setPolicies(policies);
 		try {
 			this.change(text + this.bridgeChange());
-			this.bridges.stands();
 			tables.stands(policies);
 		} catch {
 			// The tables are not as we left them, and the watch has not told yet.
@@ -199,8 +198,7 @@ export class NftFirewall implements Firewall {
 	private sweepGuarded(): void {
 		this.lingering = undefined;
 		if (!this.model) return;
-		if (this.isChanged(this.bridgeChange())) this.bridges.stands();
-		else this.restoreIn(0);
+		if (!this.isChanged(this.bridgeChange())) this.restoreIn(0);
 	}
 
 	/** One transaction of ours, or none. */

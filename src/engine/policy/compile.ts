@@ -95,7 +95,11 @@ function peerSet({ name }: Policy, rule: number, peer: number): string {
 	return `peer.${name}.${rule}.${peer}`;
 }
 
-function peerSets(policies: readonly Policy[], subjects: readonly Subject[]): ReadonlyMap<string, readonly string[]> {
+/** Addresses of the sandboxes that rules name, by the set's name: see peerSet. */
+export function peerSets(
+	policies: readonly Policy[],
+	subjects: readonly Subject[],
+): ReadonlyMap<string, readonly string[]> {
 	const sets = new Map<string, readonly string[]>();
 	for (const policy of policies) {
 		for (const [index, rule] of policy.rules.entries()) {

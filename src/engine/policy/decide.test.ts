@@ -234,6 +234,28 @@ test("names: a wildcard is every name below, not the name itself, and no other t
 	expect(isNamed("api.example.org", "api.example.org")).toBe(true);
 });
 
+test("an answer lets nothing through that is no machine elsewhere, and the link's own only for a name that is written out", () => {
+	const bounds = { min: 1, max: 60 };
+	const learned = (addresses: string[], ...rules: object[]) =>
+		nameViewOf(parsePolicies([{ name: "a", select: { all: true }, default: { egress: "deny" }, rules }]), web)
+			?.learnedOf(
+				"api.example.org",
+				addresses.map((address) => ({ address, ttl: 9 })),
+				bounds,
+			)
+			.map(({ remote }) => remote);
+	const metadata = "169.254.169.254";
+	const nowhere = ["127.0.0.1", "0.0.0.0", "224.0.0.1", "255.255.255.255"];
+	const allow = (name: string) => ({ action: "allow", to: [name] });
+	expect(learned([...nowhere, metadata, "10.0.0.9", "192.0.2.1"], allow("*.example.org"))).toEqual([
+		"10.0.0.9",
+		"192.0.2.1",
+	]);
+	expect(learned([...nowhere, metadata], allow("api.example.org"))).toEqual([metadata]);
+	// What is denied is denied wherever it is.
+	expect(learned([metadata], { action: "deny", to: ["*.example.org:80"] })).toEqual([metadata]);
+});
+
 test("with names alone allowed, others are not asked; an allowed network makes every name of use; a denied one never is", () => {
 	const view = (...documents: object[]) => nameViewOf(parsePolicies(documents), web);
 	const closed = { name: "a", select: { all: true }, default: { egress: "deny" } };

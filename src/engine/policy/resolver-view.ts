@@ -1,5 +1,5 @@
 import type { LearnedName } from "../../drivers/firewall/policy-model.ts";
-import { isNamed, type LifetimeBounds, lifetimeOf, nameSet } from "./names.ts";
+import { isLearnable, isNamed, type LifetimeBounds, lifetimeOf, nameSet } from "./names.ts";
 import type { Policy, Rule, Subject } from "./policy.ts";
 import { policiesOf } from "./select.ts";
 
@@ -37,6 +37,9 @@ export function nameViewOf(policies: readonly Policy[], subject: Subject): NameV
 	// An address is of use without its name where a rule allows addresses beyond our own sandboxes and the host.
 	const allowsAddresses = allowing.some(({ peers }) => peers.length === 0 || peers.some(({ kind }) => kind === "cidr"));
 	const allowed = allowing.flatMap(namesOf);
+	// What is denied is denied wherever it is.
+	const restricted = new Set(rules.filter(({ action }) => action === "deny").flatMap(namesOf));
+	const isLearned = (address: string, pattern: string) => restricted.has(pattern) || isLearnable(address, pattern);
 	const denied = own.flatMap(deniedNames);
 	return {
 		patterns,
@@ -51,14 +54,16 @@ export function nameViewOf(policies: readonly Policy[], subject: Subject): NameV
 			return patterns
 				.filter((pattern) => isNamed(name, pattern))
 				.flatMap((pattern) =>
-					answered.flatMap(({ address, ttl }) =>
-						localsOf(subject, address).map((local) => ({
-							set: nameSet(pattern),
-							local,
-							remote: address,
-							seconds: lifetimeOf(ttl, bounds),
-						})),
-					),
+					answered
+						.filter(({ address }) => isLearned(address, pattern))
+						.flatMap(({ address, ttl }) =>
+							localsOf(subject, address).map((local) => ({
+								set: nameSet(pattern),
+								local,
+								remote: address,
+								seconds: lifetimeOf(ttl, bounds),
+							})),
+						),
 				);
 		},
 	};

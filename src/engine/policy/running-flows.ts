@@ -1,7 +1,7 @@
 import type { Firewall } from "../../drivers/firewall/driver.ts";
 import type { Logger } from "../../shared/log.ts";
 import type { PolicyStore } from "../../store/policies.ts";
-import { compile } from "./compile.ts";
+import { peerSets } from "./compile.ts";
 import { denierOf } from "./ended.ts";
 import type { Policy, Subject } from "./policy.ts";
 import { policiesOf } from "./select.ts";
@@ -103,13 +103,12 @@ export class RunningFlows {
 
 /** All that decides a sandbox's flows but the time, by its id; of those that policies are about. */
 function rulingsOf(policies: readonly Policy[], subjects: readonly Subject[]): ReadonlyMap<string, string> {
-	const peers = [...compile(policies, subjects).peers];
+	// Each policy with the peers that it means, written once.
+	const texts = new Map(policies.map((one) => [one.name, JSON.stringify([one, ...peerSets([one], subjects)])]));
 	return new Map(
 		subjects.flatMap((one): [string, string][] => {
-			const own = policiesOf(policies, one);
-			if (own.length === 0) return [];
-			const meant = peers.filter(([set]) => own.some(({ name }) => set.startsWith(`peer.${name}.`)));
-			return [[one.id, JSON.stringify([own, addressesOn(one), meant])]];
+			const own = policiesOf(policies, one).flatMap(({ name }) => texts.get(name) ?? []);
+			return own.length === 0 ? [] : [[one.id, [...own, ...addressesOn(one)].join(" ")]];
 		}),
 	);
 }

@@ -17,7 +17,10 @@ export function isSubject(policy: Policy, subject: Subject): boolean {
 
 /** The policies that are about a sandbox, by name. */
 export function policiesOf(policies: readonly Policy[], subject: Subject): Policy[] {
-	return policies.filter((policy) => isSubject(policy, subject));
+	const asked = labelled(subject);
+	return policies.filter(
+		({ name, select }) => asked.includes(name) || (select !== undefined && selects(select, subject)),
+	);
 }
 
 export function selects(selector: Selector, subject: Subject): boolean {
