@@ -166,7 +166,7 @@ export const scenario: Scenario = {
 				equal((await policy(lab, "delete", name)).code, 0, name);
 			equal(await hears(lab, "web", SERVERS.other), "other", "open again");
 			const text = await ruleset(lab);
-			equal(/polic(ed|y_)|table bridge|name\./.test(text), false, `left in the ruleset: ${text}`);
+			equal(/polic(ed|y_)|anywhere|strays|name\./.test(text), false, `left in the ruleset: ${text}`);
 		}),
 	],
 };
