@@ -52,7 +52,7 @@ test("kernels whose pidfds tell exit codes are known by their version", () => {
 test("the exit code of one that nobody has reaped is learnt", async () => {
 	using witness = new ExitWitness();
 	// Its parent never waits.
-	const command = "sh -c 'exit 9' & echo $!; exec sleep 3";
+	const command = "sh -c 'sleep 0.2; exit 9' & echo $!; exec sleep 3";
 	const parent = Bun.spawn(["sh", "-c", command], { stdout: "pipe" });
 	const { value } = await parent.stdout.getReader().read();
 	const pid = Number(Buffer.from(value ?? new Uint8Array()).toString());
