@@ -143,6 +143,7 @@ export function buildNetwork(
 			events,
 			hasIpv6: () => driver.hasIpv6(),
 			hasBigTcp: () => driver.hasBigTcp(),
+			knows: (kind) => driver.knows(kind),
 			hasLink: (name) => driver.hasLink(name),
 		}),
 		serveHost() {

@@ -6,6 +6,8 @@ import { installedInit } from "../engine/containers/init.ts";
 import type { SystemFacts } from "../engine/system.ts";
 import { hasAppArmor } from "../sys/linux/apparmor.ts";
 import { cgroupFeatures } from "../sys/linux/cgroup-features.ts";
+import { knowsLinkKind } from "../sys/linux/link.ts";
+import { RouteSocket } from "../sys/linux/netlink.ts";
 import { profileName } from "./apparmor.ts";
 
 /** Reads what the machine is. `build` comes from the caller, who knows it. */
@@ -41,6 +43,7 @@ export function gatherSystemFacts(build: {
 		...(hasAppArmor() && { apparmorProfile: profileName(build.instance) }),
 		securityOptions: securityOptions(),
 		dataRoot: build.dataRoot,
+		networkDrivers: networkDrivers(),
 		insecureRegistries: build.insecureRegistries,
 		storageDriver: "overlay2",
 		backingFilesystem: filesystemName(statfsSync(build.dataRoot).type),
@@ -49,6 +52,14 @@ export function gatherSystemFacts(build: {
 		openFiles: () => readdirSync("/proc/self/fd").length,
 		ipv4Forwarding: () => readText("/proc/sys/net/ipv4/ip_forward").trim() === "1",
 	};
+}
+
+/** Those whose interfaces the kernel has, or has a module for, which is not loaded for this. */
+function networkDrivers(): string[] {
+	const modules = readText(`/lib/modules/${release()}/modules.dep`);
+	using socket = new RouteSocket();
+	const has = (kind: "ipvlan" | "macvlan") => modules.includes(`/${kind}.ko`) || knowsLinkKind(socket, kind);
+	return ["bridge", "host", ...(["ipvlan", "macvlan"] as const).filter(has), "null"];
 }
 
 /** `NAME="value"` lines of os-release(5). */

@@ -31,6 +31,8 @@ export interface SystemFacts {
 	/** `name=seccomp,profile=builtin` */
 	readonly securityOptions: readonly string[];
 	readonly dataRoot: string;
+	/** As the kernel has them: bridge, host, ipvlan, macvlan, null. */
+	readonly networkDrivers: readonly string[];
 	readonly insecureRegistries: readonly string[];
 	readonly storageDriver: string;
 	/** Of the data root, by docker's names: extfs, xfs, btrfs, overlayfs, tmpfs. */

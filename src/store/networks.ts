@@ -53,7 +53,7 @@ DROP TABLE old_leases;
 export interface NetworkRow {
 	readonly name: string;
 	readonly id: string;
-	readonly driver: "bridge" | "macvlan" | "host" | "null";
+	readonly driver: "bridge" | "macvlan" | "ipvlan" | "host" | "null";
 	readonly created: string;
 	readonly subnet: string | null;
 	readonly bridge: string | null;

@@ -96,8 +96,9 @@ export class TestNetworks {
 		const hasLink = (name: string) => network.hasLink(name);
 		const hasIpv6 = () => network.hasIpv6();
 		const hasBigTcp = () => network.hasBigTcp();
+		const knows = (kind: "ipvlan" | "macvlan") => network.knows(kind);
 		const events = createEventBus();
-		const networks = createNetworks({ store, live, ipam, sandboxes, events, hasIpv6, hasBigTcp, hasLink });
+		const networks = createNetworks({ store, live, ipam, sandboxes, events, hasIpv6, hasBigTcp, hasLink, knows });
 		const die = () => {
 			network.watching?.[Symbol.dispose]();
 			firewall.close();

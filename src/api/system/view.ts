@@ -51,7 +51,7 @@ export function infoView(facts: SystemFacts, containers: Containers, images: Ima
 		],
 		Plugins: {
 			Volume: ["local"],
-			Network: ["bridge", "host", "macvlan", "null"],
+			Network: facts.networkDrivers,
 			Authorization: null,
 			Log: ["journald", "json-file", "local", "syslog"],
 		},

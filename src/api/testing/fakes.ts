@@ -290,6 +290,7 @@ export const FAKE_FACTS: SystemFacts = {
 	cpus: 2,
 	memory: 1024,
 	cgroupVersion: "2",
+	networkDrivers: ["bridge", "host", "ipvlan", "macvlan", "null"],
 	limits: { oomKillDisable: false, kernelMemory: false, kernelMemoryTcp: false },
 	cgroupDriver: "cgroupfs",
 	securityOptions: [],

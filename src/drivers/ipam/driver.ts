@@ -20,6 +20,8 @@ export interface IpamDriver {
 export interface AddressPlan {
 	/** Default: the first host address of the range, or of the subnet. */
 	readonly gateway?: number;
+	/** Where `gateway` is undefined none is kept for it. */
+	readonly gatewayFree?: boolean;
 	/** Addresses that are given out by themselves come from here; default: the whole subnet. */
 	readonly range?: Cidr;
 	/** Never given out: others have them. */
@@ -52,6 +54,7 @@ export type Leases = AddressBook<number, Cidr>;
 export interface AddressPlan6 {
 	/** Default: the first address of the range, or of the subnet, that is none of its edges. */
 	readonly gateway?: bigint;
+	readonly gatewayFree?: boolean;
 	readonly range?: Cidr6;
 	readonly reserved?: readonly bigint[];
 }

@@ -42,7 +42,8 @@ export class AddressLeases implements Leases {
 		this.range = plan.range ?? subnet;
 		const edges = subnet.prefixLength < 31 ? [subnet.base, subnet.base + sizeOf(subnet) - 1] : [];
 		this.gateway = plan.gateway ?? firstOf(this.range, new Set([...edges, ...(plan.reserved ?? [])]));
-		this.kept = new Set([...edges, this.gateway, ...(plan.reserved ?? [])]);
+		const gateways = plan.gatewayFree && plan.gateway === undefined ? [] : [this.gateway];
+		this.kept = new Set([...edges, ...gateways, ...(plan.reserved ?? [])]);
 		this.cursor = -1;
 	}
 

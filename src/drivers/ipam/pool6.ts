@@ -53,7 +53,7 @@ export class AddressLeases6 implements Leases6 {
 		const edges = subnet.prefixLength < 127 ? [subnet.base, subnet.base + sizeOf6(subnet) - 1n] : [];
 		const reserved = new Set([...edges, ...(plan.reserved ?? [])]);
 		this.gateway = plan.gateway ?? firstOf(this.range, reserved);
-		this.kept = reserved.add(this.gateway);
+		this.kept = plan.gatewayFree && plan.gateway === undefined ? reserved : reserved.add(this.gateway);
 	}
 
 	/** Throws EngineError "unavailable" when the range is full. */

@@ -13,6 +13,7 @@ import {
 	createVeth,
 	deleteLink,
 	findLink,
+	knowsLinkKind,
 	type Link,
 	listLinks,
 	setAlias,
@@ -32,9 +33,9 @@ import { addDefaultRoute, deleteDefaultRoute, listRoutes } from "../../sys/linux
 import type { BridgeSpec, EndpointAddress, EndpointSpec, NetworkDriver, ParentSpec } from "./driver.ts";
 import { addAny, configure, tolerate } from "./inside.ts";
 import { hasIpv6, prepareBridge6, routeIpv6 } from "./ipv6.ts";
-import { createEndpoint, nameEndpoint, openParent, removeEndpoint } from "./macvlan.ts";
 import { NeighbourTables } from "./neighbours.ts";
 import { Removals } from "./removals.ts";
+import { createEndpoint, nameEndpoint, openParent, removeEndpoint } from "./wire.ts";
 
 interface Bridge extends Link {
 	/** The host's own addresses on it. */
@@ -47,7 +48,7 @@ interface Bridge extends Link {
 export class BridgeDriver implements NetworkDriver {
 	private readonly socket = new RouteSocket();
 	private readonly bridges = new Map<string, Bridge>();
-	/** Interfaces of the host's that macvlan endpoints hang on. */
+	/** Interfaces of the host's that endpoints hang on. */
 	private readonly parents = new Map<string, Link>();
 	/** Interfaces that should be gone soon. */
 	private readonly leaving = new Set<string>();
@@ -93,8 +94,8 @@ export class BridgeDriver implements NetworkDriver {
 
 	connect(path: string, endpoint: EndpointSpec): void {
 		this.neighbours.expect(endpoint);
-		if (endpoint.macvlan) {
-			this.connectMacvlan(path, endpoint);
+		if (endpoint.wire) {
+			this.connectToWire(path, endpoint);
 			return;
 		}
 		const bridge = this.opened(endpoint.bridge);
@@ -123,7 +124,7 @@ export class BridgeDriver implements NetworkDriver {
 		tolerate("EINVAL", () => this.socket.request(setSegmentation(index, segmentation)));
 	}
 
-	private connectMacvlan(path: string, endpoint: EndpointSpec): void {
+	private connectToWire(path: string, endpoint: EndpointSpec): void {
 		const parent = this.parents.get(endpoint.bridge) ?? this.opened(endpoint.bridge);
 		const netnsFd = openNetns(path);
 		try {
@@ -132,7 +133,7 @@ export class BridgeDriver implements NetworkDriver {
 				try {
 					using inside = new RouteSocket();
 					nameEndpoint(inside, made, endpoint.name);
-					configure({ ...endpoint, first: false });
+					free(() => configure({ ...endpoint, first: false }));
 				} catch (error) {
 					using inside = new RouteSocket();
 					for (const name of [made, endpoint.name]) removeEndpoint(inside, name);
@@ -290,6 +291,10 @@ export class BridgeDriver implements NetworkDriver {
 
 	hasIpv6 = hasIpv6;
 
+	knows(kind: "ipvlan" | "macvlan"): boolean {
+		return knowsLinkKind(this.socket, kind);
+	}
+
 	hasBigTcp(): boolean {
 		return findLink(this.socket, "lo")?.segmentation4 !== undefined;
 	}
@@ -367,6 +372,22 @@ function gatewaysOf({ gateway, prefixLength = 32, ipv6 }: BridgeSpec): EndpointA
 		...(ipv6?.gateway === undefined ? [] : [{ address: ipv6.gateway, prefixLength: ipv6.prefixLength }]),
 	];
 }
+
+/** On an ipvlan wire the address of a sandbox that has just gone is taken until the kernel has taken that apart. */
+function free(work: () => void): void {
+	for (let tries = 1; ; tries++) {
+		try {
+			work();
+			return;
+		} catch (error) {
+			if (!(error instanceof SyscallError) || error.code !== "EADDRINUSE" || tries === ADDRESS_TRIES) throw error;
+			Bun.sleepSync(ADDRESS_WAIT_MS);
+		}
+	}
+}
+
+const ADDRESS_TRIES = 20;
+const ADDRESS_WAIT_MS = 20;
 
 const BIND_REASONS: Record<string, string> = {
 	EADDRINUSE: "address already in use",

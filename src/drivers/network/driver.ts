@@ -20,7 +20,7 @@ export interface NamespaceDriver {
 export interface NetworkDriver {
 	/** Makes the bridge so: interface, address, sysctls. Tells its MAC. Refuses ("conflict") an interface of that name which is not ours. */
 	open(bridge: BridgeSpec): { readonly mac: string };
-	/** Makes sure of the interface whose wire macvlan endpoints share, and makes it where `make` says how. Refuses in docker's words a parent that is none. */
+	/** Makes sure of the interface whose wire endpoints share, and makes it where `make` says how. Refuses in docker's words a parent that is none. */
 	openParent(parent: ParentSpec): void;
 	/** An interface in the namespace with address and MAC, joined to the bridge. Leaves nothing on failure. */
 	connect(path: string, endpoint: EndpointSpec): void;
@@ -50,6 +50,8 @@ export interface NetworkDriver {
 	hasLink(name: string): boolean;
 	/** Whether the host's kernel knows IPv6, and it is not switched off for it. */
 	hasIpv6(): boolean;
+	/** Whether the kernel has interfaces of this kind. */
+	knows(kind: "ipvlan" | "macvlan"): boolean;
 	/** Whether the kernel takes larger pieces of both families: Linux 6.3. */
 	hasBigTcp(): boolean;
 	/** First and last port that random publishing may take. */
@@ -95,21 +97,23 @@ export interface BridgeSpec {
 	readonly bigTcp?: boolean;
 }
 
-/** What macvlan endpoints hang on: an interface of the host's, or one made for the network, and taken down by remove(). */
+/** What endpoints on a wire hang on: an interface of the host's, or one made for the network, and taken down by remove(). */
 export interface ParentSpec {
 	readonly name: string;
 	readonly alias: string;
+	/** For the words of errors. */
+	readonly driver: Wire["driver"];
 	/** undefined: there is one, and it is not ours. */
 	readonly make?: { readonly kind: "dummy" } | { readonly kind: "vlan"; readonly of: string; readonly id: number };
 }
 
 export interface EndpointSpec {
-	/** The bridge to join; with `macvlan` the parent. */
+	/** The bridge to join; with `wire` the parent. */
 	readonly bridge: string;
-	/** interface on the host, at most 15 bytes; "" with `macvlan`, which has none */
+	/** interface on the host, at most 15 bytes; "" with `wire`, which has none */
 	readonly link: string;
 	/** Not joined to a bridge, but on the wire of the parent itself. */
-	readonly macvlan?: "bridge" | "private" | "vepa" | "passthru";
+	readonly wire?: Wire;
 	/** interface in the namespace: eth0 */
 	readonly name: string;
 	/** Of each family at most one, at least one in all. */
@@ -125,9 +129,18 @@ export interface EndpointSpec {
 	readonly sysctls?: Readonly<Record<string, string>>;
 }
 
+/** How endpoints share the wire of an interface: each with a MAC of its own, or (ipvlan) all with the parent's. */
+export type Wire =
+	| { readonly driver: "macvlan"; readonly mode: "bridge" | "private" | "vepa" | "passthru" }
+	| {
+			readonly driver: "ipvlan";
+			readonly mode: "l2" | "l3" | "l3s";
+			readonly flag: "bridge" | "private" | "vepa";
+	  };
+
 export interface EndpointAddress {
 	readonly address: IpAddress;
 	readonly prefixLength: number;
-	/** Default route over it, set in the same go. */
+	/** Default route over it, set in the same go; 0 or 0n: straight out of the interface. */
 	readonly gateway?: IpAddress;
 }

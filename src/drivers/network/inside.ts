@@ -10,18 +10,18 @@ import type { EndpointAddress, EndpointSpec } from "./driver.ts";
 const FIRST_INDEX = 2;
 
 /** Everything of an endpoint that is set from inside its namespace, in the calling thread's. */
-export function configure({ name, first, addresses, macvlan, sysctls = {} }: EndpointSpec): void {
+export function configure({ name, first, addresses, wire, sysctls = {} }: EndpointSpec): void {
 	using inside = new RouteSocket();
 	const index = first ? FIRST_INDEX : findLink(inside, name)?.index;
 	if (index === undefined) throw new EngineError("internal", `cannot find interface ${name} after its creation`);
 	prepareIpv6(name, addresses);
 	for (const [path, value] of Object.entries(sysctls)) setSysctl(name, `net/${path.replaceAll("IFNAME", name)}`, value);
-	if (macvlan) tellNeighbours(name);
+	if (wire) tellNeighbours(name);
 	inside.request(
 		// With its addresses on it when it comes up, the kernel tells the neighbours.
-		...(macvlan ? [] : [setUp(index)]),
+		...(wire ? [] : [setUp(index)]),
 		...addresses.map((one) => addAny(index, one)),
-		...(macvlan ? [setUp(index)] : []),
+		...(wire ? [setUp(index)] : []),
 		...addresses.flatMap(({ gateway }) => (gateway === undefined ? [] : [addDefaultRoute(index, gateway)])),
 	);
 }

@@ -119,6 +119,8 @@ test.each<[string, string, Omit<EndpointConfig, "networkName">]>([
 	["contain the IP address 10.2.0.1", "red", { ipamConfig: { IPv4Address: "10.2.0.1" } }],
 	["* invalid IPv4 address: x", "red", { ipamConfig: { IPv4Address: "x" } }],
 	["invalid link-local IP address: x", "red", { ipamConfig: { LinkLocalIPs: ["x"] } }],
+	["invalid link local IP address: 10.1.1.1", "red", { ipamConfig: { LinkLocalIPs: ["169.254.1.1", "10.1.1.1"] } }],
+	["invalid link local IP address: fd00::1", "red", { ipamConfig: { LinkLocalIPs: ["fe80::1", "fd00::1"] } }],
 	["invalid MAC address 03:00:00:00:00:01", "red", { macAddress: "03:00:00:00:00:01" }],
 	[
 		"unrecognised network interface sysctl 'net.ipv4.foo=1'",

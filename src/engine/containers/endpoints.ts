@@ -69,6 +69,8 @@ export function endpointRequest(networkId: string, config: EndpointConfig): Endp
 	if (linkName !== undefined && !isLinkName(linkName)) {
 		throw new EngineError("invalid", `invalid interface name ${JSON.stringify(linkName)}`);
 	}
+	const wrong = ipamConfig?.LinkLocalIPs?.find((text) => !isLinkLocal(text));
+	if (wrong !== undefined) throw new EngineError("invalid", `invalid link local IP address: ${wrong}`);
 	const sysctls = driverOpts[SYSCTLS];
 	return {
 		network: networkId,
@@ -80,6 +82,12 @@ export function endpointRequest(networkId: string, config: EndpointConfig): Endp
 		...(sysctls && { sysctls: parseSysctls(sysctls) }),
 		...(linkName && { linkName }),
 	};
+}
+
+/** 169.254.0.0/16, fe80::/10 */
+function isLinkLocal(text: string): boolean {
+	const address = parseIp(text);
+	return typeof address === "bigint" ? address >> 118n === 0x3fan : address !== undefined && address >>> 16 === 0xa9fe;
 }
 
 const SYSCTL = /^net[./](ipv4|ipv6|mpls)[./]([a-z0-9_]+)[./]IFNAME[./]([a-z0-9_]+)=(.*)$/;

@@ -41,7 +41,7 @@ export function networksFor(
 	for (const one of asked) {
 		const networkName = nameOf(known, one.networkName);
 		const network = known.find(({ name }) => name === networkName);
-		if (network?.driver === "bridge" || network?.driver === "macvlan") checkOnCreate(network, one);
+		if (network && ["bridge", "macvlan", "ipvlan"].includes(network.driver)) checkOnCreate(network, one);
 		found.set(networkName, { ...one, networkName });
 	}
 	if (found.size === 0) found.set(main, { networkName: main });

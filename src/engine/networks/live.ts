@@ -1,6 +1,6 @@
 import type { NetworkRules } from "../../drivers/firewall/ruleset.ts";
 import type { IpamDriver, Leases, Leases6 } from "../../drivers/ipam/driver.ts";
-import type { BridgeSpec, NetworkDriver } from "../../drivers/network/driver.ts";
+import type { BridgeSpec, NetworkDriver, Wire } from "../../drivers/network/driver.ts";
 import {
 	type Cidr,
 	type Cidr6,
@@ -19,21 +19,21 @@ import { type BridgeSettings, bridgeSettings } from "./bridge-options.ts";
 import { isConfigOnly } from "./config-only.ts";
 import { findNetwork } from "./find.ts";
 import { addressPlan, addressPlan6, isIpv6Pool } from "./ipam-config.ts";
-import { type MacvlanSettings, macvlanSettings } from "./macvlan.ts";
 import { openModes } from "./modes.ts";
 import { openPredefined } from "./predefined.ts";
+import { isWire, type WireSettings, wireSettings } from "./wire.ts";
 
 /** A bridge network whose bridge is up. */
 export interface BridgeNetwork {
 	readonly id: string;
 	readonly name: string;
 	readonly row: NetworkRow;
-	/** The interface that endpoints are joined to; with `macvlan` the parent, which may be the host's own. */
+	/** The interface that endpoints are joined to; with `wire` the parent, which may be the host's own. */
 	readonly bridge: string;
 	/** The bridge's own; none of a macvlan. */
 	readonly mac?: string;
 	/** Undefined: they are joined to a bridge. */
-	readonly macvlan?: MacvlanSettings;
+	readonly wire?: WireSettings;
 	/** Of each family that the network has; one at least. */
 	readonly leases?: Leases;
 	readonly leases6?: Leases6;
@@ -41,7 +41,7 @@ export interface BridgeNetwork {
 	readonly internal: boolean;
 	/** Its members do not know each other, nor other containers. */
 	readonly alone: boolean;
-	/** Containers' way out: `172.18.0.1`; undefined where the network leads nowhere. */
+	/** Containers' way out: `172.18.0.1`, or `0.0.0.0` straight out of their interface; undefined where the network leads nowhere. */
 	readonly gateway?: string;
 	readonly gateway6?: string;
 	/** Of the predefined network: no aliases, no addresses of the client's choice. */
@@ -87,7 +87,7 @@ export class LiveNetworks {
 		this.openBridge(predefined.bridge);
 		const modes = this.options.modes ? openModes(store, instance, used, log) : [];
 		this.others.push(...modes.filter(({ driver }) => driver === "null"));
-		const isBridge = ({ driver, config }: NetworkRow) => config !== null && ["bridge", "macvlan"].includes(driver);
+		const isBridge = ({ driver, config }: NetworkRow) => config !== null && (driver === "bridge" || isWire(driver));
 		for (const row of store.networks().filter(isBridge)) this.tryOpen(row);
 		for (const row of store.networks().filter(isConfigOnly)) this.addConfigOnly(row);
 	}
@@ -116,7 +116,7 @@ export class LiveNetworks {
 	repair(bridge: string): void {
 		const network = [...this.bridges.values()].find((one) => one.bridge === bridge);
 		if (!network) return;
-		if (network.macvlan) this.openParent(network.macvlan);
+		if (network.wire) this.openParent(network.wire);
 		else this.bridges.set(network.id, { ...network, ...this.options.network.open(this.specOf(network)) });
 	}
 
@@ -176,7 +176,7 @@ export class LiveNetworks {
 
 	/** What the firewall is told of each. */
 	rules(): NetworkRules[] {
-		const bridges = [...this.bridges.values()].filter(({ macvlan }) => !macvlan);
+		const bridges = [...this.bridges.values()].filter(({ wire }) => !wire);
 		return bridges.map((network) => ({ ...rulesOf(network), ...this.hostOn(network) }));
 	}
 
@@ -202,23 +202,23 @@ export class LiveNetworks {
 	}
 
 	private openBridge(row: NetworkRow): BridgeNetwork {
-		const made = row.driver === "macvlan" ? this.macvlan(row) : this.openedBridge(row);
+		const made = isWire(row.driver) ? this.onWire(row, row.driver) : this.openedBridge(row);
 		this.bridges.set(row.id, made);
 		return made;
 	}
 
 	/** Beyond its parent there is nothing of it on the host. */
-	private macvlan(row: NetworkRow): BridgeNetwork {
+	private onWire(row: NetworkRow, driver: Wire["driver"]): BridgeNetwork {
 		const { id, name, config } = row;
 		const internal = config?.internal ?? false;
 		const settings = bridgeSettings(config?.options ?? {}, internal);
-		const macvlan = macvlanSettings(id, config?.options ?? {});
-		const { parent } = macvlan;
-		this.openParent(macvlan);
-		const books = this.books(row);
+		const wire = wireSettings(driver, id, config?.options ?? {});
+		const { parent, routed } = wire;
+		this.openParent(wire);
+		const books = this.books(row, { four: internal || routed, six: internal || routed });
 		return {
-			...{ id, name, row, bridge: parent, macvlan, ...books, settings, internal },
-			...waysOf(books, internal),
+			...{ id, name, row, bridge: parent, wire, ...books, settings, internal },
+			...(routed && !internal ? straightOut(books) : waysOf(books, internal)),
 			alone: false,
 			isDefault: false,
 		};
@@ -228,7 +228,8 @@ export class LiveNetworks {
 		if (!row.bridge) throw new EngineError("internal", `cannot open network ${row.name}: no bridge stored`);
 		const internal = row.config?.internal ?? false;
 		const settings = bridgeSettings(row.config?.options ?? {}, internal);
-		const books = this.books(row);
+		const isolated = { four: settings.gatewayMode === "isolated", six: settings.gatewayMode6 === "isolated" };
+		const books = this.books(row, isolated);
 		const made = {
 			...{ id: row.id, name: row.name, row, bridge: row.bridge, settings, internal },
 			...books,
@@ -239,8 +240,8 @@ export class LiveNetworks {
 		return { ...made, ...this.options.network.open(this.specOf(made)) };
 	}
 
-	private openParent({ parent: name, make }: MacvlanSettings): void {
-		this.options.network.openParent({ name, alias: this.mark, ...(make && { make }) });
+	private openParent({ parent: name, make, wire: { driver } }: WireSettings): void {
+		this.options.network.openParent({ name, alias: this.mark, driver, ...(make && { make }) });
 	}
 
 	private specOf({ bridge: name, leases, leases6, settings, internal }: BridgeNetwork): BridgeSpec {
@@ -257,16 +258,19 @@ export class LiveNetworks {
 		};
 	}
 
-	/** The address books of the families that are switched on. */
-	private books({ name, subnet, config }: NetworkRow): Pick<BridgeNetwork, "leases" | "leases6"> {
+	/** The address books of the families that are switched on. `free`: of which no address is kept for a gateway that nobody asked for. */
+	private books(
+		{ name, subnet, config }: NetworkRow,
+		free: { readonly four: boolean; readonly six: boolean },
+	): Pick<BridgeNetwork, "leases" | "leases6"> {
 		const { ipam } = this.options;
 		const pools = config?.ipam.config ?? [{ Subnet: subnet ?? "" }];
 		const plans = pools.filter((one) => !isIpv6Pool(one) && parseCidr(one.Subnet)).map(addressPlan);
-		const [four, ...more] = plans.map((plan) => ipam.leases(plan.subnet, plan));
+		const [four, ...more] = plans.map((plan) => ipam.leases(plan.subnet, { ...plan, gatewayFree: free.four }));
 		const [six, ...more6] = pools
 			.filter(isIpv6Pool)
 			.map(addressPlan6)
-			.map((plan) => ipam.leases6(plan.subnet, plan));
+			.map((plan) => ipam.leases6(plan.subnet, { ...plan, gatewayFree: free.six }));
 		const on = (config?.enableIpv4 ?? true) && four;
 		const on6 = config?.enableIpv6 && six;
 		if (!on && !on6) throw new EngineError("internal", `cannot open network ${name}: stored subnet ${subnet}`);
@@ -282,6 +286,11 @@ function subnetsOf({ subnet, config }: NetworkRow): Cidr[] {
 	if (config?.configOnly) return [];
 	const texts = config?.ipam.config.map(({ Subnet }) => Subnet) ?? (subnet ? [subnet] : []);
 	return texts.flatMap((text) => parseCidr(text) ?? []);
+}
+
+/** Ways out without a gateway: see addDefaultRoute(). */
+function straightOut({ leases, leases6 }: Pick<BridgeNetwork, "leases" | "leases6">) {
+	return { ...(leases && { gateway: "0.0.0.0" }), ...(leases6 && { gateway6: "::" }) };
 }
 
 /** Containers' ways out by a network that leads anywhere. */

@@ -62,7 +62,7 @@ test.each([
 	["invalid subinterface vlan name nope0, example formatting is eth0.10", { parent: "nope0" }],
 	["vlan id must be between 1-4094, received: 5000", { parent: "wire.5000" }],
 	["requested macvlan mode 'xx' is not valid", { parent: "wire", macvlan_mode: "xx" }],
-	["Link not found", { parent: "nope0.10" }],
+	["parent interface was not found on the host", { parent: "nope0.10" }],
 ])("a network is refused and nothing is left of it: %s", async (text, options) => {
 	const before = hostLinks();
 	expect(lab.create("no", { options })).rejects.toThrow(text);
@@ -83,7 +83,7 @@ test.each([
 	} else {
 		expect(hostLinks().some((one) => one.startsWith(name))).toBe(true);
 		await lab.networks.remove("own");
-		await Bun.sleep(200);
+		await gone(name);
 	}
 	expect(hostLinks()).toEqual(before);
 });
@@ -132,4 +132,9 @@ function hostLinks(): string[] {
 	return listLinks(socket)
 		.map(({ name }) => name)
 		.toSorted();
+}
+
+/** A little after its network. */
+async function gone(name: string): Promise<void> {
+	for (let tries = 0; tries < 100 && hostLinks().some((one) => one.startsWith(name)); tries++) await Bun.sleep(50);
 }

@@ -7,13 +7,13 @@ import { nowNano } from "../../shared/time.ts";
 import type { IpamPool, NetworkConfig, NetworkRow, NetworkStore } from "../../store/networks.ts";
 import type { Events } from "../events.ts";
 import type { NetworkRecord, Sandboxes } from "../sandboxes/contract.ts";
-import { BIG_TCP, type BridgeSettings, bridgeSettings, unsupported, wantsIpv6 } from "./bridge-options.ts";
+import { BIG_TCP, type BridgeSettings, bridgeSettings, wantsIpv6 } from "./bridge-options.ts";
 import { checkConfigOnly, checkUnused, withConfigFrom } from "./config-only.ts";
 import type { NetworkRequest, Networks } from "./contract.ts";
 import { findNetwork } from "./find.ts";
 import { addressPlan, addressPlan6, checkPools, isIpv6Pool } from "./ipam-config.ts";
 import type { LiveNetworks } from "./live.ts";
-import { checkMacvlan, macvlanSettings } from "./macvlan.ts";
+import { checkWire, isWire, wireSettings } from "./wire.ts";
 
 export interface NetworksOptions {
 	readonly store: NetworkStore;
@@ -23,6 +23,8 @@ export interface NetworksOptions {
 	readonly hasIpv6?: () => boolean;
 	/** Default: yes. */
 	readonly hasBigTcp?: () => boolean;
+	/** Whether the kernel has interfaces of this kind; default: yes. */
+	readonly knows?: (kind: "ipvlan" | "macvlan") => boolean;
 	/** Whether the host has an interface of this name; default: yes. */
 	readonly hasLink?: (name: string) => boolean;
 	readonly sandboxes: Pick<Sandboxes, "networks" | "networksChanged">;
@@ -63,10 +65,10 @@ function create(options: NetworksOptions, asked: NetworkRequest): { id: string }
 	const row: NetworkRow = {
 		id,
 		name: request.name,
-		driver: request.driver === "macvlan" ? "macvlan" : "bridge",
+		driver: isWire(request.driver) ? request.driver : "bridge",
 		created: nowNano(),
 		subnet: chosen.find((pool) => !isIpv6Pool(pool))?.Subnet ?? null,
-		bridge: request.driver === "macvlan" ? ownParent(options, id, request) : bridgeNameOf(options, id, settings),
+		bridge: isWire(request.driver) ? ownParent(options, id, request) : bridgeNameOf(options, id, settings),
 		config: configOf(request, chosen),
 	};
 	store.putNetwork(row);
@@ -168,7 +170,7 @@ function checkBigTcp(
 }
 
 function checkDriver(driver: string): void {
-	if (driver === "" || driver === "bridge" || driver === "macvlan") return;
+	if (driver === "" || driver === "bridge" || isWire(driver)) return;
 	if (driver === "host" || driver === "null") {
 		throw new EngineError("forbidden", `only one instance of "${driver}" network is allowed`);
 	}
@@ -176,7 +178,6 @@ function checkDriver(driver: string): void {
 		const how = `Use "docker swarm init" or "docker swarm join" to connect this node to swarm and try again.`;
 		throw new EngineError("forbidden", `This node is not a swarm manager. ${how}`);
 	}
-	if (driver === "ipvlan") throw unsupported("network driver", driver);
 	throw new EngineError("not-found", `plugin ${JSON.stringify(driver)} not found`);
 }
 
@@ -191,16 +192,18 @@ function choosePools(
 	checkOverlaps(live, pools, request.driver);
 	const ipv6 = wantsIpv6(request.enableIpv6, request.options);
 	const chosen = [...pools];
+	const wire = isWire(request.driver) ? wireSettings(request.driver, "", request.options) : undefined;
+	const none = wire && (request.internal || wire.routed);
 	if (request.enableIpv4 && pools.every(isIpv6Pool)) {
 		const subnet = ipam.chooseSubnet(live.used());
-		const isolated = settings.gatewayMode === "isolated";
-		chosen.push({ Subnet: formatCidr(subnet), ...(!isolated && { Gateway: formatIpv4(subnet.base + 1) }) });
+		const gateway = none || settings.gatewayMode === "isolated" ? {} : { Gateway: formatIpv4(subnet.base + 1) };
+		chosen.push({ Subnet: formatCidr(subnet), ...gateway });
 	}
 	if (ipv6 && !pools.some(isIpv6Pool)) {
 		// The predefined network's id is random, and stays as long as the instance's state does.
 		const subnet = ipam.chooseSubnet6(store.network("bridge")?.id ?? "", live.used6());
-		const isolated = settings.gatewayMode6 === "isolated";
-		chosen.push({ Subnet: formatCidr6(subnet), ...(!isolated && { Gateway: formatIpv6(subnet.base + 1n) }) });
+		const gateway = none || settings.gatewayMode6 === "isolated" ? {} : { Gateway: formatIpv6(subnet.base + 1n) };
+		chosen.push({ Subnet: formatCidr6(subnet), ...gateway });
 	}
 	return chosen;
 }
@@ -217,7 +220,7 @@ function checkOverlaps(live: LiveNetworks, pools: readonly IpamPool[], driver: s
 	for (const pool of pools) isIpv6Pool(pool) ? addressPlan6(pool) : addressPlan(pool);
 	const six = pools.filter(isIpv6Pool).length;
 	// A wire may carry several; a bridge has one address of its own.
-	if (driver === "macvlan") return;
+	if (isWire(driver)) return;
 	if (six > 1 || pools.length - six > 1) {
 		throw new EngineError("forbidden", `${driver || "bridge"} driver doesn't support multiple subnets`);
 	}
@@ -228,16 +231,20 @@ function poolsOverlap(one: string, other: string): boolean {
 	return (a && b && overlaps(a, b)) || (a6 && b6 && overlaps6(a6, b6)) || false;
 }
 
-/** The interface to be made for a macvlan network; null where the host's own is shared. */
+/** The interface to be made for a macvlan or ipvlan network; null where the host's own is shared. */
 function ownParent(
-	{ live, hasLink = () => true }: NetworksOptions,
+	{ live, hasLink = () => true, knows = () => true }: NetworksOptions,
 	id: string,
 	request: NetworkRequest,
 ): string | null {
-	const settings = macvlanSettings(id, request.options);
+	const driver = isWire(request.driver) ? request.driver : "macvlan";
+	const settings = wireSettings(driver, id, request.options);
 	const others = live.rows();
 	const exists = settings.make?.kind !== "dummy" && hasLink(settings.parent);
-	checkMacvlan(settings, others, exists);
+	checkWire(settings, others, exists);
+	if (settings.parent !== "lo" && !knows(driver)) {
+		throw new EngineError("unsupported", `cannot create network ${request.name}: this kernel has no ${driver}`);
+	}
 	return exists ? null : settings.parent;
 }
 

@@ -36,7 +36,7 @@ export function adoptEndpoint(
 	const own = { ...(address !== undefined && { address }), ...(address6 !== undefined && { address6 }) };
 	const endpoint = guardedEndpoint({ network, ...own, settings: { ...settings, link, hostLink } });
 	if (endpoint.guarded) firewall.guard([endpoint.guarded]);
-	if (!network.macvlan) rejoin(driver, endpoint);
+	if (!network.wire) rejoin(driver, endpoint);
 	return [endpoint];
 }
 
@@ -48,7 +48,7 @@ export function repairBridge(
 ): boolean {
 	try {
 		live.repair(bridge);
-		const own = endpoints.filter(({ network }) => network.bridge === bridge && !network.macvlan);
+		const own = endpoints.filter(({ network }) => network.bridge === bridge && !network.wire);
 		for (const endpoint of own) rejoin(driver, endpoint);
 		log.warn("interface of a network was changed by others, made so again", { bridge, endpoints: own.length });
 		return true;

@@ -1,7 +1,6 @@
 import { randomInt } from "node:crypto";
 import type { Firewall } from "../../drivers/firewall/driver.ts";
 import type { GuardedEnd } from "../../drivers/firewall/ruleset.ts";
-import type { AddressBook } from "../../drivers/ipam/driver.ts";
 import type { EndpointAddress, NetworkDriver } from "../../drivers/network/driver.ts";
 import { EngineError } from "../../shared/errors.ts";
 import { createId } from "../../shared/id.ts";
@@ -45,13 +44,17 @@ export function connectEndpoint(
 		const text = `failed to add interface to sandbox: error renaming interface to "${request.linkName}": file exists`;
 		throw new EngineError("internal", text);
 	}
+	if (request.macAddress && network.wire?.wire.driver === "ipvlan") {
+		throw new EngineError("invalid", "ipvlan interfaces do not support custom mac address assignment");
+	}
 	const leased = leaseAddresses(network, request);
 	const endpointId = createId();
-	const mac = request.macAddress ?? (network.macvlan ? anyMac() : macOf(leased));
+	const mac = request.macAddress ?? (network.wire ? anyMac() : macOf(leased));
+	const macAddress = network.wire?.wire.driver === "ipvlan" ? "" : mac;
 	const name = request.linkName ?? freeName(network.settings.linkPrefix, used ?? []);
-	const hostLink = network.macvlan ? "" : hostLinkName(endpointId);
+	const hostLink = network.wire ? "" : hostLinkName(endpointId);
 	const { gwPriority } = request;
-	const own = { endpointId, macAddress: mac, link: name, hostLink, ...(gwPriority && { gwPriority }) };
+	const own = { endpointId, macAddress, link: name, hostLink, ...(gwPriority && { gwPriority }) };
 	const endpoint = guardedEndpoint({ network, ...leased, settings: settingsOf(network, leased, own) });
 	try {
 		if (endpoint.guarded) wiring.firewall.guard([endpoint.guarded]);
@@ -62,7 +65,7 @@ export function connectEndpoint(
 			name,
 			addresses: [...interfaceAddresses(network, leased, used === undefined), ...linkLocal(request.linkLocal)],
 			mac,
-			...(network.macvlan && { macvlan: network.macvlan.mode }),
+			...(network.wire && { wire: network.wire.wire }),
 			isolated: !network.settings.icc,
 			members: Math.max(network.leases?.count ?? 0, network.leases6?.count ?? 0),
 			...(used === undefined && { first: true }),
@@ -79,7 +82,7 @@ export function connectEndpoint(
 export function guardedEndpoint(endpoint: Endpoint): Endpoint {
 	const { network, settings } = endpoint;
 	const { hostLink, macAddress } = settings;
-	if (network.macvlan || !hostLink || !macAddress) return endpoint;
+	if (network.wire || !hostLink || !macAddress) return endpoint;
 	// As nft reads it.
 	const mac = macAddress.toLowerCase().replaceAll("-", ":");
 	return { ...endpoint, guarded: { bridge: network.bridge, link: hostLink, mac, addresses: addressTexts(endpoint) } };
@@ -95,7 +98,7 @@ type Leased = Pick<Endpoint, "address" | "address6">;
 
 /** What inspect shows of the endpoint. */
 function settingsOf(
-	{ name, id, leases, leases6, gateway, gateway6 }: BridgeNetwork,
+	{ name, id, leases, leases6, gateway, gateway6, wire }: BridgeNetwork,
 	{ address, address6 }: Leased,
 	own: Pick<EndpointSettings, "endpointId" | "macAddress" | "link" | "hostLink" | "gwPriority">,
 ): EndpointSettings {
@@ -107,35 +110,42 @@ function settingsOf(
 			address !== undefined && {
 				ipAddress: formatIpv4(address),
 				prefixLength: leases.poolOf(address).subnet.prefixLength,
-				...(gateway && { gateway: formatIpv4(leases.poolOf(address).gateway) }),
+				...(gateway && !wire?.routed && { gateway: formatIpv4(leases.poolOf(address).gateway) }),
 			}),
 		...(leases6 &&
 			address6 !== undefined && {
 				ipv6Address: formatIpv6(address6),
 				ipv6PrefixLength: leases6.poolOf(address6).subnet.prefixLength,
-				...(gateway6 && { ipv6Gateway: formatIpv6(leases6.poolOf(address6).gateway) }),
+				...(gateway6 && !wire?.routed && { ipv6Gateway: formatIpv6(leases6.poolOf(address6).gateway) }),
 			}),
 	};
 }
 
 /** With default routes for a sandbox that has no other interface. */
-function interfaceAddresses(
-	{ leases, leases6, gateway, gateway6 }: BridgeNetwork,
-	{ address, address6 }: Leased,
-	routes: boolean,
-): EndpointAddress[] {
-	const four = leases && address !== undefined && interfaceAddress(leases, address, Boolean(gateway) && routes);
-	const six = leases6 && address6 !== undefined && interfaceAddress(leases6, address6, Boolean(gateway6) && routes);
-	return [...(four ? [four] : []), ...(six ? [six] : [])];
+function interfaceAddresses(network: BridgeNetwork, leased: Leased, routes: boolean): EndpointAddress[] {
+	const { leases, leases6, gateway, gateway6 } = network;
+	const { address, address6 } = leased;
+	const found: EndpointAddress[] = [];
+	if (leases && address !== undefined) {
+		const { prefixLength } = leases.poolOf(address).subnet;
+		found.push({ address, prefixLength, ...(gateway && routes && { gateway: routeOf(network, leased) }) });
+	}
+	if (leases6 && address6 !== undefined) {
+		const { prefixLength } = leases6.poolOf(address6).subnet;
+		found.push({ address: address6, prefixLength, ...(gateway6 && routes && { gateway: routeOf6(network, leased) }) });
+	}
+	return found;
 }
 
-function interfaceAddress<T extends IpAddress>(
-	book: AddressBook<T, { readonly prefixLength: number }>,
-	address: T,
-	route: boolean,
-): EndpointAddress {
-	const { subnet, gateway } = book.poolOf(address);
-	return { address, prefixLength: subnet.prefixLength, ...(route && { gateway }) };
+/** The default route by this endpoint: the gateway of its pool, or 0 for straight out of its interface. */
+export function routeOf({ leases, wire }: BridgeNetwork, { address }: Leased): number | undefined {
+	if (address === undefined) return undefined;
+	return wire?.routed ? 0 : leases?.poolOf(address).gateway;
+}
+
+export function routeOf6({ leases6, wire }: BridgeNetwork, { address6 }: Leased): bigint | undefined {
+	if (address6 === undefined) return undefined;
+	return wire?.routed ? 0n : leases6?.poolOf(address6).gateway;
 }
 
 /** Beside its own; nobody keeps account of them. */
@@ -251,8 +261,8 @@ export function memberOf(endpoints: readonly Endpoint[]): {
 	readonly endpoints: SubjectEndpoint[];
 	readonly elsewhere: Elsewhere[];
 } {
-	const onBridges = endpoints.filter(({ network }) => !network.macvlan);
-	const others = endpoints.filter(({ network }) => network.macvlan);
+	const onBridges = endpoints.filter(({ network }) => !network.wire);
+	const others = endpoints.filter(({ network }) => network.wire);
 	return {
 		endpoints: onBridges.map((one) => ({
 			network: one.network.name,

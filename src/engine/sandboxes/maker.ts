@@ -8,6 +8,8 @@ import {
 	connectEndpoint,
 	type Endpoint,
 	releaseEndpoint,
+	routeOf,
+	routeOf6,
 	type WaysOut,
 	type Wiring,
 	waysOut,
@@ -101,10 +103,9 @@ export class SandboxMaker {
 
 /** The sandbox's default routes lead to these endpoints' networks, or nowhere. */
 export function setRoutes(driver: NetworkDriver, path: string, { four, six }: WaysOut): void {
-	const routeOf = (name = "eth0", gateway: IpAddress | undefined) => (gateway === undefined ? [] : [{ name, gateway }]);
-	const gateway = four?.address === undefined ? undefined : four.network.leases?.poolOf(four.address).gateway;
-	const gateway6 = six?.address6 === undefined ? undefined : six.network.leases6?.poolOf(six.address6).gateway;
-	driver.setDefaultRoutes(path, [...routeOf(four?.settings.link, gateway), ...routeOf(six?.settings.link, gateway6)]);
+	const way = (name = "eth0", gateway: IpAddress | undefined) => (gateway === undefined ? [] : [{ name, gateway }]);
+	const [gateway, gateway6] = [four && routeOf(four.network, four), six && routeOf6(six.network, six)];
+	driver.setDefaultRoutes(path, [...way(four?.settings.link, gateway), ...way(six?.settings.link, gateway6)]);
 }
 
 /** Namespace, resolver and addresses. */

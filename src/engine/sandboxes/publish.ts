@@ -157,7 +157,7 @@ function textOf({ hostAddress, hostPort, address, port, protocol }: RelayedPort)
 
 /** Nothing can be published on an outbound network, and nothing need be on a macvlan one: it is on the wire itself. */
 function usable(way: Endpoint | undefined): Endpoint | undefined {
-	return way?.network.settings.outbound || way?.network.macvlan ? undefined : way;
+	return way?.network.settings.outbound || way?.network.wire ? undefined : way;
 }
 
 function familyOf({ hostIp }: Pick<PublishedPort, "hostIp">): 4 | 6 {

@@ -29,7 +29,7 @@ import {
 	releaseEndpoint,
 	waysOut,
 } from "./endpoints.ts";
-import { endpointsOf, type Joined, ON_HOST, placeOf, settingsOf, subnetsOf } from "./joined.ts";
+import { endpointsByNetwork, type Joined, leaveWires, ON_HOST, placeOf, settingsOf, subnetsOf } from "./joined.ts";
 import { destroySandbox, SandboxMaker, setRoutes } from "./maker.ts";
 import { PortAllocator } from "./ports.ts";
 import { type SandboxFactory, sandboxPath, serveSandbox } from "./prepared.ts";
@@ -175,13 +175,13 @@ class SandboxService implements Sandboxes {
 
 	networks(): readonly NetworkRecord[] {
 		this.mustBeOpen();
-		const endpoints = this.endpointsByNetwork();
+		const endpoints = endpointsByNetwork(this.joined, (id) => this.options.nameOf?.(id));
 		return this.live.rows().map((row) => {
 			const { id, name, driver, created, config } = row;
 			const known = this.live.bridge(id);
 			const base = { id, name, driver, created, endpoints: endpoints.get(id) ?? [], ...(config && { config }) };
 			if (!known) return base;
-			return { ...base, ...subnetsOf(known), ...(!known.macvlan && { bridge: known.bridge }) };
+			return { ...base, ...subnetsOf(known), ...(!known.wire && { bridge: known.bridge }) };
 		});
 	}
 
@@ -312,6 +312,7 @@ class SandboxService implements Sandboxes {
 		});
 		this.publisher.letGo(joined.published);
 		if (joined.sandbox) {
+			leaveWires(joined, this.options.network, log);
 			destroySandbox(this.factory, { sandbox: joined.sandbox, endpoints: joined.endpoints });
 			this.options.network.seeOff(joined.endpoints.map(({ settings }) => settings.hostLink ?? ""));
 			store.removeLease(containerId);
@@ -380,19 +381,6 @@ class SandboxService implements Sandboxes {
 			}
 		}
 		if (stale.length > 0) log.info("left-over sandboxes removed", { count: stale.length });
-	}
-
-	private endpointsByNetwork(): Map<string, NetworkRecord["endpoints"][number][]> {
-		const found = new Map<string, NetworkRecord["endpoints"][number][]>();
-		for (const [containerId, joined] of this.joined) {
-			const name = this.options.nameOf?.(containerId) ?? joined.containerName;
-			for (const { networkId, ...endpoint } of endpointsOf(joined)) {
-				const list = found.get(networkId) ?? [];
-				if (list.length === 0) found.set(networkId, list);
-				list.push({ containerId, name, ...endpoint });
-			}
-		}
-		return found;
 	}
 
 	private mustBeOpen(): void {

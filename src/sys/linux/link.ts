@@ -44,6 +44,8 @@ const IFLA_BRPORT_MODE = 4;
 const IFLA_BRPORT_ISOLATED = 33;
 const VETH_INFO_PEER = 1;
 const IFLA_MACVLAN_MODE = 1;
+const IFLA_IPVLAN_MODE = 1;
+const IFLA_IPVLAN_FLAGS = 2;
 const IFLA_VLAN_ID = 1;
 const NESTED = 0x8000;
 
@@ -193,6 +195,43 @@ export function createMacvlan({ name, netnsFd, parent, mode, mac, mtu }: Macvlan
 	];
 	const data = attribute(IFLA_MACVLAN_MODE, MACVLAN_MODES[mode]);
 	return newLink(name, "macvlan", data, attributes, `ip link add ${name} link ${parent} type macvlan mode ${mode}`);
+}
+
+/** Modes and flags of an ipvlan interface, by the kernel's numbers. */
+export const IPVLAN_MODES = { l2: 0, l3: 1, l3s: 2 } as const;
+export const IPVLAN_FLAGS = { bridge: 0, private: 1, vepa: 2 } as const;
+
+export interface IpvlanRequest extends Pick<MacvlanRequest, "name" | "netnsFd" | "parent" | "mtu"> {
+	readonly mode: keyof typeof IPVLAN_MODES;
+	readonly flag: keyof typeof IPVLAN_FLAGS;
+}
+
+/** `ip link add NAME link PARENT netns NS mtu M type ipvlan mode MODE FLAG`: it is down, its MAC is the parent's. */
+export function createIpvlan({ name, netnsFd, parent, mode, flag, mtu }: IpvlanRequest): NetlinkRequest {
+	const attributes = [attribute(IFLA_LINK, parent), attribute(IFLA_MTU, mtu), attribute(IFLA_NET_NS_FD, netnsFd)];
+	const data = joinBytes([
+		attribute(IFLA_IPVLAN_MODE, Uint8Array.of(IPVLAN_MODES[mode], 0)),
+		attribute(IFLA_IPVLAN_FLAGS, Uint8Array.of(IPVLAN_FLAGS[flag], 0)),
+	]);
+	return newLink(
+		name,
+		"ipvlan",
+		data,
+		attributes,
+		`ip link add ${name} link ${parent} type ipvlan mode ${mode} ${flag}`,
+	);
+}
+
+/** Whether the kernel knows interfaces of this kind, which are on top of another: it is asked for one on top of none. Loads the module where there is one. */
+export function knowsLinkKind(socket: RouteSocket, kind: "ipvlan" | "macvlan" | "vlan"): boolean {
+	try {
+		// ip link add nothing type ipvlan
+		socket.request(newLink("nothing", kind, undefined, [], `ip link add nothing type ${kind}`));
+	} catch (error) {
+		// EINVAL: it knows the kind, and misses the other interface.
+		return !(error instanceof SyscallError && error.code === "EOPNOTSUPP");
+	}
+	return true;
 }
 
 /** `ip link add NAME link PARENT type vlan id ID` */

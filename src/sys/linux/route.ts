@@ -23,16 +23,19 @@ const RTA_GATEWAY = 5;
 const RTN_UNICAST = 1;
 const RT_TABLE_MAIN = 254;
 const RTPROT_BOOT = 3;
+const RT_SCOPE_LINK = 253;
 
-/** `ip route add default via GATEWAY dev INDEX`; with `replace` an older one gives way. */
+/** `ip route add default via GATEWAY dev INDEX`; with `replace` an older one gives way. Gateway 0 or 0n: straight out, without `via`. */
 export function addDefaultRoute(index: number, gateway: IpAddress, replace = false): NetlinkRequest {
+	const straight = gateway === 0 || gateway === 0n;
+	const scope = straight ? RT_SCOPE_LINK : 0;
 	return {
 		type: RTM_NEWROUTE,
 		flags: NLM_F_CREATE | (replace ? NLM_F_REPLACE : NLM_F_EXCL),
 		body: joinBytes([
 			// struct rtmsg: family, dst_len, src_len, tos, table, protocol, scope, type, flags
-			Uint8Array.of(familyOf(gateway), 0, 0, 0, RT_TABLE_MAIN, RTPROT_BOOT, 0, RTN_UNICAST, 0, 0, 0, 0),
-			attribute(RTA_GATEWAY, ipBytes(gateway)),
+			Uint8Array.of(familyOf(gateway), 0, 0, 0, RT_TABLE_MAIN, RTPROT_BOOT, scope, RTN_UNICAST, 0, 0, 0, 0),
+			...(straight ? [] : [attribute(RTA_GATEWAY, ipBytes(gateway))]),
 			attribute(RTA_OIF, index),
 		]),
 		twin: `ip route add default via ${formatIp(gateway)} dev ${index}`,

@@ -3,6 +3,7 @@ import { EngineError } from "../../shared/errors.ts";
 import { SyscallError } from "../../sys/linux/libc.ts";
 import {
 	createDummy,
+	createIpvlan,
 	createMacvlan,
 	createVlan,
 	deleteLink,
@@ -18,7 +19,8 @@ import type { EndpointSpec, ParentSpec } from "./driver.ts";
 /** The parent, made first where it is ours to make. `ours` when it is to be taken down with the network. */
 export function openParent(socket: RouteSocket, spec: ParentSpec): { link: Link; ours: boolean } {
 	const known = findLink(socket, spec.name);
-	if (known?.name === "lo") throw new EngineError("invalid", "loopback interface is not a valid macvlan parent link");
+	if (known?.name === "lo")
+		throw new EngineError("invalid", `loopback interface is not a valid ${spec.driver} parent link`);
 	if (known) return { link: known, ours: known.alias === spec.alias };
 	make(socket, spec);
 	const link = findLink(socket, spec.name);
@@ -31,7 +33,7 @@ function make(socket: RouteSocket, { name, make: how }: ParentSpec): void {
 	if (!how) throw new EngineError("invalid", `cannot find parent interface ${name}`);
 	const of = how.kind === "vlan" ? findLink(socket, how.of) : undefined;
 	if (how.kind === "vlan" && !of) {
-		throw new EngineError("invalid", `failed to find master interface ${how.of} on the Docker host: Link not found`);
+		throw new EngineError("invalid", `-o parent interface was not found on the host: ${how.of}`);
 	}
 	try {
 		socket.request(how.kind === "vlan" ? createVlan(name, of?.index ?? 0, how.id) : createDummy(name));
@@ -48,14 +50,19 @@ function make(socket: RouteSocket, { name, make: how }: ParentSpec): void {
  */
 export function createEndpoint(socket: RouteSocket, parent: Link, netnsFd: number, spec: EndpointSpec): string {
 	const name = `new-${randomBytes(5).toString("hex")}`;
-	const { mac, macvlan: mode = "bridge" } = spec;
+	const { mac, wire = { driver: "macvlan", mode: "bridge" } } = spec;
 	// The wire may be of another size since.
 	const { index, mtu } = findLink(socket, parent.name) ?? parent;
 	try {
-		socket.request(createMacvlan({ name, netnsFd, parent: index, mode, mac, mtu }));
+		const common = { name, netnsFd, parent: index, mtu };
+		socket.request(
+			wire.driver === "ipvlan"
+				? createIpvlan({ ...wire, ...common })
+				: createMacvlan({ ...common, mode: wire.mode, mac }),
+		);
 	} catch (error) {
 		if (!(error instanceof SyscallError) || !["EBUSY", "EINVAL"].includes(error.code)) throw error;
-		const text = `cannot share interface ${parent.name} in macvlan mode ${mode}: it is a port of a bridge, or used in another mode`;
+		const text = `cannot share interface ${parent.name} in ${wire.driver} mode ${wire.mode}: it is a port of a bridge, or used in another mode`;
 		throw new EngineError("conflict", text, { cause: error });
 	}
 	return name;
