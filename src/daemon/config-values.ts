@@ -56,6 +56,11 @@ function isLoopback(address: string): boolean {
 	return address === "localhost" || address === "::1" || (isIPv4(address) && address.startsWith("127."));
 }
 
+export function parseAddress(text: string, label: string): string {
+	if (isIP(text) !== 0) return text;
+	throw bad(label, text, "must be an address");
+}
+
 export function parseLogLevel(text: string, label: string): LogLevel {
 	const level = LOG_LEVELS.find((known) => known === text);
 	if (level === undefined) throw bad(label, text, `allowed are ${LOG_LEVELS.join(", ")}`);

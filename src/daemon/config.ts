@@ -5,6 +5,7 @@ import { UsageError } from "../shared/usage-error.ts";
 import { checkRuntime, runtimesOf, runtimeValues } from "./config-runtimes.ts";
 import {
 	checkAddressPool,
+	parseAddress,
 	parseDns,
 	parseDomain,
 	parseHost,
@@ -41,6 +42,7 @@ export type SettingName =
 	| "domain"
 	| "dns"
 	| "default-address-pool"
+	| "host-gateway-ip"
 	| "insecure-registry"
 	| "registry-mirror"
 	| "registry-certs"
@@ -64,6 +66,12 @@ export const FLAGS: readonly Flag[] = [
 		value: "base=CIDR,size=N",
 		repeatable: true,
 		help: "networks' subnets are cut from it; of each family docker's where there is none",
+	},
+	{
+		name: "host-gateway-ip",
+		value: "ADDR",
+		repeatable: true,
+		help: "what host-gateway in --add-host stands for; the bridge network's gateway where there is none",
 	},
 	{
 		name: "insecure-registry",
@@ -147,6 +155,7 @@ function assemble(find: (name: SettingName) => Given | undefined): ResolvedConfi
 		domain: one("domain", "fd.local", parseDomain),
 		dns: one("dns", "127.0.0.153:53", parseDns),
 		defaultAddressPools: many("default-address-pool", [], checkAddressPool),
+		hostGateways: oneOfEachFamily(many("host-gateway-ip", [], parseAddress)),
 		insecureRegistries: many("insecure-registry", [], parseRegistry),
 		registryMirrors: many("registry-mirror", [], parseMirror),
 		registryCertificates: one("registry-certs", "/etc/docker/certs.d", parsePath),
@@ -159,6 +168,12 @@ function assemble(find: (name: SettingName) => Given | undefined): ResolvedConfi
 		throw new UsageError(`bad run-root ${options.runRoot}: must differ from data-root`);
 	}
 	return { options, entries };
+}
+
+function oneOfEachFamily(addresses: readonly string[]): readonly string[] {
+	const six = addresses.filter((address) => address.includes(":"));
+	if (six.length <= 1 && addresses.length - six.length <= 1) return addresses;
+	throw new UsageError(`bad host-gateway-ip: only one IPv4 and one IPv6 address can be given: ${addresses.join(", ")}`);
 }
 
 /** All three files or none: without the CA nobody could be told from anybody. */

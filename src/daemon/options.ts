@@ -16,6 +16,8 @@ export interface DaemonOptions {
 	readonly dns: { readonly address: string; readonly port: number };
 	/** base=10.10.0.0/16,size=24: where networks' subnets come from; empty: docker's defaults */
 	readonly defaultAddressPools: readonly string[];
+	/** What `--add-host NAME:host-gateway` stands for, one address of each family at most; empty: the host's on the predefined network */
+	readonly hostGateways: readonly string[];
 	readonly insecureRegistries: readonly string[];
 	/** https://mirror.example[:port], asked before docker.io */
 	readonly registryMirrors: readonly string[];

@@ -17,6 +17,7 @@ const options: DaemonOptions = {
 	domain: "fd.local",
 	dns: { address: "127.0.0.9", port: 5300 },
 	defaultAddressPools: [],
+	hostGateways: [],
 	insecureRegistries: [],
 	registryMirrors: [],
 	registryCertificates: "/none",

@@ -188,6 +188,7 @@ async function buildEngine(options: DaemonOptions, log: Logger) {
 		dataRoot,
 		runRoot,
 		instance,
+		hostGateways: options.hostGateways,
 		cgroupVersion: facts.cgroupVersion === "2" ? 2 : 1,
 		kernel: cgroupFeatures(),
 		apparmor: await openAppArmor(facts.apparmorProfile, log),

@@ -36,6 +36,8 @@ export interface ContainerDeps {
 	readonly dataRoot: string;
 	readonly runRoot: string;
 	readonly instance: string;
+	/** What `--add-host NAME:host-gateway` stands for; none: the host's address on the predefined network. */
+	readonly hostGateways?: readonly string[];
 	/** The host's: v1 has no private cgroup namespace by default, v2 has. */
 	readonly cgroupVersion: 1 | 2;
 	/** Limits that the kernel has; undefined: all. */

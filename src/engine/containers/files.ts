@@ -24,7 +24,7 @@ export function writeFiles(
 	writeText(`${dir}/hostname`, `${record.config.Hostname}\n`);
 	writeText(
 		`${dir}/hosts`,
-		hostsFile(record, network, () => readOr("/etc/hosts", LOCALHOST), linked),
+		hostsFile(record, network, () => readOr("/etc/hosts", LOCALHOST), linked, hostGateways(context)),
 	);
 	writeText(
 		`${dir}/resolv.conf`,
@@ -68,21 +68,16 @@ export function hostsFile(
 	network: NetworkSettings,
 	hostFile: () => string,
 	linked: readonly string[] = [],
+	gateways: readonly string[] = [],
 ): string {
 	const { hostConfig } = record;
-	const gateway =
-		network.endpoints.find((endpoint) => endpoint.gateway)?.gateway ??
-		network.endpoints.find((endpoint) => endpoint.ipv6Gateway)?.ipv6Gateway;
-	const extra = (hostConfig.ExtraHosts ?? []).map((entry) => {
+	const extra = (hostConfig.ExtraHosts ?? []).flatMap((entry) => {
 		const [name, address] = parseExtraHost(entry);
-		const target =
-			address === "host-gateway" ? (gateway ?? (hostConfig.NetworkMode === "host" ? "127.0.0.1" : undefined)) : address;
-		if (!target)
-			throw new EngineError(
-				"invalid",
-				`unable to derive the IP value for host-gateway: network mode ${hostConfig.NetworkMode} has no gateway`,
-			);
-		return `${target}\t${name}\n`;
+		const targets = address === "host-gateway" ? hostAddresses(network, gateways) : [address];
+		if (targets.length === 0) {
+			throw new EngineError("invalid", "unable to derive the IP value for host-gateway");
+		}
+		return targets.map((target) => `${target}\t${name}\n`);
 	});
 	if (hostConfig.NetworkMode === "host") return [hostFile().replace(/\n?$/, "\n"), ...extra].join("");
 	const full = ownNames(record);
@@ -91,6 +86,23 @@ export function hostsFile(
 	);
 	const own = addresses.map((address) => `${address}\t${full}\n`);
 	return [LOCALHOST, ...extra, ...linked, ...own].join("");
+}
+
+/** What `host-gateway` stands for, as docker has it: the same for all containers, so that a program of the host listens at one address. But a container that has only IPv6 finds the host at its own gateway. */
+function hostAddresses({ endpoints }: NetworkSettings, gateways: readonly string[]): readonly string[] {
+	const own = endpoints.find(({ ipv6Gateway }) => ipv6Gateway)?.ipv6Gateway;
+	const onlyIpv6 = own !== undefined && endpoints.every(({ ipAddress }) => !ipAddress);
+	return onlyIpv6 && !gateways.some((one) => one.includes(":")) ? [own] : gateways;
+}
+
+/** The daemon's setting, or the host's address on the predefined network. */
+function hostGateways({
+	hostGateways: set,
+	sandboxes,
+}: Pick<Context, "hostGateways" | "sandboxes">): readonly string[] {
+	if (set && set.length > 0) return set;
+	const bridge = sandboxes.networks().find(({ name }) => name === "bridge");
+	return bridge?.gateway ? [bridge.gateway] : [];
 }
 
 /** "name:address"; "invalid" in docker's words. The CLI takes more forms, and sends this one. */

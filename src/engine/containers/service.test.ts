@@ -79,12 +79,21 @@ test("a reference is an id, a prefix or a name; none is not-found", async () => 
 
 test("start() joins, mounts, writes the files and runs; again it is not modified", async () => {
 	await using engine = await opened();
+	const predefined = {
+		id: "n",
+		name: "bridge",
+		driver: "bridge" as const,
+		created: "",
+		gateway: "10.9.0.1",
+		endpoints: [],
+	};
+	engine.sandboxes.networks = () => [predefined];
 	const id = await made(engine, { ExtraHosts: ["gw:host-gateway"] });
 	await engine.containers.start(id);
 	expect(engine.containers.inspect(id).state).toMatchObject({ status: "running", pid: 100 });
 	expect(engine.snapshotter.mounted.has(id)).toBe(true);
 	const file = (name: string) => readFileSync(`${engine.directory}/containers/${id}/${name}`, "utf8");
-	expect(file("hosts")).toContain("10.0.0.1\tgw\n");
+	expect(file("hosts")).toContain("10.9.0.1\tgw\n");
 	expect(file("hosts")).toContain(`10.0.0.2\t${id.slice(0, 12)}\n`);
 	expect(file("resolv.conf")).toStartWith("nameserver 127.0.0.11\n");
 	await expect(engine.containers.start(id)).rejects.toMatchObject({ code: "not-modified" });

@@ -2,10 +2,11 @@ import { expect, test } from "bun:test";
 import { ALL_CAPABILITIES, availableNames, capabilitiesOf, DEFAULT_CAPABILITIES } from "./capabilities.ts";
 import type { ContainerConfig, HostConfig } from "./config.ts";
 import { mergeEnv, processEnv } from "./env.ts";
-import { resolvConf } from "./files.ts";
+import { hostsFile, resolvConf } from "./files.ts";
 import { mountsAsked } from "./mounts/points.ts";
 import { checkName, generateName } from "./names.ts";
 import { portsAsked } from "./ports.ts";
+import type { EndpointSettings } from "./record.ts";
 import { containerConfig, containerRecord, hostConfig } from "./testing/fakes.ts";
 import { validate } from "./validate.ts";
 
@@ -147,4 +148,20 @@ test("resolv.conf: the engine's resolver on the bridge, the host's in host mode,
 	expect(of({ Dns: ["1.1.1.1"], DnsSearch: ["."], DnsOptions: ["ndots:2"] })).toBe(
 		"nameserver 1.1.1.1\noptions ndots:2\n",
 	);
+});
+
+test("host-gateway is the same for all containers, but for those that have IPv6 alone", () => {
+	const record = containerRecord({ hostConfig: hostConfig({ NetworkMode: "blue", ExtraHosts: ["x:host-gateway"] }) });
+	const lines = (endpoint: Partial<EndpointSettings>, gateways: readonly string[]) => {
+		const endpoints = [{ networkName: "blue", networkId: "n", endpointId: "e", ...endpoint }];
+		const text = hostsFile(record, { sandboxId: "", endpoints, ports: [] }, () => "", [], gateways);
+		return text.split("\n").filter((line) => line.endsWith("\tx"));
+	};
+	const four = { ipAddress: "10.0.0.2", gateway: "10.0.0.1" };
+	const six = { ipv6Address: "fd00::2", ipv6Gateway: "fd00::1" };
+	expect(lines(four, ["172.17.0.1"])).toEqual(["172.17.0.1\tx"]);
+	expect(lines({ ...four, ...six }, ["172.17.0.1"])).toEqual(["172.17.0.1\tx"]);
+	expect(lines(six, ["172.17.0.1"])).toEqual(["fd00::1\tx"]);
+	expect(lines({}, ["192.0.2.1", "2001:db8::1"])).toEqual(["192.0.2.1\tx", "2001:db8::1\tx"]);
+	expect(() => lines({}, [])).toThrow("unable to derive the IP value for host-gateway");
 });

@@ -38,6 +38,25 @@ test("a port of a container without IPv6 is reached by IPv6 from outside, from t
 	expect(await ask(lab.outside, HOST6, 8080)).toBe("closed");
 });
 
+test("the same of a routed network, whose container is reached by IPv4 at its own address", async () => {
+	await lab.create("routed", { options: { "com.docker.network.bridge.gateway_mode_ipv4": "routed" } });
+	const ports = [
+		portOf(80, 8090),
+		{ ...portOf(80, 8091), hostIp: "::1" },
+		{ ...portOf(80, 8092), hostIp: "127.0.0.1" },
+	];
+	const web = await lab.on("web", "routed", {}, ports);
+	using _ = serveTcp(web.path, 80, "web");
+	expect(web.settings.ports.map(({ hostIp, hostPort }) => `${hostIp} ${hostPort}`)).toEqual([
+		...["0.0.0.0 0", "0.0.0.0 0", ":: 8090", "::1 8091"],
+	]);
+	expect(await ask(lab.outside, HOST6, 8090)).toStartWith("web;");
+	expect(await ask(undefined, "::1", 8091)).toStartWith("web;");
+	expect(await ask(lab.outside, HOST, 8090)).toBe("closed");
+	await lab.start([{ containerId: "web", settings: web.settings }]);
+	expect(await ask(lab.outside, HOST6, 8090)).toStartWith("web;");
+});
+
 test("one address is one address, and what others listen at is said in docker's words, with nothing left", async () => {
 	const at = (hostIp: string, hostPort: number) => ({ ...portOf(80, hostPort), hostIp });
 	const web = await lab.on("web", "bridge", {}, [at("::1", 8081), at(HOST6, 8082)]);

@@ -61,7 +61,8 @@ export class PortAllocator {
 				failure ??= error;
 			}
 		}
-		throw failure;
+		const isTaken = failure instanceof EngineError && failure.message.endsWith("port is already allocated");
+		throw last > request.hostPort && isTaken ? new EngineError("internal", "all ports are allocated") : failure;
 	}
 
 	/** Goes round the kernel's range for outgoing ports, as docker does. */

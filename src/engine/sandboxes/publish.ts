@@ -40,7 +40,11 @@ export class Publisher {
 		if (!gateway || requests.length === 0) return this.nothing(requests);
 		try {
 			const held = this.allocator.allocate(requests.flatMap((request) => this.bound(request, { four, six }, strict)));
-			const ports = [...held.map(publishedOf), ...requests.flatMap((request) => direct(request, { four, six }))];
+			const open = requests.flatMap((request) => direct(request, { four, six }));
+			const translated = held.map(publishedOf);
+			// IPv4 first, as docker lists them.
+			const isFirst = open.some((port) => familyOf(port) === 4);
+			const ports = isFirst ? [...open, ...translated] : [...translated, ...open];
 			return { requests, held, ports, ...leadsOf(ports, { four, six }) };
 		} catch (error) {
 			throw failed(error, containerName, gateway);
@@ -119,7 +123,8 @@ export class Publisher {
 			const text = `cannot publish on host address ${request.hostIp}: no network of the container leads outside by IPv${family}`;
 			throw new EngineError("unsupported", text);
 		}
-		if (!isTranslated(way, bySix ? 6 : 4)) return [];
+		const relayed = family === 6 && !bySix && canRelay;
+		if (relayed ? !way : !isTranslated(way, bySix ? 6 : 4)) return [];
 		const address = bySix ? six.address6 : four?.address;
 		return [{ ...request, hostIps, containerIp: address === undefined ? "" : formatIp(address) }];
 	}
@@ -129,7 +134,8 @@ export class Publisher {
 		const [settings, settings6] = [four?.network.settings, six?.network.settings];
 		const own = isTranslated(four, 4) ? [settings?.hostBinding || "0.0.0.0"] : [];
 		if (isTranslated(six, 6)) return [...own, settings6?.hostBinding6 || "::"];
-		const relayed = canRelay && own.includes("0.0.0.0") && !six && this.host.hasIpv6();
+		const everywhere = four !== undefined && (own.includes("0.0.0.0") || modeOf(four, 4) === "routed");
+		const relayed = canRelay && everywhere && !six && this.host.hasIpv6();
 		return relayed ? [...own, settings?.hostBinding6 || "::"] : own;
 	}
 }
@@ -195,7 +201,7 @@ function leadsOf(ports: readonly PublishedPort[], ways: WaysOut): Pick<Published
 }
 
 function relaysOf(ports: readonly PublishedPort[], { four, six }: WaysOut): RelayedPort[] {
-	const address = isTranslated(six, 6) ? six.address6 : isTranslated(four, 4) ? four.address : undefined;
+	const address = isTranslated(six, 6) ? six.address6 : usable(four)?.address;
 	return ports.flatMap(({ protocol, containerPort: port, hostIp, hostPort }) => {
 		const hostAddress = parseIp(hostIp);
 		if (hostPort === 0 || protocol === "sctp" || typeof hostAddress !== "bigint" || address === undefined) return [];
