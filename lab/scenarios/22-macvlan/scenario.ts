@@ -67,7 +67,11 @@ export const scenario: Scenario = {
 			await refused("invalid subinterface vlan name nope0", "-o", "parent=nope0");
 			await refused("requested macvlan mode 'x' is not valid", "-o", "parent=wire0", "-o", "macvlan_mode=x");
 			await refused("cannot use mode passthru", "-o", "parent=wire0", "-o", "macvlan_mode=passthru");
-			includes((await docker.run(["network", "create", "-d", "ipvlan", "no"])).stderr, "not supported", "ipvlan");
+			includes(
+				(await docker.run(["network", "create", "-d", "ipvlan", "-o", "ipvlan_mode=l4", "no"])).stderr,
+				"requested ipvlan mode 'l4' is not valid",
+				"ipvlan",
+			);
 		}),
 		step("a running container comes to the wire and leaves it", async (lab) => {
 			await run(lab, "inside", [], SPEAKER);

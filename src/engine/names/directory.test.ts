@@ -127,6 +127,9 @@ test("containers that share an alias are all in the answer, and a link is an ali
 	expect(directory.fromSandbox(one.id, "app")).toEqual(["10.0.0.2", "10.0.0.3"]);
 	expect(directory.fromSandbox(one.id, "peer")).toEqual(["10.0.0.3"]);
 	expect(directory.fromSandbox(two.id, "peer")).toBeUndefined();
+	// It asks as the first thing it does, when nobody has noted yet that it runs.
+	const starting = { ...one, state: { status: "created" as const } };
+	expect(directoryOf([starting, two]).fromSandbox(one.id, "peer")).toEqual(["10.0.0.3"]);
 });
 
 test("a link means the other container's address on the network that it was asked for on", () => {

@@ -101,7 +101,8 @@ function buildIndex(containers: readonly ContainerRecord[], domain: string): Ind
 	}
 	addIds(running, fromHost);
 	for (const container of running) addInside(inside, container);
-	return { fromHost, inside, byAddress, links: new Map(running.map((one) => [one.id, linksOf(one)])) };
+	// Of all: the first that a program does may be to ask, before the record says that it runs.
+	return { fromHost, inside, byAddress, links: new Map(containers.map((one) => [one.id, linksOf(one)])) };
 }
 
 /** A name wins over another container's id. */
