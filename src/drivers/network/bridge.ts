@@ -31,7 +31,7 @@ import { openNetns, withNetns, withNetnsFd, writeSysctl } from "../../sys/linux/
 import { bindPort, closePort } from "../../sys/linux/port-socket.ts";
 import { addDefaultRoute, deleteDefaultRoute, listRoutes } from "../../sys/linux/route.ts";
 import type { BridgeSpec, EndpointAddress, EndpointSpec, NetworkDriver, ParentSpec } from "./driver.ts";
-import { addAny, configure, tolerate } from "./inside.ts";
+import { addAny, configure, retriedWhileTaken, tolerate } from "./inside.ts";
 import { hasIpv6, prepareBridge6, routeIpv6 } from "./ipv6.ts";
 import { NeighbourTables } from "./neighbours.ts";
 import { Removals } from "./removals.ts";
@@ -133,7 +133,7 @@ export class BridgeDriver implements NetworkDriver {
 				try {
 					using inside = new RouteSocket();
 					nameEndpoint(inside, made, endpoint.name);
-					free(() => configure({ ...endpoint, first: false }));
+					retriedWhileTaken(() => configure({ ...endpoint, first: false }));
 				} catch (error) {
 					using inside = new RouteSocket();
 					for (const name of [made, endpoint.name]) removeEndpoint(inside, name);
@@ -240,23 +240,34 @@ export class BridgeDriver implements NetworkDriver {
 		const kinds = ["bridge", "vlan", "dummy"];
 		const bridges = links.filter(({ kind, alias }) => kinds.includes(kind) && alias === mark);
 		const ours = new Set(bridges.map(({ index }) => index));
-		const stale = [
-			...links.filter(({ master, name }) => master !== undefined && ours.has(master) && !keepLinks.includes(name)),
-			...bridges.filter(({ name }) => !keepBridges.includes(name)),
-		];
+		const [kept, keptLinks] = [new Set(keepBridges), new Set(keepLinks)];
+		const ends = links.filter(({ master, name }) => master !== undefined && ours.has(master) && !keptLinks.has(name));
 		// The kernel may be faster: a namespace that has just gone takes its interfaces along.
-		for (const { index } of stale) tolerate("ENODEV", () => this.socket.request(deleteLink(index)));
+		for (const { index } of ends) tolerate("ENODEV", () => this.socket.request(deleteLink(index)));
+		const stale = bridges.filter(({ name }) => !kept.has(name));
+		const addresses = stale.length > 0 ? [...listAddresses(this.socket), ...listAddresses6(this.socket)] : [];
+		for (const { index, name } of stale) {
+			this.deprive(
+				index,
+				addresses.filter((one) => one.index === index),
+			);
+			void this.removals.add(name);
+		}
+	}
+
+	/** Another bridge may have its subnet at once. To set it down would do as well, and have the caller wait for all CPUs. */
+	private deprive(index: number, addresses: readonly EndpointAddress[]): void {
+		for (const { address, prefixLength } of addresses) {
+			const gone = deleteAddress(index, address, prefixLength);
+			tolerate("ENODEV", () => tolerate("EADDRNOTAVAIL", () => this.socket.request(gone)));
+		}
 	}
 
 	remove(name: string): Promise<void> {
 		const link = this.bridges.get(name);
 		this.bridges.delete(name);
 		if (!link) return Promise.resolve();
-		// Another bridge may have its subnet at once. To set it down would do as well, and have the caller wait for all CPUs.
-		for (const { address, prefixLength } of link.gateways ?? []) {
-			const gone = deleteAddress(link.index, address, prefixLength);
-			tolerate("ENODEV", () => tolerate("EADDRNOTAVAIL", () => this.socket.request(gone)));
-		}
+		this.deprive(link.index, link.gateways ?? []);
 		return this.removals.add(name);
 	}
 
@@ -372,22 +383,6 @@ function gatewaysOf({ gateway, prefixLength = 32, ipv6 }: BridgeSpec): EndpointA
 		...(ipv6?.gateway === undefined ? [] : [{ address: ipv6.gateway, prefixLength: ipv6.prefixLength }]),
 	];
 }
-
-/** On an ipvlan wire the address of a sandbox that has just gone is taken until the kernel has taken that apart. */
-function free(work: () => void): void {
-	for (let tries = 1; ; tries++) {
-		try {
-			work();
-			return;
-		} catch (error) {
-			if (!(error instanceof SyscallError) || error.code !== "EADDRINUSE" || tries === ADDRESS_TRIES) throw error;
-			Bun.sleepSync(ADDRESS_WAIT_MS);
-		}
-	}
-}
-
-const ADDRESS_TRIES = 20;
-const ADDRESS_WAIT_MS = 20;
 
 const BIND_REASONS: Record<string, string> = {
 	EADDRINUSE: "address already in use",

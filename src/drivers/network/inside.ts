@@ -1,5 +1,6 @@
 import { EngineError, messageOf } from "../../shared/errors.ts";
 import { addAddress, addAddress6 } from "../../sys/linux/address.ts";
+import { SyscallError } from "../../sys/linux/libc.ts";
 import { findLink, setUp } from "../../sys/linux/link.ts";
 import { RouteSocket } from "../../sys/linux/netlink.ts";
 import { writeSysctl } from "../../sys/linux/netns.ts";
@@ -74,3 +75,19 @@ export function tolerate(code: string, work: () => void): void {
 		if (!(error instanceof Error && "code" in error && error.code === code)) throw error;
 	}
 }
+
+/** On an ipvlan wire the address of a sandbox that has just gone is taken until the kernel has taken that apart. */
+export function retriedWhileTaken(work: () => void): void {
+	for (let tries = 1; ; tries++) {
+		try {
+			work();
+			return;
+		} catch (error) {
+			if (!(error instanceof SyscallError) || error.code !== "EADDRINUSE" || tries === ADDRESS_TRIES) throw error;
+			Bun.sleepSync(ADDRESS_WAIT_MS);
+		}
+	}
+}
+
+const ADDRESS_TRIES = 20;
+const ADDRESS_WAIT_MS = 20;

@@ -319,3 +319,20 @@ function defaultRoute(path: string): string | undefined {
 	const { stdout } = Bun.spawnSync(["nsenter", `--net=${path}`, "ip", "route", "show", "default"]);
 	return / dev (\S+)/.exec(stdout.toString())?.[1];
 }
+
+test("bridges that were on their way out when the engine died have no address at once, and are gone soon after it is back", async () => {
+	const pool = (number: number) => ({ ipam: poolsOf({ Subnet: `10.94.${number}.0/24` }) });
+	for (const number of [1, 2, 3, 4, 5]) await lab.create(`old${number}`, pool(number));
+	const names = lab.networks.list().flatMap(({ name, bridge }) => (name.startsWith("old") && bridge ? bridge : []));
+	// As a removal that the engine did not live to see the end of.
+	lab.database.run("DELETE FROM networks WHERE name LIKE 'old%'");
+	await lab.start();
+	using socket = new RouteSocket();
+	const subnet = parseIpv4("10.94.0.0") ?? 0;
+	expect(listAddresses(socket).some(({ address }) => address >>> 16 === subnet >>> 16)).toBe(false);
+	await lab.create("new", pool(1));
+	const left = () => names.filter((name) => findLink(socket, name));
+	for (let tries = 0; tries < 100 && left().length > 0; tries++) await Bun.sleep(50);
+	expect(left()).toEqual([]);
+	expect(names).toHaveLength(5);
+});
