@@ -36,11 +36,13 @@ export class KnownContexts {
 	}
 }
 
-/** Reads a body to its end: a small one into memory, a larger one by `spool`. What it returns reads it again, once. */
+/**
+ * Begins to read a body: a small one to its end, so that what is known of it can be found by its digest; a large one has none, and is unpacked
+ * as it comes. `body` is read once.
+ */
 export async function takeIn(
 	body: AsyncIterable<Uint8Array>,
-	spool: (body: AsyncIterable<Uint8Array>) => Promise<AsyncIterable<Uint8Array>>,
-): Promise<{ readonly body: AsyncIterable<Uint8Array>; readonly digest: string }> {
+): Promise<{ readonly body: AsyncIterable<Uint8Array>; readonly digest?: string }> {
 	const hash = createHash("sha256");
 	const iterator = hashed(body, hash);
 	const seen: Uint8Array[] = [];
@@ -50,13 +52,14 @@ export async function takeIn(
 		seen.push(next.value);
 		size += next.value.length;
 	}
-	const kept = await spool(all(seen, iterator));
-	return { body: kept, digest: hash.digest("hex") };
+	return { body: all(seen, iterator) };
 }
 
 async function* hashed(body: AsyncIterable<Uint8Array>, hash: Hash): AsyncGenerator<Uint8Array> {
+	let size = 0;
 	for await (const chunk of body) {
-		hash.update(chunk);
+		size += chunk.length;
+		if (size <= SMALL) hash.update(chunk);
 		yield chunk;
 	}
 }

@@ -5,8 +5,6 @@ import type { TreeEntry, TreeReceiver } from "./contract.ts";
 export interface BuildFiles {
 	/** Unpacks a tar in any compression into the directory, which is made. */
 	unpack(directory: string, body: AsyncIterable<Uint8Array>): Promise<void>;
-	/** Keeps a stream in a file, mode 0600, whose directory is made; returns what reads it. `discard` deletes it. */
-	spool(file: string, body: AsyncIterable<Uint8Array>): Promise<AsyncIterable<Uint8Array>>;
 	/** A directory that is brought up to date from a client's, time after time. */
 	syncedTree(directory: string): SyncedTree;
 	/** Text of a file; undefined when there is none. */

@@ -3,7 +3,7 @@ import { EngineError, messageOf } from "../../shared/errors.ts";
 import { createId } from "../../shared/id.ts";
 import { isIgnored } from "../../shared/ignore-file.ts";
 import type { BuildParts } from "./build-state.ts";
-import { type BuildContext, contextOf, type KnownContexts, takeIn } from "./context.ts";
+import { type BuildContext, contextOf, type KnownContext, type KnownContexts, takeIn } from "./context.ts";
 import type { BuildRequest } from "./contract.ts";
 import { isGit, parseGitUrl } from "./git-context.ts";
 import { type LocalParts, localContext, readLocalDockerfile } from "./local-context.ts";
@@ -16,11 +16,6 @@ const TEXT_TYPES = /^(text\/plain|application\/octet-stream)?\s*(;|$)/;
 const ARCHIVE_TYPES =
 	/^application\/(x-)?(tar|gzip|x-gzip|bzip2|x-bzip2|xz|x-xz|octet-stream|x-tar-gz|x-compressed-tar)/;
 
-/** Where a large context waits until its files are needed, which they are not when all steps are in the cache. */
-export function spoolOf(directory: string): string {
-	return `${directory}.tar`;
-}
-
 /** What outlives a build, and what ends with it. */
 export interface ContextParts {
 	readonly contexts: KnownContexts;
@@ -28,7 +23,7 @@ export interface ContextParts {
 	readonly cleanup: AsyncDisposableStack;
 }
 
-/** Takes in what a build is made from. Its files go into `directory` and `spoolOf` it, which the caller discards, also when this throws. */
+/** Takes in what a build is made from. Its files go into `directory`, which the caller discards, also when this throws. */
 export async function openContext(
 	parts: BuildParts,
 	request: BuildRequest,
@@ -48,11 +43,10 @@ export async function openContext(
 	}
 	if ("local" in request.context) throw new EngineError("invalid", "a client's directory needs BuildKit");
 	const name = request.dockerfile || DOCKERFILE;
-	const { body, digest } = await takeIn(request.context.body, (large) => parts.files.spool(spoolOf(directory), large));
-	const known = contexts.of(`${digest} ${name}`);
+	const { body, digest } = await takeIn(request.context.body);
+	const known: KnownContext = digest === undefined ? { sources: new Map() } : contexts.of(`${digest} ${name}`);
 	const whole = async () => {
 		await unpack(parts, directory, body);
-		await parts.files.discard(spoolOf(directory));
 		known.dockerfile = readDockerfile(parts, directory, name);
 		return directory;
 	};

@@ -12,7 +12,7 @@ import type { BuildLine, BuildRequest, Builds, ImageFiles } from "./contract.ts"
 import { parseDockerfile } from "./dockerfile.ts";
 import { checkFrontendImage } from "./frontend.ts";
 import type { Dockerfile, Stage } from "./instructions.ts";
-import { type ContextParts, openContext, openNamed, spoolOf } from "./open-context.ts";
+import { type ContextParts, openContext, openNamed } from "./open-context.ts";
 import { linesOf, type Output } from "./output.ts";
 import { sweepContainers } from "./run-step.ts";
 import { buildStages } from "./stages.ts";
@@ -97,7 +97,6 @@ async function buildImage(
 	await using cleanup = new AsyncDisposableStack();
 	const directory = `${parts.directory}/${createId()}`;
 	cleanup.defer(() => void parts.files.discard(directory));
-	cleanup.defer(() => void parts.files.discard(spoolOf(directory)));
 	const { dockerfile: text, context } = await openContext(parts, request, signal, directory, { ...shared, cleanup });
 	const dockerfile = { name: request.dockerfile || "Dockerfile", text };
 	const whole = await parsed(dockerfile, request);

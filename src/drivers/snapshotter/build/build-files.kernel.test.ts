@@ -135,3 +135,23 @@ test("a big tree is hashed and copied in a worker, with the same outcome", async
 	expect([found?.hash.startsWith("dir:"), copied?.hash]).toEqual([true, found?.hash]);
 	await expect(copy("none", "/x")).rejects.toMatchObject({ code: "ENOENT" });
 });
+
+test("a file that was hashed is not read again until it changes: large contexts are hashed as they are unpacked", async () => {
+	const root = join(directory, "unpacked");
+	const entries = ["a", "b"].map((name) => ({ name, content: name.repeat(400_000) }));
+	await buildFiles.unpack(root, packed(...entries));
+	const plain = join(directory, "plain");
+	fs.cpSync(root, plain, { recursive: true, preserveTimestamps: true });
+	const hash = async (tree: string) => (await buildFiles.find(tree, "a"))[0]?.hash ?? "";
+	expect(await hash(root)).toBe(await hash(plain));
+	const whole = async (tree: string) => (await buildFiles.find(tree, ""))[0]?.hash ?? "";
+	const before = await whole(root);
+	expect(before).toBe(await whole(plain));
+	const { mtime } = fs.statSync(join(root, "a"));
+	fs.writeFileSync(join(root, "a"), "c".repeat(400_000));
+	fs.utimesSync(join(root, "a"), mtime, mtime);
+	expect(await whole(root)).not.toBe(before);
+	fs.writeFileSync(join(root, "a"), "a".repeat(400_000));
+	expect(await whole(root)).toBe(before);
+	await buildFiles.discard(root);
+});

@@ -1,6 +1,5 @@
 import * as fs from "node:fs";
 import { rm } from "node:fs/promises";
-import { dirname } from "node:path";
 import { workerEntry } from "../../../shared/worker-entry.ts";
 import { O_PATH, openInRoot } from "../../../sys/linux/openat2.ts";
 import { readInRoot } from "../../../sys/linux/read-in-root.ts";
@@ -9,7 +8,8 @@ import { decompress } from "../views/decompress.ts";
 import { unpack } from "../views/unpack.ts";
 import type { BuildAnswer, BuildTask } from "./build-worker.ts";
 import { copyTree, makeDirectories, type TreeCopy } from "./copy-tree.ts";
-import { type FoundSource, findSources } from "./sources.ts";
+import { TreeDigests } from "./file-digests.ts";
+import { Digests, type FoundSource, findSources } from "./sources.ts";
 import { type SyncedEntry, SyncedTree, syncedEntry } from "./synced-tree.ts";
 import { openRoot, walk } from "./walk.ts";
 
@@ -17,25 +17,23 @@ import { openRoot, walk } from "./walk.ts";
 const SMALL_ENTRIES = 300;
 const SMALL_BYTES = 2 << 20;
 
+/** Of contexts, which nobody but their unpacking or syncing writes to. */
+const digests = new TreeDigests();
+
 /** Contract: BuildFiles of engine/build. What is big is hashed and copied in a Worker. */
 export const buildFiles = {
 	async unpack(directory: string, body: AsyncIterable<Uint8Array>): Promise<void> {
+		digests.begin(directory);
 		fs.mkdirSync(directory, { recursive: true, mode: 0o700 });
-		await withRoot(directory, (root) => unpack({ root, destination: "/", options: { keepKinds: false } }, body));
+		await withRoot(directory, (root) =>
+			unpack({ root, destination: "/", options: { keepKinds: false } }, body, (found) => digests.add(directory, found)),
+		);
 	},
 
-	async spool(file: string, body: AsyncIterable<Uint8Array>): Promise<AsyncIterable<Uint8Array>> {
-		fs.mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-		const fd = fs.openSync(file, "wx", 0o600);
-		try {
-			for await (const chunk of body) writeAll(fd, chunk);
-		} finally {
-			fs.closeSync(fd);
-		}
-		return Bun.file(file).stream();
+	syncedTree(directory: string): SyncedTree {
+		digests.begin(directory);
+		return new SyncedTree(directory);
 	},
-
-	syncedTree: (directory: string) => new SyncedTree(directory),
 
 	read: readInRoot,
 
@@ -97,14 +95,17 @@ export const buildFiles = {
 	},
 
 	async discard(directory: string): Promise<void> {
+		digests.forget(directory);
 		// What cannot be deleted is swept at the next start.
 		await rm(directory, { recursive: true, force: true }).catch(() => undefined);
 	},
 
 	async find(root: string, pattern: string, exclude: readonly string[] = []): Promise<FoundSource[]> {
 		const isSmall = isSmallTree(root, /[*?[]/.test(pattern) ? "" : pattern);
-		if (isSmall) return findSources(root, pattern, exclude);
-		const answer = await inWorker({ do: "find", root, pattern, exclude });
+		const known = digests.of(root);
+		if (isSmall) return findSources(root, pattern, exclude, new Digests(known));
+		const answer = await inWorker({ do: "find", root, pattern, exclude, known });
+		digests.add(root, answer.learnt ?? []);
 		return [...(answer.sources ?? [])];
 	},
 
@@ -148,7 +149,7 @@ function isSmallTree(root: string, path: string): boolean {
 	}
 }
 
-async function inWorker(task: BuildTask): Promise<{ readonly sources?: readonly FoundSource[] }> {
+async function inWorker(task: BuildTask): Promise<Exclude<BuildAnswer, { readonly error: string }>> {
 	const worker = new Worker(workerEntry("src/drivers/snapshotter/build/build-worker.ts"));
 	try {
 		const answer = await new Promise<BuildAnswer>((resolve, reject) => {

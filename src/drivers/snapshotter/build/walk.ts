@@ -13,6 +13,8 @@ export interface Found {
 	readonly dev: number;
 	readonly ino: number;
 	readonly links: number;
+	/** Time of its last change, nanoseconds. */
+	readonly ctimeNs: bigint;
 }
 
 const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = fs.constants;
@@ -101,7 +103,7 @@ function foundAt(at: Buffer, name: string, stat: fs.BigIntStats): Found | undefi
 		xattrs: type === "file" || type === "directory" ? xattrsOf(at, name) : new Map(),
 		size: type === "file" ? Number(stat.size) : 0,
 	};
-	return { entry, at, dev: Number(stat.dev), ino: Number(stat.ino), links: Number(stat.nlink) };
+	return { entry, at, dev: Number(stat.dev), ino: Number(stat.ino), links: Number(stat.nlink), ctimeNs: stat.ctimeNs };
 }
 
 /** File capabilities and the user's own attributes: what a layer has of them. */

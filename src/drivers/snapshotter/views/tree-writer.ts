@@ -42,6 +42,8 @@ export class TreeWriter implements TarSink, Disposable {
 		private readonly root: number,
 		private readonly destination: string,
 		private readonly options: WriteOptions,
+		/** Called with each file once it is whole. */
+		private readonly written?: (fd: number) => void,
 	) {}
 
 	raw(): void {}
@@ -78,6 +80,7 @@ export class TreeWriter implements TarSink, Disposable {
 		try {
 			this.describe(file.fd, file.entry);
 			setTimes(file.fd, file.entry.mtime);
+			this.written?.(file.fd);
 		} finally {
 			fs.closeSync(file.fd);
 		}

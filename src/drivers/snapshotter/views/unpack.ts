@@ -1,4 +1,5 @@
 import { workerEntry } from "../../../shared/worker-entry.ts";
+import type { FileDigest } from "../build/file-digests.ts";
 import { PieceBuffer } from "../overlay/piece-buffer.ts";
 import { TarReader } from "../overlay/tar-reader.ts";
 import { decompress } from "./decompress.ts";
@@ -17,8 +18,15 @@ const SMALL = 256 * 1024;
 /** Pieces of 1 MiB on their way to the Worker. Chunks as they come from a socket would cost more to hand over than to unpack. */
 const WINDOW = 3;
 
-/** Unpacks a tar, in whatever compression, below a directory of a container. What was written before a failure stays. */
-export async function unpack(target: UnpackTarget, body: AsyncIterable<Uint8Array>): Promise<void> {
+/**
+ * Unpacks a tar, in whatever compression, below a directory of a container. What was written before a failure stays. With `onDigests` the files of
+ * a large one are hashed on their way.
+ */
+export async function unpack(
+	target: UnpackTarget,
+	body: AsyncIterable<Uint8Array>,
+	onDigests?: (found: readonly FileDigest[]) => void,
+): Promise<void> {
 	const chunks = decompress(body);
 	try {
 		const head: Uint8Array[] = [];
@@ -29,7 +37,7 @@ export async function unpack(target: UnpackTarget, body: AsyncIterable<Uint8Arra
 			head.push(value);
 			size += value.length;
 		}
-		await unpackInWorker(target, head, chunks);
+		await unpackInWorker(target, head, chunks, onDigests);
 	} finally {
 		await chunks.return(undefined);
 	}
@@ -57,10 +65,20 @@ export function asBuffer(chunk: Uint8Array): Buffer {
 }
 
 /** What the Worker is told: first the target, then chunks, then the end. Each chunk, and the end, is answered. */
-export type UnpackMessage = { readonly target: UnpackTarget } | { readonly chunk: Uint8Array } | { readonly end: true };
-export type UnpackAnswer = { readonly done: boolean } | { readonly error: string };
+export type UnpackMessage =
+	| { readonly target: UnpackTarget; readonly hash: boolean }
+	| { readonly chunk: Uint8Array }
+	| { readonly end: true };
+export type UnpackAnswer =
+	| { readonly done: boolean; readonly digests?: readonly FileDigest[] }
+	| { readonly error: string };
 
-async function unpackInWorker(target: UnpackTarget, head: Uint8Array[], rest: AsyncIterable<Uint8Array>) {
+async function unpackInWorker(
+	target: UnpackTarget,
+	head: Uint8Array[],
+	rest: AsyncIterable<Uint8Array>,
+	onDigests?: (found: readonly FileDigest[]) => void,
+) {
 	const worker = new Worker(workerEntry("src/drivers/snapshotter/views/unpack-worker.ts"));
 	const tell = (message: UnpackMessage, transfer: ArrayBuffer[] = []) => worker.postMessage(message, transfer);
 	let unanswered = 0;
@@ -73,6 +91,7 @@ async function unpackInWorker(target: UnpackTarget, head: Uint8Array[], rest: As
 	worker.onmessage = ({ data }: MessageEvent<UnpackAnswer>) => {
 		if ("error" in data) return fail(new Error(data.error));
 		unanswered--;
+		if (data.digests) onDigests?.(data.digests);
 		wake();
 	};
 	worker.onerror = (event) => fail(new Error(`unpack worker failed: ${event.message}`));
@@ -93,7 +112,7 @@ async function unpackInWorker(target: UnpackTarget, head: Uint8Array[], rest: As
 		}
 	};
 	try {
-		tell({ target });
+		tell({ target, hash: onDigests !== undefined });
 		for (const chunk of head) await send(pieces.add(chunk));
 		for await (const chunk of rest) await send(pieces.add(chunk));
 		await send(pieces.rest());
