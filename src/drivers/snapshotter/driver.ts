@@ -52,12 +52,30 @@ export interface Snapshotter {
 	changes(id: string): Promise<{ path: string; kind: "modified" | "added" | "deleted" }[]>;
 	/** The writable layer as a layer's tar (whiteouts, opaque directories, xattrs): for commit. */
 	archiveChanges(id: string): AsyncIterable<Uint8Array>;
+	/** What a copy into a mounted root would add to it, as a layer's tar; the root stays as it is. Throws while reading. Off the event loop. */
+	archiveCopy(copy: LayerCopy): AsyncIterable<Uint8Array>;
 	/** The merged root as a tar: for export. */
 	archiveRoot(id: string): AsyncIterable<Uint8Array>;
 	/** Where the active snapshot `id` lies, in the words of docker's `GraphDriver.Data`: absolute paths, LowerDir joined by ":", topmost first. */
 	describe(id: string): SnapshotPaths;
 	/** The directory of a committed layer, absolute. */
 	layerPath(chainId: string): string;
+}
+
+/** A directory's content, or one file, on its way from one tree into another. */
+export interface LayerCopy {
+	/** The tree that is copied from, and what of it. */
+	readonly root: string;
+	readonly path: string;
+	/** The tree that is copied to, and where in it: absolute, a slash at the end makes it a directory. */
+	readonly to: string;
+	readonly destination: string;
+	/** Whose it shall be; undefined: as it was. */
+	readonly owner?: { readonly uid: number; readonly gid: number };
+	/** As chmod(1) takes it. */
+	readonly chmod?: string;
+	/** Set-id bits and capabilities stay with a new owner. */
+	readonly keepRights?: boolean;
 }
 
 /** Docker's names of overlay2's directories. */

@@ -28,8 +28,8 @@ export async function copyStep(build: Build, state: StageState, copy: CopyInstru
 	if (await useCache(build, state, words)) return;
 	await build.turns.take(() =>
 		withFiles(build, state, async (root, snapshotId) => {
-			await copyAll(build, state, copy, found, root);
-			await commitStep(build, state, words, { layer: build.parts.snapshotter.archiveChanges(snapshotId) });
+			const layer = await copyAll(build, state, copy, found, root, snapshotId);
+			await commitStep(build, state, words, { layer });
 		}),
 	);
 }
@@ -69,34 +69,51 @@ export async function withFiles(
 	}
 }
 
+/** Copies into the mounted root; what has changed there, as a layer. */
 async function copyAll(
 	build: Build,
 	{ run }: StageState,
 	copy: CopyInstruction,
 	found: readonly FoundSource[],
 	to: string,
-): Promise<void> {
-	const { files } = build.parts;
+	snapshotId: string,
+): Promise<AsyncIterable<Uint8Array>> {
+	const { files, snapshotter } = build.parts;
 	const owner = copy.chown !== undefined ? ownerOf(copy.chown, (path) => files.read(to, path)) : ROOT;
 	const base = absolute(run.WorkingDir ?? "/", copy.destination);
 	for (const { root, path, kind, above } of found) {
-		const destination = copy.parents ? `${posix.join(base, above)}/` : base;
 		const chmod = copy.chmod ?? (kind === "inline" ? "644" : undefined);
+		const request = {
+			root: root ?? (await build.context.root()),
+			path,
+			to,
+			destination: copy.parents ? `${posix.join(base, above)}/` : base,
+			owner: copy.from !== undefined && copy.chown === undefined ? undefined : owner,
+			...(chmod !== undefined && { chmod }),
+			keepRights: build.request.buildKit !== undefined,
+		};
+		// One large source alone goes into the layer at once, without being written into the root first.
+		const isDirect = found.length === 1 && copy.do === "COPY" && copy.exclude.length === 0;
 		try {
-			await files.copy({
-				root: root ?? (await build.context.root()),
-				path,
-				to,
-				destination,
-				owner: copy.from !== undefined && copy.chown === undefined ? undefined : owner,
-				...(chmod !== undefined && { chmod }),
-				exclude: copy.exclude,
-				keepRights: build.request.buildKit !== undefined,
-				extract: copy.do === "ADD" && (copy.unpack ?? kind === "local"),
-			});
+			if (isDirect && files.isLarge(request.root, path)) return asCopyErrors(snapshotter.archiveCopy(request));
+			const extract = copy.do === "ADD" && (copy.unpack ?? kind === "local");
+			await files.copy({ ...request, exclude: copy.exclude, extract });
 		} catch (cause) {
-			throw new EngineError("invalid", `failed to copy files: ${worded(cause)}`, { cause });
+			throw notCopied(cause);
 		}
+	}
+	return snapshotter.archiveChanges(snapshotId);
+}
+
+function notCopied(cause: unknown): EngineError {
+	return new EngineError("invalid", `failed to copy files: ${worded(cause)}`, { cause });
+}
+
+async function* asCopyErrors(pieces: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+	try {
+		yield* pieces;
+	} catch (cause) {
+		throw notCopied(cause);
 	}
 }
 

@@ -27,6 +27,8 @@ export interface BuildFiles {
 	 * carry the kernel's code (`ENOENT`). What `exclude` names is left out: patterns of an ignore file, relative to the source.
 	 */
 	find(root: string, pattern: string, exclude?: readonly string[]): Promise<Source[]>;
+	/** Whether there is so much that it should not be written more often than it must. */
+	isLarge(root: string, path: string): boolean;
 	/** Copies one source into the tree `to`. */
 	copy(request: CopyRequest): Promise<void>;
 	/** Makes a directory and those above it; whether there was none. */

@@ -109,6 +109,8 @@ export const buildFiles = {
 		return [...(answer.sources ?? [])];
 	},
 
+	isLarge: (root: string, path: string) => !isSmallTree(root, path),
+
 	async copy({ extract, ...copy }: TreeCopy & { readonly extract: boolean }): Promise<void> {
 		if (extract && (await isArchive(copy))) return await extractInto(copy);
 		if (isSmallTree(copy.root, copy.path)) copyTree(copy);

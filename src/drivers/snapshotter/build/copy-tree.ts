@@ -69,7 +69,7 @@ function copyFile(to: number, copy: TreeCopy, found: Found): void {
 }
 
 /** Where a file goes. A link at the destination is followed, inside the tree. */
-function fileTarget(to: number, { path, destination }: TreeCopy): { directory: string; name: string } {
+export function fileTarget(to: number, { path, destination }: TreeCopy): { directory: string; name: string } {
 	const own = posix.basename(path);
 	if (destination.endsWith("/") || isDirectory(to, destination)) return { directory: destination, name: own };
 	const real = pathOf(to, destination);
@@ -97,7 +97,11 @@ function writeOne(
 	writer.finish();
 }
 
-function changed(entry: LayerEntry, { owner, chmod, keepRights }: TreeCopy): LayerEntry {
+/** Its rights as the copy has them. */
+export function changed(
+	entry: LayerEntry,
+	{ owner, chmod, keepRights }: Pick<TreeCopy, "owner" | "chmod" | "keepRights">,
+): LayerEntry {
 	const owned = owner && !keepRights ? asChowned(entry) : entry;
 	if (chmod === undefined || entry.type === "symlink") return owned;
 	return { ...owned, mode: parseModeChange(chmod)?.(owned.mode, entry.type === "directory") ?? owned.mode };
@@ -147,6 +151,7 @@ function isDirectory(root: number, path: string): boolean {
 	}
 }
 
-function bytes(text: string): string {
+/** A path as a byte string. */
+export function bytes(text: string): string {
 	return Buffer.from(text).toString("latin1");
 }

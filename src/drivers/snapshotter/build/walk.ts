@@ -53,6 +53,17 @@ function* walkAll(root: number, path: string): Generator<Found> {
 	}
 }
 
+/** What the path leads to inside the root, links followed; undefined for what cannot be copied. Throws SyscallError. */
+export function statIn(root: number, path: string): Found | undefined {
+	const fd = openInRoot(root, path, O_PATH);
+	try {
+		const at = Buffer.from(`/proc/self/fd/${fd}`);
+		return foundAt(at, "", fs.statSync(at, { bigint: true }));
+	} finally {
+		fs.closeSync(fd);
+	}
+}
+
 function* below(directory: Buffer, prefix: string): Generator<Found> {
 	const names = fs.readdirSync(directory, { encoding: "buffer" }).sort(Buffer.compare);
 	for (const name of names) {

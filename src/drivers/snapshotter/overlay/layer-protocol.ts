@@ -1,3 +1,4 @@
+import type { TreeCopy } from "../build/copy-tree.ts";
 import type { AssembleRequest } from "./assemble.ts";
 import type { SnapshotDirectories } from "./changes.ts";
 import type { PieceRequest, Unpacked, UnpackRequest } from "./unpack.ts";
@@ -9,6 +10,7 @@ export type LayerTask =
 	| { readonly do: "assemble"; readonly request: AssembleRequest; readonly compression: "none" | "gzip" }
 	| { readonly do: "verify"; readonly request: AssembleRequest }
 	| { readonly do: "changes"; readonly snapshot: SnapshotDirectories }
+	| { readonly do: "archive-copy"; readonly copy: TreeCopy }
 	| { readonly do: "archive-changes" | "archive-root"; readonly snapshot: SnapshotDirectories };
 
 export interface LayerResult {

@@ -3,6 +3,7 @@ import { Readable } from "node:stream";
 import { createGzip } from "node:zlib";
 import { messageOf } from "../../../shared/errors.ts";
 import { lowerThreadPriority } from "../../../sys/linux/thread-priority.ts";
+import { archiveCopy } from "../build/copy-archive.ts";
 import { archiveChanges, archiveRoot } from "./archive.ts";
 import { assembleLayer } from "./assemble.ts";
 import { changesOf } from "./changes.ts";
@@ -136,6 +137,8 @@ async function run(task: LayerTask, job: Job): Promise<LayerResult> {
 		}
 		case "archive-changes":
 			return { summary: await job.give(archiveChanges(task.snapshot)) };
+		case "archive-copy":
+			return { summary: await job.give(archiveCopy(task.copy)) };
 		case "archive-root":
 			return { summary: await job.give(archiveRoot(task.snapshot)) };
 	}

@@ -7,6 +7,7 @@ import type {
 	AssembledLayer,
 	ExtractRequest,
 	IngestRequest,
+	LayerCopy,
 	LayerSource,
 	SnapshotPaths,
 	Snapshotter,
@@ -255,6 +256,10 @@ export class OverlaySnapshotter implements Snapshotter, AsyncDisposable {
 
 	archiveRoot(id: string): AsyncIterable<Uint8Array> {
 		return this.archive("archive-root", id);
+	}
+
+	archiveCopy(copy: LayerCopy): AsyncIterable<Uint8Array> {
+		return this.workers.stream({ do: "archive-copy", copy }).pieces;
 	}
 
 	/** Ends the workers and waits for deletions under way. */

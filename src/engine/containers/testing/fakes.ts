@@ -117,6 +117,7 @@ export class FakeSnapshotter implements Snapshotter {
 	changes = async () => [];
 	archiveChanges = () => emptyTar();
 	archiveRoot = () => emptyTar();
+	archiveCopy = () => emptyTar();
 	layerPath = (chainId: string) => `${this.root}/layers/${chainId}`;
 	size = () => 100;
 	removeLayer = async () => {};

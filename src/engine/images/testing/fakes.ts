@@ -84,6 +84,7 @@ export class FakeSnapshotter implements Snapshotter {
 	describe = () => ({ LowerDir: "/l", UpperDir: "/u", WorkDir: "/w", MergedDir: "/m" });
 	layerPath = () => "/l";
 	archiveRoot = () => chunks(new TextEncoder().encode("root"));
+	archiveCopy = () => chunks(new TextEncoder().encode("copy"));
 
 	private bytesOf(chainId: string): Uint8Array {
 		const bytes = this.committed.get(chainId);
