@@ -1,8 +1,9 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { equal, eventually, includes } from "../../lib/assert.ts";
-import { linkBuildx } from "../../lib/buildx.ts";
+
 import { loadImage } from "../../lib/load-image.ts";
+import { linkPlugin } from "../../lib/plugins.ts";
 import type { Lab, Scenario } from "../../lib/scenario.ts";
 import { step } from "../../lib/scenario.ts";
 
@@ -72,7 +73,7 @@ function context(lab: Lab, name: string, files: Readonly<Record<string, string>>
 
 /** `docker build` with the classic builder or with buildx, whatever the outcome. */
 async function build(lab: Lab, argv: readonly string[], stdin?: Uint8Array, buildKit = "0") {
-	if (buildKit === "1") linkBuildx(lab.docker.env.DOCKER_CONFIG ?? "");
+	if (buildKit === "1") linkPlugin(lab.docker.env.DOCKER_CONFIG ?? "", "buildx");
 	const child = Bun.spawn(["docker", "build", ...argv], {
 		env: { ...lab.docker.env, DOCKER_BUILDKIT: buildKit },
 		stdin: stdin ?? "ignore",
