@@ -17,7 +17,7 @@ export function* archiveChanges(snapshot: SnapshotDirectories): Generator<Piece>
 	for (const { path, kind, at } of changesOf(snapshot, "all")) {
 		const name = path.slice(1);
 		if (kind === "deleted") {
-			// A file in a directory's place hides all of that. An opaque directory's mark does too: saying it twice does no harm.
+			// A file in a directory's place hides all of that.
 			if (path.startsWith(file)) continue;
 			const slash = name.lastIndexOf("/") + 1;
 			yield* tar.whiteout(`${name.slice(0, slash)}.wh.${name.slice(slash)}`);

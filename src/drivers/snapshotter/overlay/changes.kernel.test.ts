@@ -13,6 +13,7 @@ const CAPABILITY = Buffer.from("0100000280800000000000000000000000000000", "hex"
 let base = "";
 let snapshots: OverlaySnapshotter;
 let root = "";
+let lower: string[] = [];
 
 const sh = (script: string, cwd = base) =>
 	execFileSync("sh", ["-ec", script], { cwd, maxBuffer: 1 << 28, stdio: ["ignore", "pipe", "pipe"] });
@@ -33,7 +34,8 @@ beforeEach(async () => {
 	`);
 	const first = await snapshots.ingest({ source: { body: once(sh("tar -c -C a .")) } });
 	const second = await snapshots.ingest({ parentChainId: first.chainId, source: { body: once(sh("tar -c -C b .")) } });
-	await snapshots.prepare("c", [first.chainId, second.chainId]);
+	lower = [first.chainId, second.chainId];
+	await snapshots.prepare("c", lower);
 	root = snapshots.mount("c");
 });
 afterEach(async () => {
@@ -113,4 +115,27 @@ test("archiveRoot() is the merged root, mounted or not, and GNU tar reads it", a
 	const again = await collect(snapshots.archiveRoot("c"));
 	expect(again.equals(fs.readFileSync(join(base, "root.tar")))).toBe(true);
 	expect(fs.readdirSync(root)).toEqual([]);
+});
+
+test("a directory that is deleted and made again lists nothing of what it had, also from layers that name it twice", async () => {
+	sh("rm -r opaque keep; mkdir opaque keep; echo 1 >keep/new; mkdir keep/inner", root);
+	const layer = await collect(snapshots.archiveChanges("c"));
+	const again = await snapshots.ingest({ parentChainId: lower[1], source: { body: once(layer) } });
+	await snapshots.prepare("d", [...lower, again.chainId]);
+	const seen = snapshots.mount("d");
+	expect(fs.readdirSync(join(seen, "opaque"))).toEqual([]);
+	expect(fs.readdirSync(join(seen, "keep")).sort()).toEqual(["inner", "new"]);
+	expect(fs.readdirSync(join(seen, "keep/inner"))).toEqual([]);
+	// A mark before and after the whiteouts that it makes needless.
+	sh("mkdir -p t/opaque; touch t/opaque/.wh.1 t/opaque/.wh..wh..opq t/opaque/.wh.2");
+	for (const order of [".wh.1 .wh..wh..opq .wh.2", ".wh..wh..opq .wh.1 .wh.2"]) {
+		const names = order.split(" ").map((name) => `opaque/${name}`);
+		const both = await snapshots.ingest({
+			parentChainId: lower[1],
+			source: { body: once(sh(`tar -c -C t --no-recursion opaque ${names.join(" ")}`)) },
+		});
+		const id = `e${order.length}${order.indexOf("opq")}`;
+		await snapshots.prepare(id, [...lower, both.chainId]);
+		expect(fs.readdirSync(join(snapshots.mount(id), "opaque"))).toEqual([]);
+	}
 });

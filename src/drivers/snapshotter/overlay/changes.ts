@@ -31,15 +31,20 @@ export function* changesOf(snapshot: SnapshotDirectories, files: Files = "differ
 
 function* within(upper: Buffer, lower: StackedDirectory, path: string, files: Files): Generator<Change> {
 	const seen = new Set<string>();
+	const hides = path !== "" && isOpaque(upper);
+	// To a layer an opaque directory is a new one: all that it has counts, and its mark hides the rest.
+	const before = hides && files === "all" ? NOTHING : lower;
 	for (const name of namesIn(upper)) {
 		seen.add(name);
-		yield* entry(below(upper, name), lower, name, `${path}/${name}`, files);
+		yield* entry(below(upper, name), before, name, `${path}/${name}`, files);
 	}
-	if (path === "" || !isOpaque(upper)) return;
+	if (!hides || files === "all") return;
 	for (const hidden of entriesOf(lower)) {
 		if (!seen.has(hidden.name)) yield { path: `${path}/${hidden.name}`, kind: "deleted" };
 	}
 }
+
+const NOTHING: StackedDirectory = { parts: [] };
 
 function* entry(at: Buffer, lower: StackedDirectory, name: string, path: string, files: Files): Generator<Change> {
 	const stat = fs.lstatSync(at, { throwIfNoEntry: false });
@@ -51,8 +56,8 @@ function* entry(at: Buffer, lower: StackedDirectory, name: string, path: string,
 	}
 	const isStub = isMountStub(path, stat) && (!before || !stat.isDirectory());
 	const whole = files === "all" && !stat.isDirectory();
-	const changed = !before || whole || differ(before, { path: at, stat });
 	const opaque = stat.isDirectory() && isOpaque(at);
+	const changed = !before || whole || (files === "all" && opaque) || differ(before, { path: at, stat });
 	const own: Change = { path, kind: before ? "modified" : "added", at: { path: at, stat, opaque } };
 	let told = changed && !isStub;
 	if (told) yield own;

@@ -2,7 +2,7 @@ import { type Pointer, ptr } from "bun:ffi";
 import * as fs from "node:fs";
 import { check, errno, libc, SyscallError } from "../../../sys/linux/libc.ts";
 import { O_CLOEXEC, O_DIRECTORY, O_PATH, openInRoot } from "../../../sys/linux/openat2.ts";
-import { setXattr } from "../../../sys/linux/xattr.ts";
+import { getXattr, setXattr } from "../../../sys/linux/xattr.ts";
 import { type LayerEntry, readable } from "./tar-reader.ts";
 
 const S_IFCHR = 0o020000;
@@ -13,6 +13,8 @@ const EEXIST = 17;
 const WHITEOUT = ".wh.";
 const OPAQUE = ".wh..wh..opq";
 const PATH_MAX = 4096;
+/** "y" */
+const OPAQUE_YES = 0x79;
 
 /** Takes away what a later entry of the same tar replaces: renames it to the returned name below `fd`. `path` is a byte string. */
 export interface Attic {
@@ -175,7 +177,7 @@ export class LayerWriter implements Disposable {
 
 	private whiteout(parent: { fd: number; real: string }, base: string): void {
 		if (base === OPAQUE) {
-			setOpaque(nameAt(parent.fd, "."));
+			this.makeOpaque(parent);
 			return;
 		}
 		if (base.startsWith(`${WHITEOUT}${WHITEOUT}`)) return; // AUFS bookkeeping
@@ -185,11 +187,24 @@ export class LayerWriter implements Disposable {
 		this.makeWhiteout(parent.fd, name, parent.real === "" ? name : `${parent.real}/${name}`);
 	}
 
+	/** Whiteouts in it have nothing to hide any more, and overlayfs would show their names: it looks for them in merged directories alone. */
+	private makeOpaque(parent: { fd: number; real: string }): void {
+		setOpaque(nameAt(parent.fd, "."));
+		for (const path of this.whiteouts) {
+			const { directory, base } = split(path);
+			if (directory !== parent.real) continue;
+			// rm PATH
+			check(libc.unlinkat(parent.fd, bytesOf(base), 0), `rm ${readable(path)}`);
+			// What is made in its place needs nothing hidden either.
+			this.whiteouts.delete(path);
+		}
+	}
+
 	/** A whiteout hides what lies below, never what this layer holds itself. */
 	private makeWhiteout(parent: number, base: string, path: string): void {
 		const existing = fs.lstatSync(nameAt(parent, base), { throwIfNoEntry: false });
 		if (existing?.isDirectory()) setOpaque(nameAt(parent, base));
-		if (existing) return;
+		if (existing || isOpaque(nameAt(parent, "."))) return;
 		// mknod PATH c 0 0
 		check(libc.mknodat(parent, bytesOf(base), S_IFCHR, 0), `mknod ${readable(path)}`);
 		this.whiteouts.add(path);
@@ -323,7 +338,11 @@ function makeNode(parent: number, base: string, entry: LayerEntry): number {
 }
 
 function setOpaque(path: Buffer): void {
-	setXattr(path, "trusted.overlay.opaque", Buffer.from("y"));
+	setXattr(path, "trusted.overlay.opaque", Buffer.of(OPAQUE_YES));
+}
+
+function isOpaque(path: Buffer): boolean {
+	return getXattr(path, "trusted.overlay.opaque")?.[0] === OPAQUE_YES;
 }
 
 /** overlayfs reads its own attributes as instructions: a layer may not bring them. Filesystems without an attribute's kind do without. */

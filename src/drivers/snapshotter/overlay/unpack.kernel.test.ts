@@ -108,14 +108,16 @@ test("whiteouts, opaque directories and metadata become what overlayfs reads", a
 	await unpack(
 		{ name: "d/", type: "directory", mode: 0o1777, mtime },
 		{ name: "d/.wh..wh..opq" },
-		{ name: "d/.wh.gone" },
+		{ name: "d/.wh.needless" },
+		{ name: "w/.wh.gone" },
 		{ name: "su", mode: 0o4755, uid: 7, gid: 8, mtime, content: "12345" },
 		{ name: "hard", type: "link", linkname: "su" },
 		{ name: "p", type: "fifo", mode: 0o600 },
 		{ name: "null", type: "character-device", devmajor: 1, devminor: 3, mode: 0o666 },
 	);
 	expect(Buffer.from(getXattr(join(layer, "d"), "trusted.overlay.opaque") ?? []).toString()).toBe("y");
-	const gone = fs.lstatSync(join(layer, "d/gone"));
+	expect(fs.readdirSync(join(layer, "d"))).toEqual([]);
+	const gone = fs.lstatSync(join(layer, "w/gone"));
 	expect([gone.isCharacterDevice(), gone.rdev]).toEqual([true, 0]);
 	const su = fs.statSync(join(layer, "su"));
 	expect([su.mode & 0o7777, su.uid, su.gid, su.nlink, su.mtime.getTime()]).toEqual([0o4755, 7, 8, 2, mtime.getTime()]);
