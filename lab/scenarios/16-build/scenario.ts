@@ -406,6 +406,17 @@ export const scenario: Scenario = {
 				writeFileSync(`${root}/Dockerfile`, `FROM busybox\nCOPY ${source} /x\n`);
 				includes((await build(lab, [root])).stderr, "file not found in build context", source);
 			}
+			for (const source of ["link", "directory/secret", "../outside/secret"]) {
+				writeFileSync(`${root}/Dockerfile`, `FROM busybox\nRUN --mount=source=${source},target=/x cat /x\n`);
+				includes((await build(lab, [root])).stderr, "not found", `a mount of ${source}`);
+			}
+			const cached = `RUN --mount=type=cache,id=../../x,target=/up${outside}/made touch /up${outside}/made/f`;
+			writeFileSync(
+				`${root}/Dockerfile`,
+				`FROM busybox\nRUN ln -s ../../../.. /up\n${cached}\nRUN test ! -e /up${outside}\n`,
+			);
+			equal((await build(lab, [root])).code, 0, "a cache below a link of the image");
+			equal(existsSync(`${outside}/made`), false, "a mount's directory made through a link of the image");
 			const planting = `FROM busybox\nRUN ln -s ${outside} /host && ln -s ${outside}/secret /file\nCOPY f /host/f\nCOPY f /file\n`;
 			writeFileSync(`${root}/Dockerfile`, planting);
 			await build(lab, [root]);
