@@ -27,7 +27,7 @@ export function summaryView(record: ContainerRecord, now: number, imageName: str
 		State: record.state.status,
 		Status: statusText(record.state, now, record.health),
 		HostConfig: { NetworkMode, ...(annotated && Annotations && { Annotations }) },
-		NetworkSettings: { Networks: networksView(record) },
+		NetworkSettings: { Networks: listedNetworks(record) },
 		// docker does not tell in lists where anonymous volumes lie
 		Mounts: mountsView(record).map((mount) => (isAnonymous(mount, record) ? { ...mount, Source: "" } : mount)),
 	};
@@ -44,9 +44,7 @@ export function portList(
 ): { IP?: string; PrivatePort: number; PublicPort?: number; Type: string }[] {
 	const published = isUp(record.state) ? (record.network?.ports ?? []) : [];
 	const taken = new Set(published.map((port) => `${port.containerPort}/${port.protocol}`));
-	const exposed = isUp(record.state)
-		? Object.keys(record.config.ExposedPorts ?? {}).filter((port) => !taken.has(port))
-		: [];
+	const exposed = isUp(record.state) ? exposedPorts(record).filter((port) => !taken.has(port)) : [];
 	return [
 		...published.map((port) => ({
 			IP: port.hostIp,
@@ -56,6 +54,19 @@ export function portList(
 		})),
 		...exposed.map((port) => ({ PrivatePort: Number.parseInt(port, 10), Type: port.split("/")[1] ?? "tcp" })),
 	];
+}
+
+/** `80` is `80/tcp`, as Compose writes it. */
+function exposedPorts({ config }: ContainerRecord): string[] {
+	const ports = Object.keys(config.ExposedPorts ?? {});
+	return [...new Set(ports.map((port) => (port.includes("/") ? port : `${port}/tcp`)))];
+}
+
+/** What a list tells of networks: where the container is in them, not by which names. */
+function listedNetworks(record: ContainerRecord) {
+	const unnamed = { Links: null, Aliases: null, DriverOpts: null, DNSNames: null };
+	const views = Object.entries(networksView(record)).map(([name, view]) => [name, { ...view, ...unnamed }] as const);
+	return Object.fromEntries(views);
 }
 
 export function isUp(state: ContainerState): boolean {
@@ -200,7 +211,8 @@ function isAnonymous(view: { readonly Destination: string }, { mounts = [] }: Co
 	return mounts.some(({ target, declared }) => declared && target === view.Destination);
 }
 
-function networkSettingsView(record: ContainerRecord) {
+/** NetworkSettings of an inspection. */
+export function networkSettingsView(record: ContainerRecord) {
 	const network = record.network;
 	const bridge = network?.endpoints.find((endpoint) => endpoint.networkName === "bridge");
 	return {
@@ -229,7 +241,7 @@ function networkSettingsView(record: ContainerRecord) {
 function portMap(record: ContainerRecord): Record<string, { HostIp: string; HostPort: string }[] | null> {
 	const result: Record<string, { HostIp: string; HostPort: string }[] | null> = {};
 	if (!isUp(record.state)) return result;
-	for (const port of Object.keys(record.config.ExposedPorts ?? {})) result[port] = null;
+	for (const port of exposedPorts(record)) result[port] = null;
 	for (const port of record.network?.ports ?? []) {
 		const key = `${port.containerPort}/${port.protocol}`;
 		result[key] = [...(result[key] ?? []), bindingView(port)];

@@ -1,7 +1,9 @@
 import { expect, test } from "bun:test";
 import type { ImageManifest, ImageRecord } from "../../engine/images/contract.ts";
 import { fakeImages } from "../testing/fakes.ts";
+import { rememberVersion } from "../version.ts";
 import { listReply, pruneReply } from "./list.ts";
+import { imageInspect } from "./view.ts";
 
 const record = (id: string, more: Partial<ImageRecord>): ImageRecord => ({
 	id,
@@ -74,4 +76,23 @@ test("filters that dockerd does not take are refused in its words", async () => 
 	await expect(rows(filters({ dangling: ["true", "false"] }))).rejects.toThrow(
 		"invalid filter 'dangling=[true false]'",
 	);
+});
+
+test("clients of an older API are told what they knew", async () => {
+	const listed = async (minor: number) => {
+		const request = new Request("http://localhost/images/json?all=1");
+		rememberVersion(request, minor);
+		const [row] = (await listReply(images, request).json()) as Record<string, unknown>[];
+		return [row?.Containers, row?.VirtualSize, row?.RepoTags];
+	};
+	expect(await listed(51)).toEqual([0, undefined, []]);
+	expect(await listed(50)).toEqual([-1, undefined, []]);
+	expect(await listed(43)).toEqual([-1, 7, []]);
+	expect(await listed(42)).toEqual([-1, 7, null]);
+	const inspected = (minor: number) => Object.keys(imageInspect(app, minor));
+	const fields = (minor: number) => Object.keys(imageInspect(app, minor).Config).includes("Hostname");
+	expect([fields(50), fields(49)]).toEqual([false, true]);
+	expect(inspected(44).filter((key) => /ContainerConfig|VirtualSize/.test(key))).toEqual(["ContainerConfig"]);
+	expect(inspected(43).filter((key) => /ContainerConfig|VirtualSize/.test(key)).length).toBe(2);
+	expect(inspected(45)).not.toContain("ContainerConfig");
 });

@@ -2,10 +2,13 @@ import type { ImageRecord, Images } from "../../engine/images/contract.ts";
 import { invalid } from "../errors.ts";
 import { boolFilter, type Filters, filtersOf, matchesLabel } from "../filters.ts";
 import { boolOf, queryOf } from "../query.ts";
+import { versionOf } from "../version.ts";
 import type { ImageSummary } from "./schema.ts";
-import { imageSummary, manifestSummaries } from "./view.ts";
+import { asOf, imageSummary, manifestSummaries } from "./view.ts";
 
 const LIST_FILTERS = ["dangling", "reference", "label", "before", "since", "until"];
+/** Minor API version from which lists tell how many containers are made of an image. */
+const COUNTED_SINCE = 51;
 const PRUNE_FILTERS = ["dangling", "label", "label!", "until"];
 
 /**
@@ -30,7 +33,8 @@ export function listReply(images: Images, request: Request): Response {
 			RepoDigests: image.digests.filter((name) => named(name, filters)),
 			...(withManifests && manifestSummaries(images, image)),
 		}));
-	return Response.json(rows);
+	const minor = versionOf(request);
+	return Response.json(rows.map((row) => asOf(minor, minor < COUNTED_SINCE ? { ...row, Containers: -1 } : row)));
 }
 
 /** Whether an image is a step of a build only: without a name, and others were made from it. */

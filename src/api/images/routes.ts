@@ -3,6 +3,7 @@ import type { Images } from "../../engine/images/contract.ts";
 import { EngineError } from "../../shared/errors.ts";
 import { invalid } from "../errors.ts";
 import { boolOf, queryOf } from "../query.ts";
+import { versionOf } from "../version.ts";
 import { listReply, pruneReply } from "./list.ts";
 import { checkReply, distributionReply, pullReply, pushReply, saveReply, searchReply } from "./registry.ts";
 import { platformOf, streamLines } from "./stream-lines.ts";
@@ -75,9 +76,10 @@ function namesOf(request: Request): string[] {
 function inspect(images: Images, name: string, request: Request): Response {
 	const platform = platformOf(queryOf(request).get("platform"));
 	const image = platform === undefined ? images.resolve(name) : images.resolvePlatform(name, platform);
-	if (!boolOf(queryOf(request), "manifests")) return Response.json(imageInspect(image));
+	const minor = versionOf(request);
+	if (!boolOf(queryOf(request), "manifests")) return Response.json(imageInspect(image, minor));
 	if (platform !== undefined) throw invalid("conflicting options: manifests and platform options cannot both be set");
-	return Response.json({ ...imageInspect(image), ...manifestSummaries(images, image) });
+	return Response.json({ ...imageInspect(image, minor), ...manifestSummaries(images, image) });
 }
 
 async function load(images: Images, request: Request): Promise<Response> {

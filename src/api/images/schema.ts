@@ -2,8 +2,11 @@
 export interface ImageSummary {
 	readonly Id: string;
 	readonly ParentId: string;
-	readonly RepoTags: readonly string[];
-	readonly RepoDigests: readonly string[];
+	/** null: none, for clients of before 1.43 */
+	readonly RepoTags: readonly string[] | null;
+	readonly RepoDigests: readonly string[] | null;
+	/** For clients of before 1.44. */
+	readonly VirtualSize?: number;
 	/** seconds */
 	readonly Created: number;
 	/** bytes */

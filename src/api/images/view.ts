@@ -17,11 +17,41 @@ export function imageSummary(image: ImageRecord, sharedSize: number, containers:
 	};
 }
 
-/** The reply of `docker image inspect`. */
-export function imageInspect(image: ImageRecord) {
+/** Fields of a container that an image has none of; clients of before 1.50 are told so. */
+const CONTAINER_FIELDS = {
+	Hostname: "",
+	Domainname: "",
+	AttachStdin: false,
+	AttachStdout: false,
+	AttachStderr: false,
+	Tty: false,
+	OpenStdin: false,
+	StdinOnce: false,
+	Image: "",
+};
+const EMPTY_CONFIG = {
+	...CONTAINER_FIELDS,
+	...{ User: "", Env: null, Cmd: null, Volumes: null, WorkingDir: "", Entrypoint: null, OnBuild: null, Labels: null },
+};
+
+/** The row as clients of an older API knew it. @param minor of the client's API version */
+export function asOf(minor: number, row: ImageSummary): ImageSummary {
+	const listed = (names: readonly string[]) => (minor < 43 && names.length === 0 ? null : names);
+	const { RepoTags, RepoDigests } = row;
+	return {
+		...row,
+		...(minor < 44 && { VirtualSize: row.Size }),
+		...(minor < 43 && { RepoTags: listed(RepoTags ?? []), RepoDigests: listed(RepoDigests ?? []) }),
+	};
+}
+
+/** The reply of `docker image inspect`. @param minor of the client's API version */
+export function imageInspect(image: ImageRecord, minor = 51) {
 	const { config } = image;
 	const run = config.config ?? {};
 	return {
+		...(minor < 44 && { VirtualSize: image.size }),
+		...(minor < 45 && { ContainerConfig: EMPTY_CONFIG }),
 		Id: image.id,
 		RepoTags: image.tags,
 		RepoDigests: image.digests,
@@ -31,16 +61,8 @@ export function imageInspect(image: ImageRecord) {
 		DockerVersion: "",
 		Author: config.author ?? "",
 		Config: {
-			Hostname: "",
-			Domainname: "",
+			...(minor < 50 && CONTAINER_FIELDS),
 			User: "",
-			AttachStdin: false,
-			AttachStdout: false,
-			AttachStderr: false,
-			Tty: false,
-			OpenStdin: false,
-			StdinOnce: false,
-			Image: "",
 			...run,
 			Env: run.Env ?? null,
 			Cmd: run.Cmd ?? null,

@@ -4,7 +4,7 @@ import type { Volumes } from "../../engine/volumes/contract.ts";
 import { buildCacheView } from "../build/cache.ts";
 import type { ContainerList } from "../containers/list.ts";
 import { invalid } from "../errors.ts";
-import { imageSummary } from "../images/view.ts";
+import { asOf, imageSummary } from "../images/view.ts";
 import { volumeUsageView } from "../volumes/view.ts";
 
 const TYPES = ["container", "image", "volume", "build-cache"];
@@ -13,6 +13,7 @@ const TYPES = ["container", "image", "volume", "build-cache"];
 export async function diskUsage(
 	{ images, volumes, list, builds }: { images: Images; volumes: Volumes; list: ContainerList; builds?: Builds },
 	query: URLSearchParams,
+	minor = 51,
 ) {
 	const asked = query.getAll("type").flatMap((text) => text.split(","));
 	const unknown = asked.find((type) => !TYPES.includes(type));
@@ -22,12 +23,16 @@ export async function diskUsage(
 	const rows = (found: typeof usage) =>
 		images
 			.list()
-			.map((image) => imageSummary(image, found?.sharedSizes.get(image.id) ?? 0, images.userCount(image.id)));
+			.map((image) =>
+				asOf(minor, imageSummary(image, found?.sharedSizes.get(image.id) ?? 0, images.userCount(image.id))),
+			);
+	const cache = wants("build-cache") ? ((await builds?.cacheUsage()) ?? []).map(buildCacheView) : null;
 	return {
 		LayersSize: usage?.layersSize ?? 0,
 		Images: usage ? rows(usage) : null,
-		Containers: wants("container") ? JSON.parse((await list.draw("all=1&size=1")).toString()) : null,
+		Containers: wants("container") ? JSON.parse((await list.draw("all=1&size=1", minor)).toString()) : null,
 		Volumes: wants("volume") ? (await volumes.usage()).map(volumeUsageView) : null,
-		BuildCache: wants("build-cache") ? ((await builds?.cacheUsage()) ?? []).map(buildCacheView) : null,
+		BuildCache: cache,
+		...(minor < 42 && { BuilderSize: (cache ?? []).reduce((sum, { Size }) => sum + Size, 0) }),
 	};
 }

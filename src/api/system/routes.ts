@@ -32,7 +32,7 @@ export function systemRoutes(of: {
 		.get("/info", ({ request }) => Response.json(infoView(of.facts, of.containers, of.images, versionOf(request))))
 		.get("/events", ({ request }) => eventsReply(of.events, request))
 		.post("/auth", ({ request }) => login(of.images, request), { parse: "none" })
-		.get("/system/df", async ({ request }) => Response.json(await diskUsage(of, queryOf(request))));
+		.get("/system/df", async ({ request }) => Response.json(await diskUsage(of, queryOf(request), versionOf(request))));
 }
 
 /** `docker login`. What it carries is neither kept nor shown. */
