@@ -46,6 +46,7 @@ function intermediates(images: readonly ImageRecord[]): (image: ImageRecord) => 
 /** `POST /images/prune`. */
 export async function pruneReply(images: Images, request: Request): Promise<Response> {
 	const filters = filtersOf(queryOf(request), PRUNE_FILTERS);
+	for (const time of filters.get("until")) untilOf(time);
 	const { deleted, reclaimed } = await images.prune({
 		danglingOnly: boolFilter(filters, "dangling") ?? true,
 		accepts: (image) => isOld(image, filters) && hasLabels(image, filters),

@@ -4,6 +4,7 @@ import type { Networks } from "../../engine/networks/contract.ts";
 import { findNetwork } from "../../engine/networks/find.ts";
 import { isPredefined } from "../../engine/networks/service.ts";
 import type { NetworkRecord } from "../../engine/sandboxes/contract.ts";
+import { EngineError } from "../../shared/errors.ts";
 import { nowNanos, parseNano } from "../../shared/time.ts";
 import { readOptionalJson } from "../body.ts";
 import { invalid } from "../errors.ts";
@@ -55,8 +56,12 @@ export function networkRoutes(networks: Networks, containers: Pick<Containers, "
 		.post(
 			"/networks/:id/disconnect",
 			async ({ request, params }) => {
-				const { Container } = await readOptionalJson(request, decodeDisconnect, "DisconnectOptions");
-				await containers.disconnect(Container, params.id);
+				const { Container, Force } = await readOptionalJson(request, decodeDisconnect, "DisconnectOptions");
+				await containers.disconnect(Container, params.id).catch((error) => {
+					// by force docker looks for an endpoint of that name, of a container that is no more
+					const gone = error instanceof EngineError && error.message === `No such container: ${Container}`;
+					throw Force && gone ? new EngineError("not-found", `endpoint ${Container} not found`) : error;
+				});
 				return done();
 			},
 			RAW,
