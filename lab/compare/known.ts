@@ -91,6 +91,33 @@ const KNOWN: readonly Known[] = [
 	{ why: "dockerd tells a kill when it has time to", name: /remove-forced/, line: /^body\[[345]\]/ },
 	{ why: "we name the path, dockerd where it keeps it", line: /"Cannot mkdir: .*\| "lstat/ },
 	{ why: "measured at another moment", name: /events\//, line: /execDuration/ },
+	{
+		why: "an attach that is no handshake is refused before it is looked for",
+		name: /attach/,
+		line: /^status: 400 \| 40[49]$/,
+	},
+	{
+		why: "each address is bound on the host, dockerd here without its proxy binds none",
+		name: /PortBindings/,
+		line: /bind host port/,
+	},
+	{
+		why: "a policy restarts when it will",
+		name: /RestartPolicy|AutoRemove/,
+		line: /RestartCount|^404 .*\| 200|No such container/,
+	},
+	{ why: "the host has no AppArmor", name: /apparmor/, line: /AppArmorProfile/ },
+	{ why: "a CLI's option that the CLI acts on is known here, too", name: /systempaths/, line: /^201 \| 500/ },
+	{
+		why: "the kernel brings shares and quotas into its range, runc refuses",
+		name: /CpuShares|NanoCpus/,
+		line: /^204 \| 500/,
+	},
+	{ why: "no permissions are all, runc refuses", name: /host\/Devices/, line: /CgroupPermissions|^204 \| 500/ },
+	{ why: "a key that stands twice has two meanings", line: /duplicate key/ },
+	{ why: "old clients' kernel memory is taken and means nothing", name: /version-create/, line: /KernelMemory/ },
+	{ why: "volumes are sorted by age, dockerd's by nothing", name: /volume\/list/, line: /body\.Volumes/ },
+	{ why: "what a number above 2^53 ends in is lost", line: /: \d{16,} \| \d{16,}$/ },
 	{ why: "two streams have no order between them", name: /logs/, line: /^body: / },
 ];
 
