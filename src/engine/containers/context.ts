@@ -70,6 +70,8 @@ export interface Context extends ContainerDeps {
 	readonly secretEnv: Map<string, readonly string[]>;
 	/** How many clients have asked for a container's stop and wait for its end, by its id: each is told `stop`. */
 	readonly stopping: Map<string, number>;
+	/** Signals under way, by their container's id: told before the end that they bring about. */
+	readonly signalling: Map<string, Promise<unknown>>;
 	/** Begins or ends a container's health checks by its state. */
 	readonly followHealth: (containerId: string) => void;
 	/** Called when a container's last process has ended: execs of it are over. */

@@ -17,6 +17,7 @@ export function onContainerExit(context: Context, exit: ProcessExit): Promise<vo
 		if (!record) return void (await context.runtime.release(exit.containerId));
 		// A late report of a run whose end is known already.
 		if (!isRunning(record.state)) return;
+		await context.signalling.get(exit.containerId);
 		await settle(context, record, { ...exit, startedAt: record.state.startedAt, finishedAt: exit.exitedAt });
 	});
 }

@@ -44,6 +44,7 @@ export function createContainers(deps: ContainerDeps): ContainersEngine {
 		waits: createWaits(),
 		restarts: createRestarts(),
 		stopping: new Map(),
+		signalling: new Map(),
 		reserved: new Map(),
 		secretEnv: new Map(),
 		execsEnded: execs.containerEnded,

@@ -22,6 +22,19 @@ test("stop() is told before the end, to each who asked, and though --rm takes th
 	expect(told).toEqual(["disconnect", "stop", "stop", "die", "destroy"]);
 });
 
+test("a signal is told before the end that it brings about, however fast that is", async () => {
+	await using engine = createTestEngine();
+	const id = await started(engine);
+	const kill = engine.runtime.kill.bind(engine.runtime);
+	engine.runtime.kill = async (processId, signal) => {
+		await kill(processId, signal);
+		// the answer comes after the exit
+		await Bun.sleep(10);
+	};
+	await engine.containers.kill(id, "KILL");
+	expect(since(engine)).toEqual(["kill", "disconnect", "die"]);
+});
+
 test("a paused container that is killed is not told to go on", async () => {
 	await using engine = createTestEngine();
 	const id = await started(engine);

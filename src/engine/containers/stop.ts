@@ -98,9 +98,7 @@ export async function kill(context: Context, ref: string, text: string): Promise
 	if (!isRunning(state)) throw new EngineError("conflict", `${failure}: ${notRunning(id).message}`);
 	const stops = signal === SIGKILL || signal === SIGTERM || signal === parseSignal(config.StopSignal ?? "TERM");
 	if (stops && name) change(context, id, { stoppedByUser: true });
-	await context.runtime.kill(id, signal);
-	const record = context.store.get(id);
-	if (record) publish(context, record, "kill", { signal: String(signal) });
+	await deliver(context, id, signal);
 	if (stops) await thaw(context, id, signal);
 	// docker answers once a killed container is gone.
 	if (signal === SIGKILL) await gone(context, id, KILL_PATIENCE);
@@ -138,16 +136,29 @@ async function end(
 	}
 }
 
+/** The signal, and that it was sent: before the end that comes of it is told. */
+async function deliver(context: Context, id: string, signal: number): Promise<void> {
+	const sent = context.runtime.kill(id, signal).then(() => {
+		const record = context.store.get(id);
+		if (record) publish(context, record, "kill", { signal: String(signal) });
+	});
+	const all = Promise.allSettled([context.signalling.get(id), sent]);
+	context.signalling.set(id, all);
+	try {
+		await sent;
+	} finally {
+		if (context.signalling.get(id) === all) context.signalling.delete(id);
+	}
+}
+
 async function send(context: Context, id: string, signal: number): Promise<void> {
 	try {
-		await context.runtime.kill(id, signal);
+		await deliver(context, id, signal);
 	} catch (error) {
 		// It has just ended: the exit is on its way.
 		if (error instanceof EngineError && (error.code === "conflict" || error.code === "not-found")) return;
 		throw error;
 	}
-	const record = context.store.get(id);
-	if (record) publish(context, record, "kill", { signal: String(signal) });
 	await thaw(context, id, signal);
 }
 
