@@ -32,7 +32,16 @@ const ENDS: Readonly<
 	"remove-forced": { steps: [act("start"), quiet("DELETE", "/containers/{ID}?force=1")] },
 	"start-failed": { config: { Cmd: ["nosuch"] }, steps: [act("start")] },
 	"start-failed-host": { config: { Cmd: ["nosuch"] }, host: { NetworkMode: "host" }, steps: [act("start")] },
-	volume: { host: { Binds: ["cmp-life:/v"] }, steps: [act("start"), act("kill"), act("wait")] },
+	volume: {
+		host: { Binds: ["cmp-life:/v"] },
+		steps: [
+			act("start"),
+			act("kill"),
+			act("wait"),
+			quiet("DELETE", "/containers/{ID}"),
+			quiet("DELETE", "/volumes/cmp-life"),
+		],
+	},
 };
 const ends = Object.entries(ENDS).map(
 	([name, { host = {}, config = {}, steps }]): Case => ({
