@@ -128,6 +128,9 @@ async function build(
 		parts.jobs.end(job, { response });
 		return response;
 	} catch (error) {
+		// Its steps are told to their ends.
+		job.cancel();
+		await job.settled();
 		parts.jobs.end(job, { response: {}, error: failureOf(error) });
 		throw error;
 	} finally {

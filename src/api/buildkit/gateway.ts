@@ -111,7 +111,7 @@ export async function solve(
 	signal: AbortSignal,
 ): Promise<string> {
 	const { session, entitlements } = await job.begun();
-	const solved = await builds.solve(
+	const solving = builds.solve(
 		buildRequestOf(
 			{ frontend: request.Frontend, options: withInputs(request) },
 			{
@@ -123,7 +123,7 @@ export async function solve(
 			},
 		),
 	);
-	return job.keep(solved);
+	return job.keep(await job.during(solving));
 }
 
 /** Contexts that are results of other builds, as images. Throws for one that we did not make. */

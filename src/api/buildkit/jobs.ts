@@ -30,6 +30,7 @@ export class BuildJob {
 	private readonly ending = Promise.withResolvers<Outcome>();
 	private readonly gone = new AbortController();
 	private readonly results = new Map<string, SolvedImage>();
+	private readonly solving = new Set<Promise<unknown>>();
 	private over: BuildEnd | undefined;
 	readonly created = now();
 
@@ -76,8 +77,27 @@ export class BuildJob {
 		this.ending.resolve({ error: new EngineError("cancelled", "context canceled") });
 	}
 
+	/** Solves under way: the build is not over before they are. */
+	async during<T>(solving: Promise<T>): Promise<T> {
+		this.solving.add(solving);
+		try {
+			return await solving;
+		} finally {
+			this.solving.delete(solving);
+		}
+	}
+
+	/** Resolves when no solve is under way any more. */
+	async settled(): Promise<void> {
+		await Promise.allSettled(this.solving);
+	}
+
 	/** Keeps what a solve has made, until the build ends; its name for the client. */
 	keep(result: SolvedImage): string {
+		if (this.over) {
+			result[Symbol.dispose]();
+			throw new EngineError("cancelled", "context canceled");
+		}
 		const id = createId().slice(0, 25);
 		this.results.set(id, result);
 		return id;

@@ -1,6 +1,6 @@
 import type { BuildProgress, BuildStep, BuildWarning } from "../../engine/build/contract.ts";
 import { digestOf } from "../../oci/digest.ts";
-import { messageOf } from "../../shared/errors.ts";
+import { EngineError, messageOf } from "../../shared/errors.ts";
 import type { statusResponse } from "./messages.ts";
 import type { Decoded } from "./protobuf.ts";
 
@@ -131,13 +131,18 @@ class Step implements BuildStep {
 	end(error?: unknown): void {
 		if (this.isOver) return;
 		this.isOver = true;
-		this.tellVertex({ completed: now(), error: error === undefined ? "" : messageOf(error) });
+		this.tellVertex({ completed: now(), error: error === undefined ? "" : wordsOf(error) });
 	}
 
 	private tellVertex({ completed, error = "" }: { completed?: ReturnType<typeof now>; error?: string }): void {
 		const { digest, name, started, isCached: cached } = this;
 		this.tell({ vertexes: [{ digest, inputs: [], name, cached, started, completed, error }] });
 	}
+}
+
+/** Clients show a step that ended in these words as cancelled. */
+function wordsOf(error: unknown): string {
+	return error instanceof EngineError && error.code === "cancelled" ? "context canceled" : messageOf(error);
 }
 
 export function now(): { seconds: number; nanos: number } {
