@@ -283,6 +283,7 @@ RUN echo two > /two
 				["FROM busybox\nRUN --mount=type=ssh,required true", "unset ssh forward key default"],
 				["# syntax=someone/else:1\nFROM busybox", "frontend image someone/else:1 is not supported"],
 				["FROM busybox", "frontend.lint is not supported", "--check"],
+				["FROM busybox", "cache export of type inline is not supported", "--cache-to", "type=inline"],
 				["FROM busybox", "Multi-platform build is not supported", "--platform", "linux/amd64,linux/arm64"],
 				["FROM busybox", "security.insecure is not allowed", "--allow", "security.insecure"],
 				["FROM busybox", 'target stage "x" could not be found', "--target", "x"],

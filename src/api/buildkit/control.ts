@@ -173,7 +173,8 @@ function refuse({ Definition, Entitlements, Cache }: SolveRequest): void {
 	if (denied !== undefined) {
 		throw new EngineError("invalid", `granting entitlement ${denied} is not allowed by build daemon configuration`);
 	}
-	const cache = Cache?.Exports.find(({ Type }) => Type !== "inline");
+	// The build argument BUILDKIT_INLINE_CACHE comes as the type "inline".
+	const cache = Cache?.Exports[0];
 	if (cache) {
 		throw new EngineError(
 			"unsupported",
