@@ -23,6 +23,7 @@ interface Named {
 export class PolicyStore<P extends Named> {
 	private readonly byName = new Map<string, P>();
 	private readonly open: Set<string>;
+	private sorted: readonly P[] | undefined;
 
 	constructor(private readonly database: Database) {
 		const rows = database.query<{ policy: string }, []>("SELECT policy FROM policies").all();
@@ -54,9 +55,10 @@ export class PolicyStore<P extends Named> {
 		return this.byName.size;
 	}
 
-	/** By name. */
-	list(): P[] {
-		return [...this.byName.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1));
+	/** By name. The same object until a policy changes. */
+	list(): readonly P[] {
+		this.sorted ??= [...this.byName.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1));
+		return this.sorted;
 	}
 
 	/** All of them and these removals in one commit, and that running flows are to be judged by them. */
@@ -75,6 +77,7 @@ export class PolicyStore<P extends Named> {
 		for (const name of names) this.open.add(name);
 		for (const policy of put) this.index(policy);
 		for (const name of remove) this.byName.delete(name);
+		this.sorted = undefined;
 	}
 
 	private index(policy: P): void {

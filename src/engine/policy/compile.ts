@@ -12,7 +12,7 @@ import { NO_POLICIES } from "../../drivers/firewall/policy-model.ts";
 import { nameSet } from "./names.ts";
 import type { Peer, Policy, Rule, Subject } from "./policy.ts";
 import { rangesOf } from "./ranges.ts";
-import { addressesOf, policiesOf } from "./select.ts";
+import { peerSet, peerSets, policiesOf } from "./select.ts";
 
 const DIRECTIONS: readonly Direction[] = ["egress", "ingress"];
 
@@ -24,17 +24,21 @@ export function compile(policies: readonly Policy[], subjects: readonly Subject[
 	if (policies.length === 0) return NO_POLICIES;
 	const groups = new Map<string, PolicyGroup>();
 	const bridges = new Set<string>();
+	const known = new Map<readonly Policy[], readonly PolicyGroup[]>();
+	const groupsOf = (own: readonly Policy[]) => {
+		const same = known.get(own) ?? DIRECTIONS.flatMap((direction) => groupOf(own, direction) ?? []);
+		known.set(own, same);
+		return same;
+	};
 	const onBridges = subjects.filter(({ endpoints }) => endpoints.length > 0);
 	const sandboxes = onBridges.map((subject): PolicedSandbox => {
-		const own = policiesOf(policies, subject);
+		const own = groupsOf(policiesOf(policies, subject));
 		const addresses = subject.endpoints.flatMap((one) => one.addresses);
 		const links = subject.endpoints.map(({ link }) => link);
 		const named: { egress?: string; ingress?: string } = {};
-		for (const direction of DIRECTIONS) {
-			const group = groupOf(own, direction);
-			if (!group) continue;
+		for (const group of own) {
 			groups.set(group.name, group);
-			named[direction] = group.name;
+			named[group.direction] = group.name;
 		}
 		if (named.egress || named.ingress) for (const { bridge } of subject.endpoints) bridges.add(bridge);
 		return { addresses, links, ...named };
@@ -63,7 +67,16 @@ function speaksOf(policy: Policy, direction: Direction): boolean {
 	return policy.default[direction] === "deny" || policy.rules.some((rule) => rule.direction === direction);
 }
 
+/** What has been drawn of a policy; one that changes is another object. */
+const drawn = new WeakMap<Policy, PolicyRules>();
+
 function rulesOf(policy: Policy): PolicyRules {
+	const known = drawn.get(policy) ?? drawRules(policy);
+	drawn.set(policy, known);
+	return known;
+}
+
+function drawRules(policy: Policy): PolicyRules {
 	return {
 		name: policy.name,
 		rules: policy.rules.map((rule, index) => matchOf(policy, rule, index)),
@@ -72,7 +85,7 @@ function rulesOf(policy: Policy): PolicyRules {
 }
 
 function matchOf(policy: Policy, rule: Rule, index: number): RuleMatch {
-	const peers = rule.peers.map((peer, at) => peerOf(peer, peerSet(policy, index, at)));
+	const peers = rule.peers.map((peer, at) => peerOf(peer, peerSet(policy.name, index, at)));
 	const { action, direction, protocols, ports } = rule;
 	return { index, action, direction, peers, protocols, ports };
 }
@@ -89,26 +102,4 @@ function peerOf(peer: Peer, set: string): PeerMatch {
 		case "host":
 			return { kind: "host", ...ports };
 	}
-}
-
-function peerSet({ name }: Policy, rule: number, peer: number): string {
-	return `peer.${name}.${rule}.${peer}`;
-}
-
-/** Addresses of the sandboxes that rules name, by the set's name: see peerSet. */
-export function peerSets(
-	policies: readonly Policy[],
-	subjects: readonly Subject[],
-): ReadonlyMap<string, readonly string[]> {
-	const sets = new Map<string, readonly string[]>();
-	for (const policy of policies) {
-		for (const [index, rule] of policy.rules.entries()) {
-			for (const [at, peer] of rule.peers.entries()) {
-				if (peer.kind !== "sandboxes") continue;
-				const addresses = subjects.flatMap((subject) => addressesOf(peer.select, subject, rule.action));
-				sets.set(peerSet(policy, index, at), addresses);
-			}
-		}
-	}
-	return sets;
 }

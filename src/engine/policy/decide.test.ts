@@ -8,7 +8,8 @@ import type { Subject } from "./policy.ts";
 import { rangesOf } from "./ranges.ts";
 import { reachOf } from "./reach.ts";
 import { nameViewOf } from "./resolver-view.ts";
-import { isSubject, selects } from "./select.ts";
+import { isSubject } from "./select.ts";
+import { selects } from "./selects.ts";
 
 const subject = (name: string, address: string, more: Partial<Subject> = {}): Subject => ({
 	id: name.repeat(8),

@@ -4,7 +4,8 @@ import { isNamed } from "./names.ts";
 import { hasPort } from "./parse-values.ts";
 import type { Action, Direction, Peer, Policy, Rule, Subject } from "./policy.ts";
 import { isWithin } from "./ranges.ts";
-import { addressesOf, policiesOf } from "./select.ts";
+import { policiesOf } from "./select.ts";
+import { addressesOf } from "./selects.ts";
 
 /** The other end of a flow, as far as it is known. */
 export interface Party {

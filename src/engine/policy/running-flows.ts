@@ -1,10 +1,10 @@
+import { createHash } from "node:crypto";
 import type { Firewall } from "../../drivers/firewall/driver.ts";
 import type { Logger } from "../../shared/log.ts";
 import type { PolicyStore } from "../../store/policies.ts";
-import { peerSets } from "./compile.ts";
 import { denierOf } from "./ended.ts";
 import type { Policy, Subject } from "./policy.ts";
-import { policiesOf } from "./select.ts";
+import { peerSets, policiesOf } from "./select.ts";
 import { addressesOn } from "./ways.ts";
 
 export interface RunningFlowsOptions {
@@ -72,11 +72,12 @@ export class RunningFlows {
 		];
 		const [before, now] = [this.rulings, rulingsOf(policies, subjects)];
 		this.rulings = now;
+		const isNamed = new Set(named);
 		const changed = subjects.filter((one) => {
 			const ruling = now.get(one.id);
 			if (ruling === undefined) return false;
 			if (ruling !== before?.get(one.id)) return true;
-			return policiesOf(policies, one).some(({ name }) => named.includes(name));
+			return policiesOf(policies, one).some(({ name }) => isNamed.has(name));
 		});
 		if (changed.length === 0) return undefined;
 		const learned = this.options.firewall.learned();
@@ -103,12 +104,21 @@ export class RunningFlows {
 
 /** All that decides a sandbox's flows but the time, by its id; of those that policies are about. */
 function rulingsOf(policies: readonly Policy[], subjects: readonly Subject[]): ReadonlyMap<string, string> {
-	// Each policy with the peers that it means, written once.
-	const texts = new Map(policies.map((one) => [one.name, JSON.stringify([one, ...peerSets([one], subjects)])]));
+	const sets = Map.groupBy(peerSets(policies, subjects), ([set]) => set.split(".")[1] ?? "");
+	// Each policy with the peers that it means, in short; each list of policies once.
+	const marks = new Map(policies.map((one) => [one.name, markOf([one, sets.get(one.name)])]));
+	const lists = new Map<readonly Policy[], string>();
 	return new Map(
 		subjects.flatMap((one): [string, string][] => {
-			const own = policiesOf(policies, one).flatMap(({ name }) => texts.get(name) ?? []);
-			return own.length === 0 ? [] : [[one.id, [...own, ...addressesOn(one)].join(" ")]];
+			const own = policiesOf(policies, one);
+			if (own.length === 0) return [];
+			const list = lists.get(own) ?? markOf(own.map(({ name }) => marks.get(name)));
+			lists.set(own, list);
+			return [[one.id, [list, ...addressesOn(one)].join(" ")]];
 		}),
 	);
+}
+
+function markOf(value: unknown): string {
+	return createHash("sha256").update(JSON.stringify(value)).digest("base64");
 }

@@ -1,4 +1,6 @@
-import { type Action, POLICY_LABEL, type Policy, PROJECT_LABEL, type Selector, type Subject } from "./policy.ts";
+import { type Action, POLICY_LABEL, type Policy, type Selector, type Subject } from "./policy.ts";
+import { SelectorIndex } from "./selector-index.ts";
+import { addressesOf, selects } from "./selects.ts";
 
 type Labels = Pick<Subject, "labels">;
 
@@ -15,56 +17,91 @@ export function isSubject(policy: Policy, subject: Subject): boolean {
 	return labelled(subject).includes(policy.name) || (policy.select !== undefined && selects(policy.select, subject));
 }
 
-/** The policies that are about a sandbox, by name. */
-export function policiesOf(policies: readonly Policy[], subject: Subject): Policy[] {
-	const asked = labelled(subject);
-	return policies.filter(
-		({ name, select }) => asked.includes(name) || (select !== undefined && selects(select, subject)),
-	);
+/** The policies that are about a sandbox, in their order; the same list, the same object. */
+export function policiesOf(policies: readonly Policy[], subject: Subject): readonly Policy[] {
+	return reachesOf(policies).about(subject);
 }
 
-export function selects(selector: Selector, subject: Subject): boolean {
-	const { all, names, labels = {}, networks, projects } = selector;
-	const wanted = Object.entries(labels);
-	if (!all && !names && !networks && !projects && wanted.length === 0) return false;
-	return (
-		matchesAny(names, [subject.name]) &&
-		matchesAny(
-			networks,
-			[...subject.endpoints, ...(subject.elsewhere ?? [])].map(({ network }) => network),
-		) &&
-		matchesAny(projects, [subject.labels[PROJECT_LABEL]]) &&
-		wanted.every(([key, pattern]) => matchesAny([pattern], [subject.labels[key]]))
-	);
+/** Addresses of the sandboxes that rules name, by the set's name: see peerSet. */
+export function peerSets(
+	policies: readonly Policy[],
+	subjects: readonly Subject[],
+): ReadonlyMap<string, readonly string[]> {
+	return reachesOf(policies).peerSets(subjects);
 }
 
-/**
- * Of a peer: the addresses that rules mean, those on the networks named alone where networks are named. What is not on our bridges can be denied, not
- * allowed: anybody out there may have the address.
- */
-export function addressesOf(selector: Selector, subject: Subject, action: Action): string[] {
-	if (!selects(selector, subject)) return [];
-	const { endpoints, elsewhere = [] } = subject;
-	return [...endpoints, ...(action === "deny" ? elsewhere : [])]
-		.filter(({ network }) => matchesAny(selector.networks, [network]))
-		.flatMap(({ addresses }) => addresses);
+/** Of a rule's peer that means sandboxes. */
+export function peerSet(policy: string, rule: number, peer: number): string {
+	return `peer.${policy}.${rule}.${peer}`;
 }
 
-function matchesAny(patterns: readonly string[] | undefined, texts: readonly (string | undefined)[]): boolean {
-	return patterns?.some((pattern) => texts.some((text) => text !== undefined && isLike(text, pattern))) ?? true;
+interface PeerSelector {
+	readonly set: string;
+	readonly select: Selector;
+	readonly action: Action;
 }
 
-/** `web-*` is like `web-1`; `*` stands for any text. */
-function isLike(text: string, pattern: string): boolean {
-	if (!pattern.includes("*")) return text === pattern;
-	const [head = "", ...rest] = pattern.split("*");
-	const tail = rest.pop() ?? "";
-	if (!text.startsWith(head) || text.length < head.length + tail.length || !text.endsWith(tail)) return false;
-	let at = head.length;
-	for (const part of rest) {
-		const found = text.indexOf(part, at);
-		if (found < 0 || found + part.length > text.length - tail.length) return false;
-		at = found + part.length;
+/** Whom policies are about and whom they name, looked up once for each sandbox. */
+class Reaches {
+	private readonly names: ReadonlySet<string>;
+	private readonly selectors: SelectorIndex<string>;
+	private readonly peers: readonly PeerSelector[];
+	private readonly peerSelectors: SelectorIndex<PeerSelector>;
+	private readonly lists = new Map<string, readonly Policy[]>();
+	private readonly own = new WeakMap<Subject, readonly Policy[]>();
+	private readonly named = new WeakMap<Subject, readonly (readonly [set: string, addresses: readonly string[]])[]>();
+
+	constructor(private readonly policies: readonly Policy[]) {
+		this.names = new Set(policies.map(({ name }) => name));
+		this.selectors = new SelectorIndex(policies.flatMap(({ name, select }) => (select ? [[select, name]] : [])));
+		this.peers = policies.flatMap(({ name, rules }) =>
+			rules.flatMap(({ peers, action }, rule) =>
+				peers.flatMap((peer, at) =>
+					peer.kind === "sandboxes" ? [{ set: peerSet(name, rule, at), select: peer.select, action }] : [],
+				),
+			),
+		);
+		this.peerSelectors = new SelectorIndex(this.peers.map((peer) => [peer.select, peer]));
 	}
-	return true;
+
+	about(subject: Subject): readonly Policy[] {
+		const known = this.own.get(subject);
+		if (known) return known;
+		const asked = labelled(subject).filter((name) => this.names.has(name));
+		const names = new Set([...asked, ...this.selectors.of(subject)]);
+		const key = [...names].toSorted().join(" ");
+		const list = this.lists.get(key) ?? this.policies.filter(({ name }) => names.has(name));
+		this.lists.set(key, list);
+		this.own.set(subject, list);
+		return list;
+	}
+
+	peerSets(subjects: readonly Subject[]): ReadonlyMap<string, readonly string[]> {
+		const sets = new Map<string, string[]>(this.peers.map(({ set }) => [set, []]));
+		for (const subject of subjects) {
+			for (const [set, addresses] of this.namedBy(subject)) sets.get(set)?.push(...addresses);
+		}
+		return sets;
+	}
+
+	private namedBy(subject: Subject) {
+		const known = this.named.get(subject);
+		if (known) return known;
+		const all = this.peerSelectors
+			.of(subject)
+			.map(({ set, select, action }) => [set, addressesOf(select, subject, action)] as const);
+		this.named.set(subject, all);
+		return all;
+	}
+}
+
+/** By the list of policies: a new list where one has changed. */
+const reaches = new WeakMap<readonly Policy[], Reaches>();
+
+function reachesOf(policies: readonly Policy[]): Reaches {
+	const known = reaches.get(policies);
+	if (known) return known;
+	const fresh = new Reaches(policies);
+	reaches.set(policies, fresh);
+	return fresh;
 }

@@ -13,7 +13,7 @@ import { POLICY_LABEL, type Policy, type Subject } from "./policy.ts";
 import { reachOf } from "./reach.ts";
 import { type AnsweredAddress, type NameView, nameViewOf } from "./resolver-view.ts";
 import { RunningFlows } from "./running-flows.ts";
-import { isSubject, labelled } from "./select.ts";
+import { labelled, policiesOf } from "./select.ts";
 import { addressesOn } from "./ways.ts";
 
 export interface PoliciesOptions {
@@ -51,6 +51,8 @@ export class PolicyService implements Policies, SandboxPolicies, NamePolicies {
 	private readonly running: RunningFlows;
 	private hasBegun = false;
 	private settling: ReturnType<typeof setTimeout> | undefined;
+	/** As of the last look, by container id. */
+	private known = new Map<string, { readonly text: string; readonly subject: Subject }>();
 	/** Holes that the log knows. */
 	private told = new Set<string>();
 
@@ -65,30 +67,30 @@ export class PolicyService implements Policies, SandboxPolicies, NamePolicies {
 	list(): readonly PolicyStatus[] {
 		const [counts, subjects] = [this.options.firewall.policyCounts(), this.subjects()];
 		const policies = this.options.store.list();
-		const holes = this.holes(policies);
+		const scopeOf = scopesOf(policies, subjects, this.holes(policies));
+		const countsOf = Map.groupBy(counts, ({ policy }) => policy);
 		return policies.map((policy) => ({
 			policy,
-			...scopeOf(policy, subjects, holes),
-			counts: counts
-				.filter((count) => count.policy === policy.name)
-				.map(({ rule, packets, bytes }) => ({ rule, packets, bytes })),
+			...scopeOf(policy),
+			counts: (countsOf.get(policy.name) ?? []).map(({ rule, packets, bytes }) => ({ rule, packets, bytes })),
 		}));
 	}
 
 	inspect(name: string): PolicyStatus {
 		const found = this.list().find(({ policy }) => policy.name === name);
-		if (!found) throw new EngineError("not-found", `no such policy: ${name}`);
+		if (!found) throw noSuch(name);
 		return found;
 	}
 
 	apply(policies: readonly Policy[], { dryRun }: { dryRun: boolean }): readonly PolicyChange[] {
 		const known = new Map(this.options.store.list().map((policy) => [policy.name, policy]));
-		const [subjects, holes] = [this.subjects(), this.holes(policies)];
+		const holes = this.holes(policies);
+		const scopeOf = scopesOf(policies, this.subjects(), holes);
 		const changes = policies.map((policy): PolicyChange => {
 			const before = known.get(policy.name);
 			const same = before && JSON.stringify(before) === JSON.stringify(policy);
 			const change = same ? "unchanged" : before ? "updated" : "created";
-			return { name: policy.name, change, ...scopeOf(policy, subjects, holes) };
+			return { name: policy.name, change, ...scopeOf(policy) };
 		});
 		if (dryRun) return changes;
 		refuseHoles("cannot apply", holes);
@@ -104,7 +106,8 @@ export class PolicyService implements Policies, SandboxPolicies, NamePolicies {
 	}
 
 	remove(name: string): void {
-		const { policy } = this.inspect(name);
+		const policy = this.options.store.list().find((one) => one.name === name);
+		if (!policy) throw noSuch(name);
 		const users = this.subjects().filter((subject) => labelled(subject).includes(name));
 		if (users.length > 0) {
 			const names = users.map((one) => one.name).join(", ");
@@ -264,11 +267,19 @@ export class PolicyService implements Policies, SandboxPolicies, NamePolicies {
 		return this.options.store.size > 0;
 	}
 
+	/** One that is as it was is the same object: what is known of it need not be found out again. */
 	private subjects(): Subject[] {
+		const before = this.known;
+		this.known = new Map();
 		return this.options.members().flatMap(({ containerId: id, endpoints, elsewhere = [] }) => {
 			const container = this.options.containerOf(id);
-			const { name, labels } = container ?? {};
-			return name !== undefined && labels ? [{ id, name, labels, endpoints, elsewhere }] : [];
+			if (!container) return [];
+			const { name, labels } = container;
+			const text = JSON.stringify([name, labels, endpoints, elsewhere]);
+			const same = before.get(id);
+			const one = same?.text === text ? same : { text, subject: { id, name, labels, endpoints, elsewhere } };
+			this.known.set(id, one);
+			return [one.subject];
 		});
 	}
 
@@ -325,10 +336,23 @@ export class PolicyService implements Policies, SandboxPolicies, NamePolicies {
 	}
 }
 
-function scopeOf(policy: Policy, subjects: readonly Subject[], holes: readonly Hole[]) {
-	const own = holes.filter((hole) => hole.policy === policy.name).map(({ container, why }) => ({ container, why }));
-	const about = subjects.filter((one) => isSubject(policy, one)).map(({ name }) => name);
-	return { sandboxes: about.filter((name) => !own.some(({ container }) => container === name)), unenforced: own };
+/** Whom each of these policies is about. */
+function scopesOf(policies: readonly Policy[], subjects: readonly Subject[], holes: readonly Hole[]) {
+	const about = Map.groupBy(
+		subjects.flatMap((one) => policiesOf(policies, one).map(({ name: policy }) => ({ policy, name: one.name }))),
+		({ policy }) => policy,
+	);
+	const beyond = Map.groupBy(holes, ({ policy }) => policy);
+	return ({ name }: Policy) => {
+		const unenforced = (beyond.get(name) ?? []).map(({ container, why }) => ({ container, why }));
+		const loose = new Set(unenforced.map(({ container }) => container));
+		const sandboxes = (about.get(name) ?? []).map((one) => one.name).filter((one) => !loose.has(one));
+		return { sandboxes, unenforced };
+	};
+}
+
+function noSuch(name: string): EngineError {
+	return new EngineError("not-found", `no such policy: ${name}`);
 }
 
 function asOnHost(guest: ContainerFacts & { readonly id: string }): Candidate {
