@@ -105,3 +105,24 @@ test("a tree is listed as it was synced, hard links as such", () => {
 	const listed = [...buildFiles.entries(root)];
 	expect(listed).toEqual(all);
 });
+
+test("a directory that became a link takes nothing of what the link leads to with it", () => {
+	sync([entry("a", DIRECTORY), entry("a/b"), entry("x", DIRECTORY), entry("x/b")]);
+	sync([entry("a", LINK, { linkName: "x" }), entry("x", DIRECTORY), entry("x/b")]);
+	expect(fs.readdirSync(join(root, "x"))).toEqual(["b"]);
+	expect(fs.readlinkSync(join(root, "a"))).toBe("x");
+});
+
+test("a sync that was broken off leaves nothing that the next one does not name, and nothing out", () => {
+	sync([entry("a", DIRECTORY), entry("a/b"), entry("a/c"), entry("f")]);
+	{
+		using reception = tree.receive();
+		for (const one of [entry("a", LINK, { linkName: "f" }), entry("f", FILE, { modified: 5n })]) reception.entry(one);
+	}
+	{
+		using reception = tree.receive();
+		reception.entry(entry("a"));
+	}
+	expect(sync([entry("a", DIRECTORY), entry("a/b")])).toEqual({ asked: ["a/b"], changed: true });
+	expect([fs.readdirSync(root), fs.readdirSync(join(root, "a"))]).toEqual([["a"], ["b"]]);
+});

@@ -29,7 +29,7 @@ const TYPES: ReadonlyMap<number, LayerEntry["type"]> = new Map([
 
 /** A copy of a client's directory that is brought up to date: what has not changed since the last time is not asked for again. */
 export class SyncedTree {
-	/** What the tree has, by path, with what it was last said to be. */
+	/** What the tree has, by path, with what it was last said to be; "" when that has not come whole. */
 	private known = new Map<string, string>();
 
 	/** @param directory is made; nobody else writes to it */
@@ -70,7 +70,7 @@ export class Reception implements Disposable {
 		const isSame = this.known.get(path) === sign;
 		if (!isSame) this.changed = true;
 		if (isSame && entry.type !== "directory" && entry.type !== "link") return false;
-		if (entry.type !== "directory") this.known.delete(path);
+		if (entry.type !== "directory") this.replace(path);
 		if (entry.type === "link") {
 			// Its target's content may still come, in a new file.
 			this.links.push({ entry, sign, path });
@@ -120,6 +120,15 @@ export class Reception implements Disposable {
 		for (const { file } of this.wanted.values()) file?.[Symbol.dispose]();
 		this.writer[Symbol.dispose]();
 		closeSync(this.root);
+	}
+
+	/** Until it has come nobody knows what lies there, but that something may: whatever a directory had there goes now. */
+	private replace(path: string): void {
+		if (isDirectorySign(this.known.get(path))) {
+			this.remove(path);
+			for (const one of this.known.keys()) if (one.startsWith(`${path}/`)) this.known.delete(one);
+		}
+		this.known.set(path, "");
 	}
 
 	private check(given: SyncedEntry): LayerEntry {
@@ -196,6 +205,10 @@ const DEVICES: ReadonlyMap<string, number> = new Map([
 	["character-device", 0o020000],
 	["block-device", 0o060000],
 ]);
+
+function isDirectorySign(sign = ""): boolean {
+	return (Number(sign.split("|", 1)[0]) & S_IFMT) === 0o040000;
+}
 
 function signOf({ mode, uid, gid, size, modified, linkName, xattrs }: SyncedEntry): string {
 	const attributes = [...xattrs].map(([name, value]) => `${name}=${Buffer.from(value).toString("hex")}`).join(",");
