@@ -100,6 +100,10 @@ export class CacheMounts {
 				const made = this.make(identity, key, description);
 				const taken = fill(this.directoryOf(made))
 					.then(() => this.take(made, sharing))
+					.catch(async (error: unknown) => {
+						await this.discard(`${this.root}/${made.name}`);
+						throw error;
+					})
 					.finally(() => this.making.delete(key));
 				this.making.set(key, taken);
 				return await taken;

@@ -3,6 +3,7 @@ import { EngineError, messageOf } from "../../shared/errors.ts";
 import { createId } from "../../shared/id.ts";
 import type { MountRequest } from "../containers/config.ts";
 import type { Build, StageState } from "./build-state.ts";
+import type { LeasedCache } from "./cache-mounts.ts";
 import { imageFrom, mountForReading, rootFrom } from "./from.ts";
 import { contentOf, type Heredoc } from "./heredocs.ts";
 import type { RunMount } from "./run-mount.ts";
@@ -55,10 +56,11 @@ export async function prepareMounts(
 	const stack = new DisposableStack();
 	const id = `run-${createId().slice(0, 32)}`;
 	stack.defer(() => build.parts.mounts.release(id));
-	const made: Made = { build, state, id, stack, command, mounts: [], env: [], agents: 0 };
+	const made: Made = { build, state, id, stack, command, mounts: [], env: [], caches: new Map(), agents: 0 };
 	try {
 		// Locks are taken in one order, so that two commands cannot wait for each other.
-		const caches = asked.filter(({ type }) => type === "cache").sort((a, b) => (a.id < b.id ? -1 : 1));
+		const order = (mount: RunMount) => JSON.stringify([mount.id || targetOf(made, mount), ...baseOf(mount)]);
+		const caches = asked.filter(({ type }) => type === "cache").sort((a, b) => (order(a) < order(b) ? -1 : 1));
 		for (const one of [...caches, ...asked.filter(({ type }) => type !== "cache")]) await addMount(made, one);
 	} catch (error) {
 		stack.dispose();
@@ -91,6 +93,8 @@ interface Made {
 	readonly command: string;
 	readonly mounts: MountRequest[];
 	readonly env: string[];
+	/** By their identity: a command that mounts one twice would wait for itself. */
+	readonly caches: Map<string, LeasedCache>;
 	agents: number;
 }
 
@@ -141,16 +145,29 @@ async function treeOf({ build, id }: Made, { from, readonly }: RunMount): Promis
 }
 
 async function addCache(made: Made, mount: RunMount): Promise<void> {
-	const { build, stack } = made;
 	const target = targetOf(made, mount);
+	const { directory } = await leaseCache(made, mount, target);
+	made.mounts.push(bound(directory, target, mount.readonly));
+}
+
+/** What a cache is told apart by, beside its id. */
+function baseOf({ from = "", source, mode = 0o755, uid = 0, gid = 0 }: RunMount) {
+	return [from, insideOf(source), mode, uid, gid] as const;
+}
+
+async function leaseCache(made: Made, mount: RunMount, target: string): Promise<LeasedCache> {
+	const { build, stack, caches } = made;
 	const space = build.request.buildArgs.get("BUILDKIT_CACHE_MOUNT_NS");
 	const name = mount.id || target;
 	const id = space ? `${space}/${name}` : name;
 	const image = mount.from === undefined ? undefined : await imageFrom(build, mount.from);
-	const base = mount.from === undefined ? "" : `${image?.id ?? mount.from} ${insideOf(mount.source)}`;
-	const { mode = 0o755, uid = 0, gid = 0 } = mount;
+	const [from, source, mode, uid, gid] = baseOf(mount);
+	const base = from === "" ? "" : `${image?.id ?? from} ${source}`;
 	const description = `cached mount ${target} from exec ${made.command} with id ${JSON.stringify(id)}`;
 	const identity = { id, base, mode, uid, gid };
+	const key = JSON.stringify(identity);
+	const leased = caches.get(key);
+	if (leased) return leased;
 	const lease = await build.parts.caches.lease(
 		identity,
 		mount.sharing,
@@ -160,15 +177,15 @@ async function addCache(made: Made, mount: RunMount): Promise<void> {
 			if (mount.from === undefined) return;
 			await build.parts.files.copy({
 				root: await rootFrom(build, mount.from),
-				path: insideOf(mount.source),
+				path: source,
 				to: directory,
 				destination: "/",
 				extract: false,
 			});
 		},
 	);
-	stack.use(lease);
-	made.mounts.push(bound(lease.directory, target, mount.readonly));
+	caches.set(key, stack.use(lease));
+	return lease;
 }
 
 async function addSecret(made: Made, mount: RunMount): Promise<void> {
