@@ -69,13 +69,22 @@ export function createBuilds(parts: BuildParts): BuildsEngine {
 async function openFiles({ snapshotter, files }: BuildParts, image: ImageRecord): Promise<ImageFiles> {
 	const id = `build-${createId().slice(0, 32)}`;
 	await snapshotter.prepare(id, image.chain, { bare: true });
-	const root = snapshotter.mount(id);
+	const root = await mounted(snapshotter, id);
 	return {
 		entries: () => files.entries(root),
 		content: (path) => files.content(root, path),
 		tar: () => snapshotter.archiveRoot(id),
 		[Symbol.asyncDispose]: () => snapshotter.remove(id),
 	};
+}
+
+async function mounted(snapshotter: BuildParts["snapshotter"], id: string): Promise<string> {
+	try {
+		return snapshotter.mount(id);
+	} catch (error) {
+		await snapshotter.remove(id);
+		throw error;
+	}
 }
 
 /** Steps of one build that work at once. */

@@ -94,6 +94,8 @@ async function buildNeeded(build: Build, file: Dockerfile, work: Work): Promise<
 	const start = (index: number, stage: Stage) => {
 		const known = started.get(index);
 		if (known) return known;
+		// Those that were begun before are waited for, nobody else.
+		if (reason) return Promise.reject(reason.error);
 		const one = { ...build, index, signal, containers: [], now: {} };
 		const working = work(one, stage).catch((error: unknown) => {
 			reason ??= { error };

@@ -76,6 +76,7 @@ export class BuildMounts {
 						remote.destroy();
 					};
 					remote.on("error", end).on("close", end);
+					if (socket.destroyed) return end();
 					socket.on("close", end);
 					socket.pipe(remote);
 					remote.pipe(socket);
