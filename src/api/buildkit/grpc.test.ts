@@ -1,7 +1,19 @@
 import { afterEach, expect, test } from "bun:test";
 import { connect, performServerHandshake } from "node:http2";
 import { type AddressInfo, createServer, connect as tcp } from "node:net";
-import { CODES, callUnary, GrpcError, type Method, openCall, serveCall, serverStream, unary } from "./grpc.ts";
+import { PassThrough } from "node:stream";
+import {
+	CODES,
+	callUnary,
+	GrpcError,
+	type Method,
+	messagesOf,
+	openCall,
+	serveCall,
+	servedBytes,
+	serverStream,
+	unary,
+} from "./grpc.ts";
 import { bytesMessage } from "./messages.ts";
 import { field, message, string } from "./protobuf.ts";
 
@@ -95,4 +107,48 @@ test("a message that claims to be huge ends the call", async () => {
 		for await (const _ of call.messages);
 	};
 	await expect(read()).rejects.toMatchObject({ code: CODES.invalid });
+});
+
+test("a reader that has left keeps nothing of what still comes; a slow one holds the sender back", async () => {
+	const stream = new PassThrough();
+	const one = Buffer.concat([Buffer.from([0, 0, 0, 0, 3]), Buffer.from("abc")]);
+	stream.write(Buffer.concat(Array.from({ length: 100 }, () => one)));
+	for await (const message of messagesOf(stream)) {
+		expect(Buffer.from(message).toString()).toBe("abc");
+		expect(stream.isPaused()).toBe(true);
+		break;
+	}
+	expect(stream.listenerCount("data")).toBe(0);
+});
+
+test("a message that is refused is not kept either", async () => {
+	const stream = new PassThrough();
+	stream.write(Buffer.from([1, 0, 0, 0, 1, 0]));
+	await expect(messagesOf(stream).next()).rejects.toMatchObject({ code: CODES.unimplemented });
+	expect(stream.listenerCount("data")).toBe(0);
+});
+
+test("bytes that nobody reads are not fetched; an error that nobody takes ends nothing", async () => {
+	let given = 0;
+	const messages = async function* () {
+		for (; given < 1000; given++) yield bytesMessage.encode({ data: new Uint8Array(60_000) });
+		yield new Uint8Array([255]);
+	};
+	const call = { metadata: () => undefined, signal: new AbortController().signal, send: async () => {} };
+	const stream = servedBytes({ ...call, messages: messages() }, bytesMessage);
+	await Bun.sleep(5);
+	expect(given).toBeLessThan(10);
+	let size = 0;
+	stream.on("data", (chunk: Buffer) => {
+		size += chunk.length;
+	});
+	await new Promise((resolve) => stream.on("close", resolve));
+	expect(size).toBe(60_000_000);
+});
+
+test("an error's text that is cut within a character is sent all the same", async () => {
+	const client = await pair({
+		"/s/Fail": () => Promise.reject(new GrpcError(CODES.unknown, `${"x".repeat(4095)}😀`)),
+	});
+	await expect(callUnary(client, "/s/Fail", codecs, {})).rejects.toMatchObject({ code: CODES.unknown });
 });

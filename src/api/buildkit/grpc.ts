@@ -90,12 +90,12 @@ export async function serveCall(
 	const gone = new AbortController();
 	stream.on("error", () => gone.abort());
 	stream.on("close", () => gone.abort());
-	stream.respond({ ":status": 200, "content-type": "application/grpc" }, { waitForTrailers: true });
 	let trailers: Record<string, string> = { "grpc-status": "0" };
 	stream.on("wantTrailers", () => {
 		if (!stream.destroyed) stream.sendTrailers(trailers);
 	});
 	try {
+		stream.respond({ ":status": 200, "content-type": "application/grpc" }, { waitForTrailers: true });
 		const method = methods.get(String(headers[":path"]));
 		if (!method) throw new GrpcError(CODES.unimplemented, `unknown method ${headers[":path"]}`);
 		const call: ServedCall = {
@@ -118,7 +118,7 @@ function trailersOf({ code, message, details }: GrpcError): Record<string, strin
 	return {
 		"grpc-status": String(code),
 		// Anything but printable ASCII, and the sign itself, is written as %XX.
-		"grpc-message": encodeURIComponent(message.slice(0, 4096)).replaceAll("%20", " "),
+		"grpc-message": encodeURIComponent(message.slice(0, 4096).toWellFormed()).replaceAll("%20", " "),
 		...(details.length > 0 && { "grpc-status-details-bin": Buffer.from(bytes).toString("base64").replace(/=+$/, "") }),
 	};
 }
@@ -141,8 +141,9 @@ export async function sendMessage(stream: Writable, message: Uint8Array): Promis
 	});
 }
 
-/** Messages that wait for their reader; more of them hold the sender back. */
+/** Messages that wait for their reader, and their bytes; more of them hold the sender back. */
 const WINDOW = 64;
+const WINDOW_BYTES = 4 << 20;
 
 /**
  * Messages as they come. Throws GrpcError for what is compressed or too large. By events: an iterator over Bun's http2 streams fails at their
@@ -150,40 +151,57 @@ const WINDOW = 64;
  */
 export async function* messagesOf(stream: Readable): AsyncGenerator<Uint8Array> {
 	const queue: Uint8Array[] = [];
+	let bytes = 0;
 	let failed: unknown;
 	let [ended, paused] = [stream.destroyed || stream.readableEnded, false];
 	let wake = () => {};
-	const cut = messageCutter((message) => queue.push(message));
+	const cut = messageCutter((message) => {
+		queue.push(message);
+		bytes += message.length;
+	});
 	const over = () => {
 		ended = true;
 		wake();
 	};
-	stream.on("data", (chunk: Buffer) => {
+	const take = (chunk: Buffer) => {
 		try {
 			cut(chunk);
 		} catch (error) {
 			failed = error;
+			stream.off("data", take);
 		}
-		if (queue.length > WINDOW && !paused) {
+		if ((queue.length > WINDOW || bytes > WINDOW_BYTES) && !paused) {
 			paused = true;
 			stream.pause();
 		}
 		wake();
-	});
-	for (const event of ["end", "close", "error"]) stream.on(event, over);
-	for (;;) {
-		for (let next = queue.shift(); next; next = queue.shift()) yield next;
-		if (failed) throw failed;
-		if (ended) return;
-		if (paused) {
-			paused = false;
-			stream.resume();
+	};
+	stream.on("data", take);
+	for (const event of ENDS) stream.on(event, over);
+	try {
+		for (;;) {
+			for (let next = queue.shift(); next; next = queue.shift()) {
+				bytes -= next.length;
+				yield next;
+			}
+			if (failed) throw failed;
+			if (ended) return;
+			if (paused) {
+				paused = false;
+				stream.resume();
+			}
+			await new Promise<void>((resolve) => {
+				wake = resolve;
+			});
 		}
-		await new Promise<void>((resolve) => {
-			wake = resolve;
-		});
+	} finally {
+		// What comes after the reader has left is dropped, not kept.
+		stream.off("data", take);
+		for (const event of ENDS) stream.off(event, over);
 	}
 }
+
+const ENDS = ["end", "close", "error"];
 
 /** Takes bytes as they come and gives whole messages. */
 function messageCutter(give: (message: Uint8Array) => void): (chunk: Buffer) => void {
@@ -322,9 +340,10 @@ function duplexOf(
 	codec: BytesCodec,
 	side: { end(): void; cancel(): void },
 ): Duplex {
+	let wanted = () => {};
 	const duplex = new Duplex({
 		allowHalfOpen: true,
-		read() {},
+		read: () => wanted(),
 		write(chunk: Buffer, _encoding, done) {
 			call.send(codec.encode({ data: chunk })).then(() => done(), done);
 		},
@@ -334,13 +353,23 @@ function duplexOf(
 		},
 		destroy(error, done) {
 			side.cancel();
+			wanted();
 			done(error);
 		},
 	});
 	const pass = async () => {
-		for await (const message of call.messages) duplex.push(Buffer.from(codec.decode(message).data));
+		for await (const message of call.messages) {
+			if (duplex.push(Buffer.from(decoded(codec, message).data))) continue;
+			// A reader that is slow holds the sender back.
+			await new Promise<void>((resolve) => {
+				wanted = resolve;
+			});
+			if (duplex.destroyed) return;
+		}
 		duplex.push(null);
 	};
+	// An error that nobody takes would end the process.
+	duplex.on("error", () => {});
 	pass().catch((error: Error) => duplex.destroy(error));
 	return duplex;
 }

@@ -19,6 +19,8 @@ export function historyMethods({ jobs }: BuildKitParts): [string, Method][] {
 			serverStream(historyRequest, historyEvent, async (request, send, call) => {
 				const told = new Map<string, number>();
 				while (!call.signal.aborted) {
+					// Before the list is read: what changes while it is sent is not missed.
+					const changed = jobs.changes.next(call.signal);
 					for (const event of eventsOf(jobs.list(), request)) {
 						const ref = event.record?.Ref ?? "";
 						if (told.get(ref) === event.type) continue;
@@ -26,7 +28,7 @@ export function historyMethods({ jobs }: BuildKitParts): [string, Method][] {
 						await send(event);
 					}
 					if (request.EarlyExit) return;
-					await jobs.change(call.signal);
+					await changed;
 				}
 			}),
 		],

@@ -56,13 +56,13 @@ test("the last fifty builds are remembered, fewer when they wrote much", async (
 test("a listener of the history hears of changes until it leaves", async () => {
 	const jobs = new BuildJobs();
 	const gone = new AbortController();
-	const first = jobs.change(gone.signal);
+	const first = jobs.changes.next(gone.signal);
 	const job = jobs.create("a", asked);
 	await first;
-	const second = jobs.change(gone.signal);
+	const second = jobs.changes.next(gone.signal);
 	jobs.end(job, { response: {} });
 	await second;
-	const third = jobs.change(gone.signal);
+	const third = jobs.changes.next(gone.signal);
 	gone.abort();
 	await third;
 });

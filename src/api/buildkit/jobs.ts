@@ -1,6 +1,7 @@
 import type { SolvedImage } from "../../engine/build/contract.ts";
 import { EngineError } from "../../shared/errors.ts";
 import { createId } from "../../shared/id.ts";
+import { Changes } from "./changes.ts";
 import type { GrpcError } from "./grpc.ts";
 import { now, ProgressLog } from "./progress.ts";
 import type { ClientSession } from "./session.ts";
@@ -131,14 +132,15 @@ const REMEMBERED_BYTES = 16 << 20;
 export class BuildJobs {
 	/** In the order of their beginnings. */
 	private readonly jobs = new Map<string, BuildJob>();
-	private readonly waiting = new Set<() => void>();
+	/** A build begins or ends. */
+	readonly changes = new Changes();
 
 	/** A new one. "conflict" when there is one of this name. */
 	create(ref: string, asked: BuildAsked): BuildJob {
 		if (this.jobs.has(ref)) throw new EngineError("conflict", `job ID ${ref} exists`);
 		const job = new BuildJob(ref, asked);
 		this.jobs.set(ref, job);
-		this.changed();
+		this.changes.tell();
 		return job;
 	}
 
@@ -158,7 +160,7 @@ export class BuildJobs {
 			const found = this.jobs.get(ref);
 			if (found) return found;
 			if (late.aborted) throw new EngineError("not-found", `no such job ${ref}`);
-			await this.change(late);
+			await this.changes.next(late);
 		}
 	}
 
@@ -170,27 +172,10 @@ export class BuildJobs {
 			bytes += one.progress.bytes;
 			if (i >= REMEMBERED || (i > 0 && bytes > REMEMBERED_BYTES)) this.jobs.delete(one.ref);
 		}
-		this.changed();
+		this.changes.tell();
 	}
 
 	cancelAll(): void {
 		for (const job of this.jobs.values()) job.cancel();
-	}
-
-	/** Resolves when a build begins or ends, or `signal` fires. */
-	change(signal: AbortSignal): Promise<void> {
-		return new Promise((resolve) => {
-			const wake = () => {
-				this.waiting.delete(wake);
-				signal.removeEventListener("abort", wake);
-				resolve();
-			};
-			this.waiting.add(wake);
-			signal.addEventListener("abort", wake);
-		});
-	}
-
-	private changed(): void {
-		for (const wake of [...this.waiting]) wake();
 	}
 }

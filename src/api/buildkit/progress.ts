@@ -1,6 +1,7 @@
 import type { BuildProgress, BuildStep, BuildWarning } from "../../engine/build/contract.ts";
 import { digestOf } from "../../oci/digest.ts";
 import { EngineError, messageOf } from "../../shared/errors.ts";
+import { Changes } from "./changes.ts";
 import type { statusResponse } from "./messages.ts";
 import type { Decoded } from "./protobuf.ts";
 
@@ -13,7 +14,7 @@ const CLIPPED = Buffer.from("\n[output clipped, log limit 2MiB reached]\n");
 /** What a build has said of itself so far. Everybody who follows it gets all from the start. */
 export class ProgressLog implements BuildProgress {
 	private readonly updates: StatusUpdate[] = [];
-	private readonly waiting = new Set<() => void>();
+	private readonly changes = new Changes();
 	private ended = false;
 	/** Of output that is kept. */
 	bytes = 0;
@@ -59,7 +60,7 @@ export class ProgressLog implements BuildProgress {
 	/** Nothing more is said. */
 	end(): void {
 		this.ended = true;
-		this.wake();
+		this.changes.tell();
 	}
 
 	/** Everything from the start to the end. */
@@ -70,26 +71,14 @@ export class ProgressLog implements BuildProgress {
 				at++;
 				yield update;
 			} else if (this.ended) return;
-			else await this.change(signal);
+			else await this.changes.next(signal);
 		}
 	}
 
 	private add(update: StatusUpdate): void {
 		for (const { msg } of update.logs ?? []) this.bytes += msg.length;
 		this.updates.push(update);
-		this.wake();
-	}
-
-	private wake(): void {
-		for (const wake of this.waiting) wake();
-		this.waiting.clear();
-	}
-
-	private change(signal: AbortSignal): Promise<void> {
-		return new Promise((resolve) => {
-			this.waiting.add(resolve);
-			signal.addEventListener("abort", () => resolve(), { once: true });
-		});
+		this.changes.tell();
 	}
 }
 

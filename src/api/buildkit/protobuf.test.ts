@@ -49,3 +49,11 @@ test("malformed bytes are refused", () => {
 		expect(() => outer.decode(new Uint8Array(bad))).toThrow(/malformed message/);
 	}
 });
+
+test("a message of very many values is read in time with its length", () => {
+	const many = message({ names: repeated(1, string), pairs: map(2, string) });
+	const count = 100_000;
+	const pairs = new Map(Array.from({ length: count }, (_, i) => [String(i), ""]));
+	const read = many.decode(many.encode({ names: Array.from({ length: count }, () => "a"), pairs }));
+	expect([read.names.length, read.pairs.size]).toEqual([count, count]);
+});

@@ -210,11 +210,15 @@ export function repeated<T>(number: number, kind: Kind<T>): Field<readonly T[]> 
 			for (const value of values) writeOne(out, number, kind, value);
 		},
 		read: (from, wire, before) => {
-			if (kind.wire !== VARINT || wire !== BYTES) return [...before, readOne(from, wire, kind)];
+			// The list of this very message, from `initial`: a new one each time would take the square of its length.
+			const all = before as T[];
+			if (kind.wire !== VARINT || wire !== BYTES) {
+				all.push(readOne(from, wire, kind));
+				return all;
+			}
 			const packed = new Reader(from.delimited());
-			const more: T[] = [];
-			while (!packed.ended) more.push(kind.read(packed));
-			return [...before, ...more];
+			while (!packed.ended) all.push(kind.read(packed));
+			return all;
 		},
 	};
 }
@@ -230,7 +234,7 @@ export function map<T>(number: number, kind: Kind<T>): Field<ReadonlyMap<string,
 		},
 		read: (from, wire, before) => {
 			const { key, value } = readOne(from, wire, nested(entry));
-			return new Map([...before, [key, value]]);
+			return (before as Map<string, T>).set(key, value);
 		},
 	};
 }

@@ -2,6 +2,7 @@ import { type ClientHttp2Session, connect } from "node:http2";
 import type { Duplex } from "node:stream";
 import type { BuildClient, SyncRequest, TreeReceiver } from "../../engine/build/contract.ts";
 import { EngineError } from "../../shared/errors.ts";
+import { Changes } from "./changes.ts";
 import { receiveTree } from "./filesync.ts";
 import { byteStream, CODES, callUnary, GrpcError, type Metadata, type OpenCall, openCall } from "./grpc.ts";
 import {
@@ -145,7 +146,7 @@ function worded(error: unknown): unknown {
 /** Sessions by the id that their client gave them. */
 export class BuildSessions {
 	private readonly open = new Map<string, ClientSession>();
-	private readonly waiting = new Set<() => void>();
+	private readonly changes = new Changes();
 
 	/** Reads the headers of a client that offers a session; what it returns takes its connection over, until either side closes it. */
 	accept(header: (name: string) => string | undefined): (connection: Duplex) => ClientSession {
@@ -162,29 +163,18 @@ export class BuildSessions {
 			void session.closed.then(() => {
 				if (this.open.get(id) === session) this.open.delete(id);
 			});
-			for (const wake of this.waiting) wake();
+			this.changes.tell();
 			return session;
 		};
 	}
 
 	/** The session of this id, which may be about to come. */
 	async get(id: string, signal: AbortSignal): Promise<ClientSession> {
-		const late = AbortSignal.timeout(WAIT_MS);
-		for (;;) {
+		for (const late = AbortSignal.any([AbortSignal.timeout(WAIT_MS), signal]); ; ) {
 			const found = this.open.get(id);
 			if (found) return found;
-			if (late.aborted || signal.aborted) throw new EngineError("not-found", `no active session for ${id}`);
-			await new Promise<void>((resolve) => {
-				const wake = () => {
-					this.waiting.delete(wake);
-					late.removeEventListener("abort", wake);
-					signal.removeEventListener("abort", wake);
-					resolve();
-				};
-				this.waiting.add(wake);
-				late.addEventListener("abort", wake);
-				signal.addEventListener("abort", wake);
-			});
+			if (late.aborted) throw new EngineError("not-found", `no active session for ${id}`);
+			await this.changes.next(late);
 		}
 	}
 
