@@ -10,10 +10,19 @@ export function failureOf(error: unknown): GrpcError {
 	return new GrpcError(CODES.unknown, messageOf(error), details);
 }
 
+/** A longer Dockerfile would not fit the trailers: lines that clients do not show are empty. */
+const WHOLE = 8192;
+/** More than clients show around what failed. */
+const CONTEXT_LINES = 20;
+
 /** The part of the Dockerfile that failed, as clients show it under the error: BuildKit's errdefs.Source, which is JSON. */
 function sourceDetailOf({ at: { name, text, line } }: StepFailed): { typeUrl: string; value: Uint8Array } {
-	const info = { filename: name, data: Buffer.from(text).toString("base64"), language: "Dockerfile" };
-	const ranges = [{ start: { line }, end: { line: lastLine(text.split("\n"), line) } }];
+	const lines = text.split("\n");
+	const last = lastLine(lines, line);
+	const isShown = (number: number) => number >= line - CONTEXT_LINES && number <= last + CONTEXT_LINES;
+	const data = text.length <= WHOLE ? text : lines.map((one, i) => (isShown(i + 1) ? one : "")).join("\n");
+	const info = { filename: name, data: Buffer.from(data).toString("base64"), language: "Dockerfile" };
+	const ranges = [{ start: { line }, end: { line: last } }];
 	return {
 		typeUrl: "github.com/moby/buildkit/errdefs.Source+json",
 		value: Buffer.from(JSON.stringify({ info, ranges })),

@@ -152,3 +152,9 @@ test("an error's text that is cut within a character is sent all the same", asyn
 	});
 	await expect(callUnary(client, "/s/Fail", codecs, {})).rejects.toMatchObject({ code: CODES.unknown });
 });
+
+test("details that are too long for trailers stay out; the error is told", async () => {
+	const details = [{ typeUrl: "x", value: new Uint8Array(100_000) }];
+	const client = await pair({ "/s/Fail": () => Promise.reject(new GrpcError(CODES.notFound, "why", details)) });
+	await expect(callUnary(client, "/s/Fail", codecs, {})).rejects.toMatchObject({ message: "why" });
+});

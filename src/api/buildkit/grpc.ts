@@ -113,13 +113,17 @@ export async function serveCall(
 	stream.end();
 }
 
+/** Characters: node:http2 ends the whole connection over trailers of more than 64 KiB. */
+const MAX_DETAILS = 32 << 10;
+
 function trailersOf({ code, message, details }: GrpcError): Record<string, string> {
-	const bytes = status.encode({ code, message, details });
+	const bytes = Buffer.from(status.encode({ code, message, details })).toString("base64").replace(/=+$/, "");
+	const areSent = details.length > 0 && bytes.length <= MAX_DETAILS;
 	return {
 		"grpc-status": String(code),
 		// Anything but printable ASCII, and the sign itself, is written as %XX.
 		"grpc-message": encodeURIComponent(message.slice(0, 4096).toWellFormed()).replaceAll("%20", " "),
-		...(details.length > 0 && { "grpc-status-details-bin": Buffer.from(bytes).toString("base64").replace(/=+$/, "") }),
+		...(areSent && { "grpc-status-details-bin": bytes }),
 	};
 }
 
