@@ -1,10 +1,10 @@
 import type { SolvedImage } from "../../engine/build/contract.ts";
+import { shown } from "../../engine/build/progress.ts";
 import { familiarString, parseReference, parseTagged } from "../../oci/reference.ts";
 import { EngineError } from "../../shared/errors.ts";
 import { sendTar, sendTree } from "./export-files.ts";
 import type { BuildJob } from "./jobs.ts";
 import type { BuildKitParts } from "./parts.ts";
-import { shown } from "./shown.ts";
 
 /** One `--output`. */
 export interface ExportRequest {

@@ -3,6 +3,7 @@ import { createId } from "../../shared/id.ts";
 import type { BuildContext } from "./context.ts";
 import type { BuildKitOptions, BuildStep, SyncRequest } from "./contract.ts";
 import type { BuildFiles } from "./files.ts";
+import { shown } from "./progress.ts";
 import type { LeasedTree, SyncedTrees } from "./synced-trees.ts";
 
 const DOCKERFILE = "Dockerfile";
@@ -25,7 +26,7 @@ export async function readLocalDockerfile(
 	asked: string,
 ): Promise<{ readonly text: string; readonly ignore: string | undefined }> {
 	const name = asked || DOCKERFILE;
-	return await shown(parts, `[internal] load build definition from ${name}`, async (step) => {
+	return await shown(parts.buildKit.progress, `[internal] load build definition from ${name}`, async (step) => {
 		const follow = [name, `${name}.dockerignore`, ...(name === DOCKERFILE ? [DOCKERFILE.toLowerCase()] : [])];
 		const { directory: root } = await syncInto(
 			parts,
@@ -50,7 +51,7 @@ export async function localContext(parts: LocalParts, name: string, ignore: stri
 	let follow: readonly string[] = [];
 	let opened: Promise<Synced> | undefined;
 	const open = () => {
-		opened ??= shown(parts, "[internal] load build context", (step) =>
+		opened ??= shown(parts.buildKit.progress, "[internal] load build context", (step) =>
 			syncInto(parts, { name, include: [], exclude, follow }, "transferring context:", step),
 		);
 		return opened;
@@ -73,7 +74,7 @@ export async function localContext(parts: LocalParts, name: string, ignore: stri
 }
 
 async function readIgnoreFile(parts: LocalParts, name: string): Promise<string | undefined> {
-	return await shown(parts, "[internal] load .dockerignore", async (step) => {
+	return await shown(parts.buildKit.progress, "[internal] load .dockerignore", async (step) => {
 		const request = { name, include: [], exclude: [], follow: [".dockerignore"] };
 		const { directory: root } = await syncInto(parts, request, "transferring context:", step);
 		return parts.files.read(root, ".dockerignore");
@@ -132,15 +133,3 @@ async function syncInto(
 
 /** About what an entry takes on the wire, for the progress. */
 const ENTRY_BYTES = 24;
-
-async function shown<T>({ buildKit }: LocalParts, name: string, work: (step: BuildStep) => Promise<T>): Promise<T> {
-	const step = buildKit.progress.begin(name);
-	try {
-		const result = await work(step);
-		step.end();
-		return result;
-	} catch (error) {
-		step.end(error);
-		throw error;
-	}
-}

@@ -1,6 +1,23 @@
 import type { Build } from "./build-state.ts";
-import type { BuildStep } from "./contract.ts";
+import type { BuildProgress, BuildStep } from "./contract.ts";
 import type { Instruction, Stage } from "./instructions.ts";
+
+/** Does something as a step that the client sees. */
+export async function shown<T>(
+	progress: BuildProgress,
+	name: string,
+	work: (step: BuildStep) => Promise<T>,
+): Promise<T> {
+	const step = progress.begin(name);
+	try {
+		const result = await work(step);
+		step.end();
+		return result;
+	} catch (error) {
+		step.end(error);
+		throw error;
+	}
+}
 
 /** Does a part of a build as a step that the client sees. `name` undefined, or a classic client: it sees none. */
 export async function inStep<T>(
@@ -8,19 +25,17 @@ export async function inStep<T>(
 	name: string | undefined,
 	work: (step: BuildStep | undefined) => Promise<T>,
 ): Promise<T> {
-	const step = name === undefined ? undefined : build.request.buildKit?.progress.begin(name);
-	const outer = build.now.step;
-	build.now.step = step ?? outer;
-	try {
-		const result = await work(step);
-		step?.end();
-		return result;
-	} catch (error) {
-		step?.end(error);
-		throw error;
-	} finally {
-		build.now.step = outer;
-	}
+	const { progress } = build.request.buildKit ?? {};
+	if (name === undefined || !progress) return await work(undefined);
+	return await shown(progress, name, async (step) => {
+		const outer = build.now.step;
+		build.now.step = step;
+		try {
+			return await work(step);
+		} finally {
+			build.now.step = outer;
+		}
+	});
 }
 
 /**
