@@ -6,6 +6,7 @@ import type { RuntimeFacts } from "../engine/system.ts";
 import { EngineError } from "../shared/errors.ts";
 import type { Logger } from "../shared/log.ts";
 import { UsageError } from "../shared/usage-error.ts";
+import { fileIdentity } from "../sys/linux/file-identity.ts";
 import { outputOf } from "../sys/linux/host-probe.ts";
 import type { ConfiguredRuntime } from "./options.ts";
 
@@ -155,10 +156,4 @@ function isExecutable(path: string): boolean {
 	} catch {
 		return false;
 	}
-}
-
-/** Changes when another file takes the place. */
-function fileIdentity(path: string): string | undefined {
-	const stat = statSync(path, { bigint: true, throwIfNoEntry: false });
-	return stat && `${stat.dev} ${stat.ino} ${stat.size} ${stat.mtimeNs}`;
 }

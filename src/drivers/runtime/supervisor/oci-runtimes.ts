@@ -1,5 +1,6 @@
-import { existsSync, mkdirSync, rmSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { EngineError } from "../../../shared/errors.ts";
+import { fileIdentity } from "../../../sys/linux/file-identity.ts";
 import type { RuntimeCommand } from "../driver.ts";
 import type { RuntimePaths } from "../protocol.ts";
 import { traitsOf } from "../traits.ts";
@@ -47,10 +48,4 @@ export class OciRuntimes {
 		// all that `crun delete` and `runc delete` would do besides
 		rmSync(state, { recursive: true, force: true });
 	}
-}
-
-/** Changes when another file takes the place. */
-function fileIdentity(path: string): string | undefined {
-	const stat = statSync(path, { bigint: true, throwIfNoEntry: false });
-	return stat && `${stat.dev} ${stat.ino} ${stat.size} ${stat.mtimeNs}`;
 }

@@ -148,7 +148,7 @@ export class Supervisor {
 	}
 
 	async exec({ containerId, execId, process, io, note }: ExecInput): Promise<Started> {
-		const runtime = this.runtimeOf(this.running(containerId));
+		const container = this.running(containerId);
 		const text = JSON.stringify(process);
 		const { oomScoreAdj = 0 } = process;
 		const plain = !io.tty && !io.stdin;
@@ -157,21 +157,21 @@ export class Supervisor {
 			return await this.alone({ processId: execId, containerId, io, note, spare }, (directory, { stdio, console }) => {
 				if (spare) return spare.run(text, directory);
 				writeFileSync(`${directory}/process.json`, text, { mode: 0o600 });
-				return runtime.exec(containerId, directory, stdio, console, oomScoreAdj);
+				return this.runtimeOf(container).exec(containerId, directory, stdio, console, oomScoreAdj);
 			});
 		} finally {
 			spare?.close();
-			if (plain && this.processes.get(containerId)?.running) this.prepareExec(containerId, runtime, oomScoreAdj);
+			if (plain && this.processes.get(containerId)?.running) this.prepareExec(container, oomScoreAdj);
 		}
 	}
 
 	/** The exec that came before has had its answer: where no other can be prepared, the next one starts as the first did. */
-	private prepareExec(containerId: string, runtime: OciRuntime, oomScoreAdj: number): void {
-		if (!runtime.traits.waitsForExec) return;
+	private prepareExec(container: ProcessRecord, oomScoreAdj: number): void {
 		try {
-			this.spares.prepare(containerId, runtime, oomScoreAdj);
+			const runtime = this.runtimeOf(container);
+			if (runtime.traits.waitsForExec) this.spares.prepare(container.containerId, runtime, oomScoreAdj);
 		} catch (error) {
-			this.options.log.warn("no exec can be prepared", { id: containerId, error: messageOf(error) });
+			this.options.log.warn("no exec can be prepared", { id: container.containerId, error: messageOf(error) });
 		}
 	}
 
