@@ -30,7 +30,7 @@ export type BridgeSets = ReadonlyMap<string, Set<string>>;
  */
 export function bridgeTable(instance: string, model: BridgeModel): string {
 	const sets = [...bridgeSets(model)].map(([name, elements]) =>
-		setText("set", name, BRIDGE_SETS[name] ?? "", [...elements]),
+		setText("set", name, BRIDGE_SETS[name] ?? POLICY_SETS[name] ?? "", [...elements]),
 	);
 	const policed = model.policed !== undefined;
 	return `table ${bridgeTableOf(instance)} {
@@ -103,6 +103,10 @@ const BRIDGE_SETS: Readonly<Record<string, string>> = {
 	"own_addresses.6": "type ifname . ipv6_addr",
 	claimed: "typeof iifgroup . @th,64,128",
 	claims: "typeof iifname . @th,64,128",
+};
+
+/** Beside them, with policies. */
+const POLICY_SETS: Readonly<Record<string, string>> = {
 	policed: "type ifname",
 	shut: "type ifname",
 	anywhere: "type ipv4_addr",
@@ -110,13 +114,9 @@ const BRIDGE_SETS: Readonly<Record<string, string>> = {
 	claimed_anywhere: "typeof @th,64,128",
 };
 
-/** Sets of policies are there where they are. */
 export function bridgeSets({ ends, policed }: BridgeModel): BridgeSets {
-	const sets = new Map<string, Set<string>>(
-		Object.keys(BRIDGE_SETS)
-			.slice(0, policed ? undefined : 10)
-			.map((name) => [name, new Set()]),
-	);
+	const names = Object.keys({ ...BRIDGE_SETS, ...(policed && POLICY_SETS) });
+	const sets = new Map(names.map((name) => [name, new Set<string>()]));
 	const put = ([set, element]: Element) => void sets.get(set)?.add(element);
 	for (const end of ends) for (const element of elementsOf(end)) put(element);
 	for (const sandbox of policed ?? []) for (const element of policedElements(sandbox)) put(element);
