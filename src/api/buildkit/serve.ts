@@ -11,8 +11,8 @@ import { BuildJobs } from "./jobs.ts";
 import type { BuildKitParts } from "./parts.ts";
 import { BuildSessions } from "./session.ts";
 
-/** A window per stream that holds some messages; the default is one of them. */
-const SETTINGS = { settings: { initialWindowSize: 1 << 20 } };
+/** A window per stream that holds some messages; the default is one of them. A build has three calls open at most, and a connection some dozen builds. */
+const SETTINGS = { settings: { initialWindowSize: 1 << 20, maxConcurrentStreams: 1024 } };
 
 /** Speaks BuildKit's protocol on sockets that have left HTTP/1.1: serves it on `/grpc`, calls the client on `/session`. */
 export class BuildKitServer {
