@@ -1,7 +1,7 @@
 import { EngineError } from "../../shared/errors.ts";
 import { createId } from "../../shared/id.ts";
 import type { BuildContext } from "./context.ts";
-import type { BuildKitOptions, BuildStep, SyncRequest } from "./contract.ts";
+import type { BuildKitOptions, BuildStep, SyncRequest, TreeReceiver } from "./contract.ts";
 import type { BuildFiles } from "./files.ts";
 import { shown } from "./progress.ts";
 import type { LeasedTree, SyncedTrees } from "./synced-trees.ts";
@@ -113,20 +113,24 @@ async function syncInto(
 		told = Date.now();
 		step.status(label, { current: size });
 	};
-	await buildKit.client.sync(
-		{ ...request, signal },
-		{
-			entry: (entry) => {
-				count(ENTRY_BYTES + entry.path.length);
-				return reception.entry(entry);
-			},
-			content: (path, bytes) => {
-				count(bytes.length);
-				reception.content(path, bytes);
-			},
+	const receiver: TreeReceiver = {
+		entry: (entry) => {
+			count(ENTRY_BYTES + entry.path.length);
+			return reception.entry(entry);
 		},
-	);
-	if (reception.complete()) lease.sources.clear();
+		content: (path, bytes) => {
+			count(bytes.length);
+			reception.content(path, bytes);
+		},
+	};
+	try {
+		await buildKit.client.sync({ ...request, signal }, receiver);
+		if (reception.complete()) lease.sources.clear();
+	} catch (error) {
+		// What has come has changed the tree, and the next sync finds it as it should be.
+		lease.sources.clear();
+		throw error;
+	}
 	step.status(label, { current: size, done: true });
 	return lease;
 }
