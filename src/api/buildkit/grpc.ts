@@ -127,7 +127,7 @@ function trailersOf({ code, message, details }: GrpcError): Record<string, strin
 	};
 }
 
-export async function sendMessage(stream: Writable, message: Uint8Array): Promise<void> {
+async function sendMessage(stream: Writable, message: Uint8Array): Promise<void> {
 	if (stream.destroyed || stream.writableEnded) throw new GrpcError(CODES.cancelled, "the client has left");
 	const whole = Buffer.allocUnsafe(HEAD_BYTES + message.length);
 	whole[0] = 0;

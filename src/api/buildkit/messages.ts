@@ -99,8 +99,6 @@ const vertexWarning = message({
 	info: optional(6, sourceInfo),
 	ranges: repeated(7, nested(range)),
 });
-/** What the error of a step carries, so that the client can show the lines. */
-export const sourceDetail = message({ info: optional(1, sourceInfo), ranges: repeated(2, nested(range)) });
 
 export const statusRequest = message({ Ref: field(1, string) });
 export const statusResponse = message({

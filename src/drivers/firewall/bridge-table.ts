@@ -13,7 +13,7 @@ export interface BridgeModel {
 }
 
 /** Elements by the set's name. */
-export type BridgeSets = ReadonlyMap<string, Set<string>>;
+type BridgeSets = ReadonlyMap<string, Set<string>>;
 
 /**
  * What the address of a packet cannot be trusted for without it: a table of the bridge family, where the cable that a frame comes by is known.
@@ -114,7 +114,7 @@ const POLICY_SETS: Readonly<Record<string, string>> = {
 	claimed_anywhere: "typeof @th,64,128",
 };
 
-export function bridgeSets({ ends, policed }: BridgeModel): BridgeSets {
+function bridgeSets({ ends, policed }: BridgeModel): BridgeSets {
 	const names = Object.keys({ ...BRIDGE_SETS, ...(policed && POLICY_SETS) });
 	const sets = new Map(names.map((name) => [name, new Set<string>()]));
 	const put = ([set, element]: Element) => void sets.get(set)?.add(element);

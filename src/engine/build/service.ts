@@ -24,7 +24,7 @@ export interface BuildsEngine extends Builds {
 	open(): Promise<void>;
 }
 
-/** The image builder: docker's classic one. Steps are images, kept as the cache; containers of RUN are ordinary ones. */
+/** The image builder, for docker's classic API and for BuildKit's protocol. Steps are images, kept as the cache; containers of RUN are ordinary ones. */
 export function createBuilds(parts: BuildParts): BuildsEngine {
 	const running = new Set<Set<string>>();
 	const contexts = new KnownContexts();

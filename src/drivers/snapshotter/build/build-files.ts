@@ -1,6 +1,7 @@
 import * as fs from "node:fs";
 import { rm } from "node:fs/promises";
 import { workerEntry } from "../../../shared/worker-entry.ts";
+import { directorySize } from "../../../sys/linux/directory-size.ts";
 import { O_PATH, openInRoot } from "../../../sys/linux/openat2.ts";
 import { readInRoot } from "../../../sys/linux/read-in-root.ts";
 import { TarReader } from "../overlay/tar-reader.ts";
@@ -87,12 +88,7 @@ export const buildFiles = {
 
 	list: (directory: string) => (fs.existsSync(directory) ? fs.readdirSync(directory) : []),
 
-	async usage(directory: string): Promise<number> {
-		// A process, so that a big tree does not hold the loop.
-		const du = Bun.spawn(["find", directory, "-type", "f", "-printf", "%i %s\\n"], { stderr: "ignore" });
-		const lines = (await new Response(du.stdout).text()).split("\n");
-		return [...new Set(lines)].reduce((sum, line) => sum + Number(line.split(" ")[1] ?? 0), 0);
-	},
+	usage: directorySize,
 
 	async discard(directory: string): Promise<void> {
 		digests.forget(directory);

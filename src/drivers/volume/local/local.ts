@@ -1,13 +1,13 @@
 import { chmodSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
+import { directorySize } from "../../../sys/linux/directory-size.ts";
 import { unmount } from "../../../sys/linux/mount.ts";
 import { mountInfos } from "../../../sys/linux/mount-info.ts";
 import type { Populated, VolumeContent, VolumeDriver, VolumeOptions } from "../driver.ts";
 import { attach } from "./attach.ts";
 import { checkOptions, needsMount } from "./options.ts";
 import { populate } from "./populate.ts";
-import { directorySize } from "./size.ts";
 import { directoryInside } from "./stage.ts";
 
 /** Below `root`: NAME/_data is the volume, NAME/_draft a copy being made, `.trash/` deleted in the background and swept at open. */
