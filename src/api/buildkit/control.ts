@@ -157,8 +157,11 @@ async function exportAll(
 	const old = { Type: request.ExporterDeprecated, Attrs: request.ExporterAttrsDeprecated };
 	const exporters = request.Exporters.length === 0 && old.Type !== "" ? [old] : request.Exporters;
 	const response: Record<string, string> = {};
-	const [id] = results;
+	const [id, other] = results;
 	if (id === undefined) return response;
+	if (other !== undefined) {
+		throw new EngineError("unsupported", `exporting ${results.length} results of one build is not supported`);
+	}
 	for (const [number, exporter] of exporters.entries()) {
 		Object.assign(response, await exportResult(parts, job, job.result(id), exporter, number));
 	}

@@ -109,9 +109,10 @@ async function fetchContext(
 		throw new EngineError("invalid", `remoteURL (${url}) could not be recognized as URL`);
 	}
 	const { body, contentType } = await parts.openUrl(url, signal);
-	const { head, whole } = await peek(body);
+	const { head, whole, drop } = await peek(body);
 	if (!isArchive(head)) {
 		if (!TEXT_TYPES.test(contentType) && !ARCHIVE_TYPES.test(contentType)) {
+			await drop();
 			throw new EngineError("invalid", `unsupported Content-Type ${JSON.stringify(contentType)} of ${url}`);
 		}
 		const name = `dockerfile.${createId()}`;
@@ -130,7 +131,8 @@ function isArchive(head: Buffer): boolean {
 	);
 }
 
-async function peek(body: AsyncIterable<Uint8Array>): Promise<{ head: Buffer; whole: AsyncIterable<Uint8Array> }> {
+/** Its beginning, and all of it; who does not read it drops it. */
+async function peek(body: AsyncIterable<Uint8Array>) {
 	const iterator = body[Symbol.asyncIterator]();
 	const seen: Uint8Array[] = [];
 	for (let size = 0; size < 512; ) {
@@ -147,7 +149,8 @@ async function peek(body: AsyncIterable<Uint8Array>): Promise<{ head: Buffer; wh
 			await iterator.return?.();
 		}
 	}
-	return { head: Buffer.concat(seen), whole: whole() };
+	const drop = async () => void (await iterator.return?.());
+	return { head: Buffer.concat(seen), whole: whole(), drop };
 }
 
 async function* limited(body: AsyncIterable<Uint8Array>, url: string): AsyncGenerator<Uint8Array> {
