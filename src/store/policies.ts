@@ -24,6 +24,7 @@ export class PolicyStore<P extends Named> {
 	private readonly byName = new Map<string, P>();
 	private readonly open: Set<string>;
 	private sorted: readonly P[] | undefined;
+	private future: readonly P[] | undefined;
 
 	constructor(private readonly database: Database) {
 		const rows = database.query<{ policy: string }, []>("SELECT policy FROM policies").all();
@@ -57,8 +58,14 @@ export class PolicyStore<P extends Named> {
 
 	/** By name. The same object until a policy changes. */
 	list(): readonly P[] {
-		this.sorted ??= [...this.byName.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1));
+		this.sorted ??= this.foreseen(byName([...this.byName.values()]));
 		return this.sorted;
+	}
+
+	/** What `list` is when these have been put, and nothing else: the very object, so that what has been found out about it stays known. */
+	ahead(put: readonly P[]): readonly P[] {
+		this.future = byName([...new Map([...this.list(), ...put].map((policy) => [policy.name, policy])).values()]);
+		return this.future;
 	}
 
 	/** All of them and these removals in one commit, and that running flows are to be judged by them. */
@@ -80,7 +87,17 @@ export class PolicyStore<P extends Named> {
 		this.sorted = undefined;
 	}
 
+	private foreseen(list: readonly P[]): readonly P[] {
+		const { future } = this;
+		this.future = undefined;
+		return future?.length === list.length && future.every((policy, at) => policy === list[at]) ? future : list;
+	}
+
 	private index(policy: P): void {
 		this.byName.set(policy.name, policy);
 	}
+}
+
+function byName<P extends Named>(policies: readonly P[]): readonly P[] {
+	return policies.toSorted((a, b) => (a.name < b.name ? -1 : 1));
 }

@@ -18,6 +18,8 @@ export interface Firewall {
 	remove(): void;
 	/** Leaves the table as it is, and no longer to be put back. */
 	close(): void;
+	/** Brings what these policies need and what is not there yet, a slice in each turn of the event loop. None of it takes effect: setPolicies is to follow, which is short then. */
+	preparePolicies(policies: PolicyModel): Promise<void>;
 	/** Makes the policies' part so, in one transaction; what has not changed is not touched. Throws with all as it was. */
 	setPolicies(policies: PolicyModel): void;
 	/** From now on, and for so long, these addresses are what rules with names mean. */

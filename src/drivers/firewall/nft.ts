@@ -45,6 +45,7 @@ export class NftFirewall implements Firewall {
 	private readonly bridges = new BridgeGuard();
 	private hasBridges = true;
 	private lingering: ReturnType<typeof setTimeout> | undefined;
+	private sweeping: ReturnType<typeof setImmediate> | undefined;
 	private watch: TableWatch | undefined;
 	private restoring: ReturnType<typeof setTimeout> | undefined;
 	private pending: { add: PortForward[]; drop: PortForward[]; done: PromiseWithResolvers<void> } | undefined;
@@ -96,18 +97,36 @@ export class NftFirewall implements Firewall {
 		if (!model || !tables) throw new Error("cannot change the policies: no ruleset applied");
 		const text = tables.change(policies);
 		if (text === undefined) {
-			tables.readCounters();
+			if (policies.policies.length > 0) tables.readCounters();
 			this.writeWhole({ ...model, ports: [...this.ports] }, policies);
 			return;
 		}
 		this.bridgeFilter.set(policies.bridges);
 		this.bridges.setPolicies(policies);
+		const isFirst = tables.current.policies.length === 0 && policies.policies.length > 0;
 		try {
-			this.change(text + this.bridgeChange());
+			this.change(text + (isFirst ? this.bridges.whole(model.instance) : this.bridgeChange()));
+			if (isFirst) this.bridges.stands();
 			tables.stands(policies);
+			this.sweepPoliciesSoon();
 		} catch {
 			// The tables are not as we left them, and the watch has not told yet.
 			this.writeWhole({ ...model, ports: [...this.ports] }, policies);
+		}
+	}
+
+	async preparePolicies(policies: PolicyModel): Promise<void> {
+		const { policies: tables } = this;
+		try {
+			for (let text = tables?.prepare(policies); text !== undefined; text = tables?.prepare(policies)) {
+				this.change(text);
+				tables?.stands(tables.current);
+				await new Promise(setImmediate);
+				if (!this.model) return;
+			}
+		} catch (error) {
+			// The tables are not as we left them: setPolicies sees to it.
+			this.log.debug("policies not prepared", { error: messageOf(error) });
 		}
 	}
 
@@ -155,6 +174,7 @@ export class NftFirewall implements Firewall {
 	close(): void {
 		clearTimeout(this.restoring);
 		clearTimeout(this.lingering);
+		clearImmediate(this.sweeping);
 		this.watch?.[Symbol.dispose]();
 		this.watch = undefined;
 	}
@@ -199,6 +219,17 @@ export class NftFirewall implements Firewall {
 		this.lingering = undefined;
 		if (!this.model) return;
 		if (!this.isChanged(this.bridgeChange())) this.restoreIn(0);
+	}
+
+	/** What policies do not need any more, a slice in each turn of the event loop. */
+	private sweepPoliciesSoon(): void {
+		this.sweeping ??= setImmediate(() => {
+			this.sweeping = undefined;
+			const text = this.model && this.policies?.sweep();
+			if (text === undefined || !this.isChanged(text)) return;
+			this.policies?.stands(this.policies.current);
+			this.sweepPoliciesSoon();
+		});
 	}
 
 	/** One transaction of ours, or none. */

@@ -1,6 +1,7 @@
 import { RELAY_SOURCE } from "../../shared/relay-source.ts";
 import { FAMILIES, familyOf, ipField, setOfFamily } from "./address-family.ts";
 import type { Direction, PeerMatch, RuleMatch } from "./policy-model.ts";
+import { plainName } from "./policy-versions.ts";
 
 /** Denied packets that are told of, per rule: a flood costs no more than this. */
 const LOG_LIMIT = "limit rate 20/second burst 40 packets";
@@ -24,7 +25,7 @@ export function back(chain: string): string {
  * hears nothing.
  */
 export function dropChain(instance: string, policy: string, rule: number | Direction, direction: Direction): string {
-	const log = `log prefix "${policy} ${rule} ${direction}" group ${logGroupOf(instance)} snaplen ${LOGGED_BYTES}`;
+	const log = `log prefix "${plainName(policy)} ${rule} ${direction}" group ${logGroupOf(instance)} snaplen ${LOGGED_BYTES}`;
 	const counter = typeof rule === "number" ? `rule.${policy}.${rule}` : `default.${policy}.${rule}`;
 	return `	chain drop.${policy}.${rule} {
 		${LOG_LIMIT} ${log}

@@ -3,6 +3,7 @@ import { logGroupOf, matches } from "./policy-matches.ts";
 import type { PolicyModel } from "./policy-model.ts";
 import { NO_POLICIES } from "./policy-model.ts";
 import { renderForgotten, renderLearned, renderPolicies, renderPolicyChange } from "./policy-rules.ts";
+import { renamed } from "./policy-versions.ts";
 
 const nothing = { counters: new Map(), names: [] };
 
@@ -274,10 +275,60 @@ delete chain inet foredeck-t back.group.1.ingress
 `);
 });
 
-test("other rules need a table that is whole", () => {
-	expect(renderPolicyChange("t", NO_POLICIES, model)).toBeUndefined();
+test("the first policies come with the hooks; the last go with the whole table, and one name has one meaning", () => {
+	expect(renderPolicyChange("t", NO_POLICIES, model)).toBe(renderPolicies("t", model, nothing));
+	expect(renderPolicyChange("t", model, NO_POLICIES)).toBeUndefined();
 	const changed = { ...model, policies: model.policies.map((one) => ({ ...one, denies: [] })) };
 	expect(renderPolicyChange("t", model, changed)).toBeUndefined();
+});
+
+test("a policy that changes comes under another name, and takes the old one's chains, sets and counters away", () => {
+	const next = renamed(model, new Map([["lock", "lock/2"]]));
+	const text = renderPolicyChange("t", model, next) ?? "";
+	expect(text).toContain(`	counter default.lock/2.egress {`);
+	expect(text).toContain(`	set peer.lock/2.0.2.6 {`);
+	expect(text).toContain(`	chain drop.lock/2.egress {
+		limit rate 20/second burst 40 packets log prefix "lock egress egress" group 16500 snaplen 128
+		counter name "default.lock/2.egress"
+`);
+	expect(text).not.toContain("name.abc {");
+	expect(
+		text.slice(text.indexOf("}\ndelete") + 2),
+	).toBe(`delete element inet foredeck-t policed_egress { 172.18.0.2 : goto group.1.egress }
+add element inet foredeck-t policed_egress { 172.18.0.2 : goto group.1.egress/2 }
+delete element inet foredeck-t resumed_egress { 172.18.0.2 : jump back.group.1.egress }
+add element inet foredeck-t resumed_egress { 172.18.0.2 : jump back.group.1.egress/2 }
+delete element inet foredeck-t policed_ingress { 172.18.0.2 : goto group.1.ingress }
+add element inet foredeck-t policed_ingress { 172.18.0.2 : goto group.1.ingress/2 }
+delete element inet foredeck-t resumed_ingress { 172.18.0.2 : jump back.group.1.ingress }
+add element inet foredeck-t resumed_ingress { 172.18.0.2 : jump back.group.1.ingress/2 }
+delete element inet foredeck-t policed_egress.6 { fd00:18::2 : goto group.1.egress }
+add element inet foredeck-t policed_egress.6 { fd00:18::2 : goto group.1.egress/2 }
+delete element inet foredeck-t resumed_egress.6 { fd00:18::2 : jump back.group.1.egress }
+add element inet foredeck-t resumed_egress.6 { fd00:18::2 : jump back.group.1.egress/2 }
+delete element inet foredeck-t policed_ingress.6 { fd00:18::2 : goto group.1.ingress }
+add element inet foredeck-t policed_ingress.6 { fd00:18::2 : goto group.1.ingress/2 }
+delete element inet foredeck-t resumed_ingress.6 { fd00:18::2 : jump back.group.1.ingress }
+add element inet foredeck-t resumed_ingress.6 { fd00:18::2 : jump back.group.1.ingress/2 }
+delete chain inet foredeck-t group.1.egress
+delete chain inet foredeck-t back.group.1.egress
+delete chain inet foredeck-t group.1.ingress
+delete chain inet foredeck-t back.group.1.ingress
+delete chain inet foredeck-t deny.lock.egress
+delete chain inet foredeck-t allow.lock.egress
+delete chain inet foredeck-t back.deny.lock.egress
+delete chain inet foredeck-t deny.lock.ingress
+delete chain inet foredeck-t allow.lock.ingress
+delete chain inet foredeck-t back.deny.lock.ingress
+delete chain inet foredeck-t drop.lock.1
+delete chain inet foredeck-t drop.lock.egress
+delete set inet foredeck-t peer.lock.0.2
+delete set inet foredeck-t peer.lock.0.2.6
+delete counter inet foredeck-t rule.lock.0
+delete counter inet foredeck-t rule.lock.1
+delete counter inet foredeck-t rule.lock.2
+delete counter inet foredeck-t default.lock.egress
+`);
 });
 
 test("an address is learned anew whether it is there or not, in one transaction", () => {

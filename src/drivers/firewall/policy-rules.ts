@@ -1,4 +1,4 @@
-import { addressType, FAMILIES, familyOf, ipField, ofFamily, setOfFamily } from "./address-family.ts";
+import { addressType, FAMILIES, type Family, familyOf, ipField, ofFamily, setOfFamily } from "./address-family.ts";
 import { back, dropChain, isOfTcp, matches } from "./policy-matches.ts";
 import type {
 	Direction,
@@ -9,6 +9,7 @@ import type {
 	PolicyRules,
 	RuleMatch,
 } from "./policy-model.ts";
+import { isSameRules } from "./policy-versions.ts";
 import { tableOf } from "./ruleset.ts";
 import { elementChange, setText } from "./set-text.ts";
 
@@ -20,6 +21,7 @@ export interface Carried {
 }
 
 const DIRECTIONS = ["egress", "ingress"] as const;
+const NOTHING_CARRIED: Carried = { counters: new Map(), names: [] };
 
 /**
  * The policies' part of the table, to follow `renderRuleset` in its transaction. A sandbox's packets are looked up by its address, of either family:
@@ -42,23 +44,46 @@ ${model.policies.map((policy) => countersOf(policy, carried)).join("")}${setsOf(
 `;
 }
 
-/** Commands that lead from one model to the next where the policies are the same; undefined where the table must be written whole. */
+/**
+ * Commands that lead from what stands to what shall, in one transaction as long as what has changed; undefined where the table must be written whole. A
+ * policy that changes is another one, by another name: see policy-versions.ts.
+ */
 export function renderPolicyChange(instance: string, before: PolicyModel, after: PolicyModel): string | undefined {
-	if (before.policies.length === 0 && after.policies.length === 0) return "";
-	if (JSON.stringify(before.policies) !== JSON.stringify(after.policies)) return undefined;
+	if (before.policies.length === 0) return renderPolicies(instance, after, NOTHING_CARRIED);
+	const [comes, goes] = [differenceOf(after, before), differenceOf(before, after)];
+	if (after.policies.length === 0 || !comes || !goes) return undefined;
 	const table = tableOf(instance);
-	const known = new Set(before.groups.map(({ name }) => name));
-	const wanted = new Set(after.groups.map(({ name }) => name));
-	const fresh = after.groups.filter(({ name }) => !known.has(name));
-	const stale = before.groups.filter(({ name }) => !wanted.has(name));
-	const chains = fresh.map((group) => groupChains(group, after.policies)).join("");
-	const added = fresh.length > 0 ? `table ${table} {\n${chains}}\n` : "";
+	const added = [
+		...comes.policies.map((policy) => countersOf(policy, NOTHING_CARRIED)),
+		...FAMILIES.flatMap((family) => [...peerTexts(comes.peers, family), ...nameTexts(comes.names, [], family)]),
+		...comes.policies.map((policy) => chainsOf(policy, instance)),
+		...comes.groups.map((group) => groupChains(group, after.policies)),
+	].join("");
 	const inet = [...changedSets(before, after)].map(([set, old, next]) => elementChange(table, set, old, next));
-	const removed = stale.flatMap(({ name }) => [
-		`delete chain ${table} ${name}\n`,
-		`delete chain ${table} ${back(name)}\n`,
-	]);
-	return added + inet.join("") + removed.join("");
+	const removed = [
+		...goes.groups.flatMap(({ name }) => [`chain ${table} ${name}`, `chain ${table} ${back(name)}`]),
+		...goes.policies.flatMap((policy) => chainNames(policy).map((name) => `chain ${table} ${name}`)),
+		...[...goes.peers.keys(), ...goes.names].flatMap((set) =>
+			FAMILIES.map((family) => `set ${table} ${setOfFamily(set, family)}`),
+		),
+		...goes.policies.flatMap((policy) => counterNames(policy).map((name) => `counter ${table} ${name}`)),
+	].map((what) => `delete ${what}\n`);
+	return (added === "" ? "" : `table ${table} {\n${added}}\n`) + inet.join("") + removed.join("");
+}
+
+/** What one has and the other has not; undefined where both have a policy of one name that is not the same. */
+function differenceOf(one: PolicyModel, other: PolicyModel) {
+	const known = new Map(other.policies.map((policy) => [policy.name, policy]));
+	const groups = new Set(other.groups.map(({ name }) => name));
+	const isOther = (policy: PolicyRules) => !isSameRules(policy, known.get(policy.name) ?? policy);
+	if (one.policies !== other.policies && one.policies.some(isOther)) return undefined;
+	const names = new Set(nameSets(other));
+	return {
+		policies: one.policies.filter(({ name }) => !known.has(name)),
+		groups: one.groups.filter(({ name }) => !groups.has(name)),
+		peers: new Map([...one.peers].filter(([set]) => !other.peers.has(set))),
+		names: nameSets(one).filter((set) => !names.has(set)),
+	};
 }
 
 /** Commands that add these addresses, or set their time anew. Older kernels keep the first time of an element that is there: it goes before. */
@@ -90,10 +115,13 @@ export function counterName(policy: string, rule: number | Direction): string {
 	return typeof rule === "number" ? `rule.${policy}.${rule}` : `default.${policy}.${rule}`;
 }
 
-function countersOf({ name, rules, denies }: PolicyRules, { counters }: Carried): string {
-	return [...rules.map(({ index }) => index), ...denies]
-		.map((rule) => {
-			const counter = counterName(name, rule);
+function counterNames({ name, rules, denies }: PolicyRules): string[] {
+	return [...rules.map(({ index }) => index), ...denies].map((rule) => counterName(name, rule));
+}
+
+function countersOf(policy: PolicyRules, { counters }: Carried): string {
+	return counterNames(policy)
+		.map((counter) => {
 			const { packets, bytes } = counters.get(counter) ?? { packets: 0, bytes: 0 };
 			return `\tcounter ${counter} {\n\t\tpackets ${packets} bytes ${bytes}\n\t}\n`;
 		})
@@ -102,20 +130,26 @@ function countersOf({ name, rules, denies }: PolicyRules, { counters }: Carried)
 
 function setsOf(model: PolicyModel, { names }: Carried): string {
 	return FAMILIES.flatMap((family) => {
-		const type = addressType(family);
-		const named = (name: string) => setOfFamily(name, family);
-		const peers = [...model.peers].map(([name, addresses]) =>
-			setText("set", named(name), `type ${type}`, ofFamily(addresses, family)),
-		);
-		const learned = nameSets(model).map((set) => {
-			const own = names.filter((name) => name.set === set && familyOf(name.local) === family).map(nameElement);
-			return setText("set", named(set), `type ${type} . ${type}`, own, "timeout");
-		});
 		const maps = [...verdicts(model.sandboxes)].map(([name, elements]) =>
-			setText("map", named(name), `type ${type} : verdict`, ofFamily(elements, family)),
+			setText("map", setOfFamily(name, family), `type ${addressType(family)} : verdict`, ofFamily(elements, family)),
 		);
-		return [...peers, ...learned, ...maps];
+		return [...peerTexts(model.peers, family), ...nameTexts(nameSets(model), names, family), ...maps];
 	}).join("");
+}
+
+function peerTexts(peers: PolicyModel["peers"], family: Family): string[] {
+	return [...peers].map(([name, addresses]) =>
+		setText("set", setOfFamily(name, family), `type ${addressType(family)}`, ofFamily(addresses, family)),
+	);
+}
+
+function nameTexts(sets: readonly string[], names: readonly LearnedName[], family: Family): string[] {
+	const type = addressType(family);
+	const bySet = Map.groupBy(names, ({ set }) => set);
+	return sets.map((set) => {
+		const own = (bySet.get(set) ?? []).filter(({ local }) => familyOf(local) === family).map(nameElement);
+		return setText("set", setOfFamily(set, family), `type ${type} . ${type}`, own, "timeout");
+	});
 }
 
 function nameSets({ policies }: PolicyModel): string[] {
@@ -160,6 +194,19 @@ function chainsOf(policy: PolicyRules, instance: string): string {
 			chain(back(`deny.${name}.${direction}`), deny(denying.filter(isOfTcp), true)),
 		].join("");
 	}).join("");
+}
+
+/** Of chainsOf, those that others lead to last. */
+function chainNames({ name, rules, denies }: PolicyRules): string[] {
+	const denying = rules.filter(({ action }) => action === "deny").map(({ index }) => index);
+	return [
+		...DIRECTIONS.flatMap((direction) => [
+			`deny.${name}.${direction}`,
+			`allow.${name}.${direction}`,
+			back(`deny.${name}.${direction}`),
+		]),
+		...[...denying, ...denies].map((rule) => `drop.${name}.${rule}`),
+	];
 }
 
 function groupChains(group: PolicyGroup, policies: readonly PolicyRules[]): string {
@@ -223,13 +270,19 @@ function hooks(): string {
 
 function* changedSets(before: PolicyModel, after: PolicyModel): Iterable<[string, string[], string[]]> {
 	const old = new Map(verdicts(before.sandboxes));
-	for (const family of FAMILIES) {
-		const split = (name: string, was: readonly string[], is: readonly string[]): [string, string[], string[]] => [
-			setOfFamily(name, family),
-			ofFamily(was, family),
-			ofFamily(is, family),
-		];
-		for (const [name, addresses] of after.peers) yield split(name, before.peers.get(name) ?? [], addresses);
-		for (const [name, elements] of verdicts(after.sandboxes)) yield split(name, old.get(name) ?? [], elements);
+	const changed: [string, readonly string[], readonly string[]][] = [];
+	for (const [name, is] of after.peers) {
+		const was = before.peers.get(name);
+		if (was && !isSameList(was, is)) changed.push([name, was, is]);
 	}
+	for (const [name, is] of verdicts(after.sandboxes)) changed.push([name, old.get(name) ?? [], is]);
+	for (const family of FAMILIES) {
+		for (const [name, was, is] of changed) {
+			yield [setOfFamily(name, family), ofFamily(was, family), ofFamily(is, family)];
+		}
+	}
+}
+
+function isSameList(one: readonly string[], other: readonly string[]): boolean {
+	return one === other || (one.length === other.length && one.every((text, at) => text === other[at]));
 }

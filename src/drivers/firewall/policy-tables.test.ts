@@ -105,9 +105,96 @@ test("an earlier daemon's counters and names are taken over, those of a policy t
 	expect(text).toContain("fd00::2 . 2001:db8::1 timeout 59s");
 	tables.stands(model);
 	const changed = { ...model, policies: model.policies.map((one) => ({ ...one, denies: [] })) };
-	expect(tables.change(changed)).toBeUndefined();
+	expect(tables.change(changed)).toContain("counter rule.a/1.0 {\n\t\tpackets 0 bytes 0");
 	expect(tables.whole(changed)).not.toContain("packets 3");
 	expect(tables.whole(NO_POLICIES)).toBe("");
+});
+
+const many: PolicyModel = {
+	policies: Array.from({ length: 60 }, (_, at) => ({
+		name: `p${at}`,
+		denies: ["ingress"],
+		rules: [{ index: 0, ...rules, peers: [{ kind: "sandboxes", set: `peer.p${at}.0.0` }] }],
+	})),
+	groups: Array.from({ length: 60 }, (_, at) => ({
+		...{ name: `group.${at}.egress`, direction: "egress", policies: [`p${at}`] },
+	})),
+	sandboxes: [{ addresses: ["10.0.0.2"], links: ["v"], egress: "group.0.egress" }],
+	peers: new Map(Array.from({ length: 60 }, (_, at) => [`peer.p${at}.0.0`, ["10.0.0.9"]])),
+	bridges: [],
+};
+
+function run(tables: PolicyTables, ask: () => string | undefined): string[] {
+	const texts: string[] = [];
+	for (let text = ask(); text !== undefined; text = ask()) {
+		texts.push(text);
+		tables.stands(tables.current);
+	}
+	return texts;
+}
+
+test("what many policies need comes in slices that lead nowhere yet; what then takes effect is short", () => {
+	const tables = new PolicyTables("t", () => "");
+	const slices = run(tables, () => tables.prepare(many));
+	expect(slices.length).toBeGreaterThan(5);
+	for (const text of slices) {
+		expect(text.match(/chain deny\.p/g)?.length ?? 0).toBeLessThan(20);
+		expect(text).not.toContain("10.0.0.2");
+	}
+	const last = tables.change(many) ?? "";
+	expect(last).toContain("add element inet foredeck-t policed_egress { 10.0.0.2 : goto group.0.egress }");
+	expect((slices.join("") + last).match(/chain deny\.p\d+\.egress/g)?.length).toBe(60);
+	tables.stands(many);
+	expect(tables.change(many)).toBe("");
+	expect(tables.sweep()).toBeUndefined();
+});
+
+test("policies that change stand beside what they were; that goes in slices, and their counts begin anew", () => {
+	let listing = "";
+	const tables = new PolicyTables("t", () => listing);
+	tables.whole(many);
+	tables.stands(many);
+	const next = { ...many, policies: many.policies.map((one) => ({ ...one, denies: [] })) };
+	run(tables, () => tables.prepare(next));
+	listing = "counter rule.p0.0 {\n packets 1 bytes 1\n}\ncounter rule.p0/1.0 {\n packets 2 bytes 2\n}\n";
+	expect(tables.counts()).toEqual([{ policy: "p0", rule: 0, packets: 1, bytes: 1 }]);
+	const text = tables.change(next) ?? "";
+	const [, group = ""] = /policed_egress \{ 10\.0\.0\.2 : goto (group\.0\.egress\/\d+) \}/.exec(text) ?? [];
+	tables.stands(next);
+	const gone = text + run(tables, () => tables.sweep()).join("");
+	for (const { name } of many.policies) {
+		expect(gone).toContain(`delete chain inet foredeck-t deny.${name}.egress\n`);
+		expect(gone).toContain(`delete set inet foredeck-t peer.${name}.0.0\n`);
+		expect(gone).toContain(`delete counter inet foredeck-t rule.${name}.0\n`);
+	}
+	expect(group).not.toBe("");
+	expect(gone).not.toContain(`delete chain inet foredeck-t ${group}\n`);
+	const [counter = ""] = /rule\.p0\/\d+\.0/.exec(tables.change(many) ?? "") ?? [];
+	expect(counter).not.toBe("");
+});
+
+test("while many are prepared, sandboxes that come and go sweep nothing of it away; a table written whole needs it again", () => {
+	const tables = new PolicyTables("t", () => "");
+	const [first] = many.policies;
+	if (!first) throw new Error("no policy");
+	const one = {
+		...many,
+		policies: [first],
+		groups: [],
+		sandboxes: [],
+		peers: new Map([["peer.p0.0.0", ["10.0.0.9"]]]),
+	};
+	tables.whole(one);
+	tables.stands(one);
+	tables.prepare(many);
+	tables.stands(one);
+	const left = { ...one, peers: new Map([["peer.p0.0.0", []]]) };
+	expect(tables.change(left)).toBe("delete element inet foredeck-t peer.p0.0.0 { 10.0.0.9 }\n");
+	tables.stands(left);
+	expect(tables.sweep()).toBeUndefined();
+	tables.whole(left);
+	tables.stands(left);
+	expect(tables.prepare(many)).toContain("chain deny.p1.egress");
 });
 
 test("a logged packet is read with its rule and its ends; fragments and others' packets as far as they go", () => {

@@ -1,6 +1,8 @@
 import { countsOf, parseListing } from "./policy-listing.ts";
-import { type LearnedName, NO_POLICIES, type PolicyModel, type RuleCount } from "./policy-model.ts";
+import { type LearnedName, NO_POLICIES, type PolicyModel, type PolicyRules, type RuleCount } from "./policy-model.ts";
 import { type Carried, renderForgotten, renderLearned, renderPolicies, renderPolicyChange } from "./policy-rules.ts";
+import { grown, joined, shrunk, versioned } from "./policy-standing.ts";
+import { isSameRules, plainName, versionOf } from "./policy-versions.ts";
 import { tableOf } from "./ruleset.ts";
 
 /** Addresses that one sandbox may have learned for one rule's names; beyond this the one that ends first is forgotten. */
@@ -13,11 +15,27 @@ interface Learned extends LearnedName {
 	readonly endsAt: number;
 }
 
+/** What stands in the kernel, by the names that it has there. */
+interface Standing {
+	/** With what is not in force any more, or not yet. */
+	readonly drawn: PolicyModel;
+	/** What each of its policies is drawn from. */
+	readonly sources: ReadonlyMap<string, PolicyRules>;
+	/** Those of them that are in force. */
+	readonly inForce: ReadonlyMap<string, PolicyRules>;
+}
+
 /** The policies' part of one instance's tables: what stands there, and the commands that change it. Runs nothing but listings itself. */
 export class PolicyTables {
 	private model: PolicyModel = NO_POLICIES;
 	private readonly learned = new Map<string, Learned>();
 	private counters: Carried["counters"] = new Map();
+	private standing: Standing = standingOf(NO_POLICIES);
+	/** What stands when the commands that were asked for last have been run, and the model that is in force then. */
+	private pending: (Standing & { readonly model: PolicyModel }) | undefined;
+	/** Not in force yet, and not to be swept away. */
+	private preparing: PolicyModel | undefined;
+	private version = 0;
 
 	constructor(
 		private readonly instance: string,
@@ -32,12 +50,14 @@ export class PolicyTables {
 	/** What an earlier daemon's table has counted and learned; to be called before that is replaced. */
 	takeOver(): void {
 		const { counters, names } = parseListing(this.listed(`list table ${tableOf(this.instance)}`));
-		this.counters = counters;
+		const newestLast = [...counters].toSorted(([a], [b]) => versionOf(policyOf(a)) - versionOf(policyOf(b)));
+		this.counters = new Map(newestLast.map(([counter, count]) => [plainCounter(counter), count]));
 		for (const name of names) this.remember(name);
 	}
 
 	/** The commands for a new table, to follow those that remove the old one. */
 	whole(model: PolicyModel = this.model): string {
+		this.pending = undefined;
 		return renderPolicies(this.instance, model, this.carried(model));
 	}
 
@@ -46,11 +66,29 @@ export class PolicyTables {
 		if (this.model.policies.length > 0) this.counters = this.read();
 	}
 
-	/** The commands that lead to this model; undefined: only a whole new table does. */
+	/** The commands that lead to this model; undefined: only a whole new table does. Of what it does not need, more may stay than is in the way: see sweep. */
 	change(next: PolicyModel): string | undefined {
-		const text = renderPolicyChange(this.instance, this.model, next);
-		if (text === undefined) return undefined;
-		return text + renderForgotten(this.instance, this.strangers(next));
+		const { drawn, sources } = this.versioned(next);
+		const all = joined(this.standing.drawn, drawn);
+		const wanted = this.preparing ? joined(drawn, this.preparing) : drawn;
+		const text = this.lead(next, next.policies.length === 0 ? drawn : shrunk(all, wanted), sources, sources);
+		return text === undefined ? undefined : renderForgotten(this.instance, this.strangers(next)) + text;
+	}
+
+	/** The commands for a slice of what this model needs and does not stand yet, none of which takes effect before `change`; undefined: that can do the rest. */
+	prepare(next: PolicyModel): string | undefined {
+		const { drawn, sources } = this.versioned(next);
+		const more = grown(this.standing.drawn, drawn);
+		this.preparing = more && drawn;
+		return more && this.lead(this.model, more, sources, this.standing.inForce);
+	}
+
+	/** The commands that take away a slice of what is not needed any more; undefined: all that stands is. */
+	sweep(): string | undefined {
+		if (this.preparing) return undefined;
+		const { drawn, inForce, sources } = this.standing;
+		const less = shrunk(drawn, this.versioned(this.model).drawn);
+		return less === drawn ? undefined : this.lead(this.model, less, sources, inForce);
 	}
 
 	/** This model stands in the kernel now. */
@@ -58,6 +96,8 @@ export class PolicyTables {
 		for (const name of this.strangers(model)) this.learned.delete(keyOf(name));
 		this.counters = this.keptCounters(model);
 		this.model = model;
+		this.standing = this.pending?.model === model ? this.pending : standingOf(model);
+		this.pending = undefined;
 	}
 
 	/** The commands for what is new, or would end earlier than asked; "" where all is known. */
@@ -82,6 +122,27 @@ export class PolicyTables {
 		return [...this.learned.values()].map(({ endsAt, ...name }) => ({ ...name, seconds: (endsAt - now) / 1000 }));
 	}
 
+	private versioned(model: PolicyModel) {
+		return versioned(model, this.standing.sources, () => ++this.version);
+	}
+
+	private lead(
+		model: PolicyModel,
+		drawn: PolicyModel,
+		more: Standing["sources"],
+		inForce: Standing["inForce"],
+	): string | undefined {
+		const known = new Map([...this.standing.sources, ...more]);
+		const sources = new Map(
+			drawn.policies.flatMap(({ name }) => {
+				const source = known.get(name);
+				return source ? [[name, source]] : [];
+			}),
+		);
+		this.pending = { model, drawn, sources, inForce };
+		return renderPolicyChange(this.instance, this.standing.drawn, drawn);
+	}
+
 	private carried(model: PolicyModel): Carried {
 		const strangers = new Set(this.strangers(model).map(keyOf));
 		return {
@@ -92,12 +153,11 @@ export class PolicyTables {
 
 	/** Of policies that have not changed: their rules' numbers mean the same. */
 	private keptCounters(next: PolicyModel): Carried["counters"] {
-		const before = new Map(this.model.policies.map((policy) => [policy.name, JSON.stringify(policy)]));
-		const same = next.policies.filter(
-			(policy) => (before.get(policy.name) ?? JSON.stringify(policy)) === JSON.stringify(policy),
-		);
+		if (next === this.model) return this.counters;
+		const before = new Map(this.model.policies.map((policy) => [policy.name, policy]));
+		const same = next.policies.filter((policy) => isSameRules(before.get(policy.name) ?? policy, policy));
 		const names = new Set(same.map(({ name }) => name));
-		return new Map([...this.counters].filter(([counter]) => names.has(counter.split(".")[1] ?? "")));
+		return new Map([...this.counters].filter(([counter]) => names.has(policyOf(counter))));
 	}
 
 	/** Learned for rules or by sandboxes that this model has not: the address may be another's next. */
@@ -126,7 +186,10 @@ export class PolicyTables {
 
 	private read(): Carried["counters"] {
 		const text = this.listed(`list counters table ${tableOf(this.instance)}`);
-		return text === "" ? this.counters : parseListing(text).counters;
+		if (text === "") return this.counters;
+		const { inForce } = this.standing;
+		const own = [...parseListing(text).counters].filter(([counter]) => inForce.has(policyOf(counter)));
+		return new Map(own.map(([counter, count]) => [plainCounter(counter), count]));
 	}
 
 	/** "" where there is no such table. */
@@ -141,4 +204,20 @@ export class PolicyTables {
 
 function keyOf({ set, local, remote }: LearnedName): string {
 	return `${set} ${local} ${remote}`;
+}
+
+/** As a table that is written whole has it. */
+function standingOf(model: PolicyModel): Standing {
+	const sources = new Map(model.policies.map((policy) => [policy.name, policy]));
+	return { drawn: model, sources, inForce: sources };
+}
+
+/** `lock/3` of `rule.lock/3.0` */
+function policyOf(counter: string): string {
+	return counter.split(".")[1] ?? "";
+}
+
+function plainCounter(counter: string): string {
+	const [kind = "", policy = "", rule = ""] = counter.split(".");
+	return `${kind}.${plainName(policy)}.${rule}`;
 }

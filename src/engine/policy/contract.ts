@@ -10,6 +10,8 @@ export interface Policies {
 	list(): readonly PolicyStatus[];
 	/** "not-found" in the words `no such policy: NAME`. */
 	inspect(name: string): PolicyStatus;
+	/** To be called before many are applied, so that this takes a moment alone; changes nothing that anybody sees. "conflict" as of `apply`. */
+	prepare(policies: readonly Policy[]): Promise<void>;
 	/** Keeps these policies, replaces those of their names, and makes the firewall so; `dryRun` only tells. All of them or none. Running flows: see settled(). */
 	apply(policies: readonly Policy[], options: { dryRun: boolean }): readonly PolicyChange[];
 	/** "conflict" while a running container names it in its label. */

@@ -20,7 +20,7 @@ export function denierOf(judge: FlowJudge): (flow: FlowEnds) => boolean {
 	const { policies } = judge;
 	const owners = new Map(judge.subjects.flatMap((one) => addressesOn(one).map((address) => [address, one])));
 	const own = new Map(judge.changed.map((one) => [one.id, policiesOf(policies, one)]));
-	const peers = [...own.values()].flat().flatMap(({ rules }) => rules.flatMap((rule) => rule.peers));
+	const peers = [...new Set([...own.values()].flat())].flatMap(({ rules }) => rules.flatMap((rule) => rule.peers));
 	const sets = new Map(peers.flatMap((peer) => (peer.kind === "name" ? [[peer.name, nameSet(peer.name)]] : [])));
 	return ({ client, server, clientIsHost, serverIsHost, protocol, port }) => {
 		const [sender, receiver] = [owners.get(client), owners.get(server)];

@@ -19,7 +19,10 @@ import { addressesOn } from "./ways.ts";
 export interface PoliciesOptions {
 	readonly instance: string;
 	readonly store: PolicyStore<Policy>;
-	readonly firewall: Pick<Firewall, "setPolicies" | "learn" | "learned" | "policyCounts" | "watchDenied" | "endFlows">;
+	readonly firewall: Pick<
+		Firewall,
+		"preparePolicies" | "setPolicies" | "learn" | "learned" | "policyCounts" | "watchDenied" | "endFlows"
+	>;
 	/** Sandboxes that have networks. */
 	readonly members: () => readonly SandboxMember[];
 	readonly containerOf: (id: string) => ContainerFacts | undefined;
@@ -80,6 +83,11 @@ export class PolicyService implements Policies, SandboxPolicies, NamePolicies {
 		const found = this.list().find(({ policy }) => policy.name === name);
 		if (!found) throw noSuch(name);
 		return found;
+	}
+
+	async prepare(policies: readonly Policy[]): Promise<void> {
+		refuseHoles("cannot apply", this.holes(policies));
+		await this.options.firewall.preparePolicies(compile(this.options.store.ahead(policies), this.subjects()));
 	}
 
 	apply(policies: readonly Policy[], { dryRun }: { dryRun: boolean }): readonly PolicyChange[] {

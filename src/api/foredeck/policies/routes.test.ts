@@ -36,6 +36,7 @@ function fake(): Policies & { asked: unknown[] } {
 			if (!found) throw new EngineError("not-found", `no such policy: ${name}`);
 			return found;
 		},
+		prepare: async () => void asked.push("prepare"),
 		apply: (policies, { dryRun }) => {
 			asked.push(dryRun);
 			if (!dryRun) kept.push(...policies);
@@ -73,12 +74,13 @@ test("a policy's document is what was applied, and may be applied again", async 
 	expect((await call("GET", "/policies")).body).toEqual([body]);
 });
 
-test("dry run, removal and explanation are passed on", async () => {
+test("dry run, removal and explanation are passed on; what is applied is prepared first", async () => {
 	const policies = fake();
 	const call = caller(policies);
 	await call("POST", "/policies?dryRun=1", [DOCUMENT]);
 	expect((await call("DELETE", "/policies/x")).status).toBe(204);
-	expect(policies.asked).toEqual([true, "x"]);
+	await call("POST", "/policies", [DOCUMENT]);
+	expect(policies.asked).toEqual([true, "x", "prepare", false]);
 	expect((await call("GET", "/policy-decision?from=web&to=db:80")).body).toMatchObject({ from: "web", to: "db:80" });
 	expect((await call("GET", "/policy-schema")).body.$defs.policy.required).toEqual(["name"]);
 });

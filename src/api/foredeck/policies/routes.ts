@@ -31,7 +31,9 @@ export function policyRoutes(policies: Policies) {
 			"/foredeck/v1/policies",
 			async ({ request }) => {
 				const dryRun = boolOf(queryOf(request), "dryRun");
-				const changes = policies.apply(await readJson(request, parsePolicies, "policies"), { dryRun });
+				const asked = await readJson(request, parsePolicies, "policies");
+				if (!dryRun) await policies.prepare(asked);
+				const changes = policies.apply(asked, { dryRun });
 				await policies.settled();
 				return Response.json(changes);
 			},
