@@ -2,6 +2,7 @@ import { messageOf } from "../../shared/errors.ts";
 import type { Logger } from "../../shared/log.ts";
 import { ConntrackSocket, type Flow } from "../../sys/linux/conntrack.ts";
 import { Nftables } from "../../sys/linux/nftables.ts";
+import { CounterSocket } from "../../sys/linux/nftables-counters.ts";
 import { TableWatch } from "../../sys/linux/nftables-watch.ts";
 import { BridgeFilter } from "./bridge-filter.ts";
 import { BridgeGuard } from "./bridge-guard.ts";
@@ -22,6 +23,7 @@ import {
 	renderRuleset,
 	renderUnpublish,
 	tableNameOf,
+	tableOf,
 } from "./ruleset.ts";
 import { renderNetworkChange, type TableParts, tableParts } from "./ruleset-change.ts";
 
@@ -36,6 +38,7 @@ export class NftFirewall implements Firewall {
 	private readonly nft = new Nftables();
 	private readonly flows = new ConntrackSocket();
 	private readonly endings = new ConntrackSocket();
+	private readonly counters = new CounterSocket();
 	private readonly bridgeFilter = new BridgeFilter();
 	private readonly ports = new Set<PortForward>();
 	private model: RulesetModel | undefined;
@@ -180,9 +183,20 @@ export class NftFirewall implements Firewall {
 	}
 
 	private openPolicies(instance: string): PolicyTables {
-		const tables = new PolicyTables(instance, (command) => this.nft.run(command));
+		const tables = new PolicyTables(instance, {
+			listing: () => this.listing(tableOf(instance)),
+			counters: () => this.counters.counters(tableNameOf(instance)),
+		});
 		tables.takeOver();
 		return tables;
+	}
+
+	private listing(table: string): string {
+		try {
+			return this.nft.run(`list table ${table}`);
+		} catch {
+			return "";
+		}
 	}
 
 	/** A kernel without rules for bridges has networks all the same, but no policies. */

@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { deniedPacketOf } from "./denied-log.ts";
 import { countsOf, parseListing } from "./policy-listing.ts";
 import { NO_POLICIES, type PolicyModel } from "./policy-model.ts";
-import { PolicyTables } from "./policy-tables.ts";
+import { type KernelTable, PolicyTables } from "./policy-tables.ts";
 
 const rules = { action: "allow", direction: "egress", protocols: [], ports: [] } as const;
 const model: PolicyModel = {
@@ -39,6 +39,10 @@ const LISTING = `table inet foredeck-t {
 }
 `;
 
+function saying(listing = () => ""): KernelTable {
+	return { listing, counters: () => parseListing(listing()).counters };
+}
+
 test("a listing of nft is read for counters and for what was learned, with the time that is left", () => {
 	const { counters, names } = parseListing(LISTING);
 	expect(countsOf({ counters })).toEqual([
@@ -54,11 +58,7 @@ test("a listing of nft is read for counters and for what was learned, with the t
 
 test("what is known long enough is not learned again; it ends, and goes with its sandbox", () => {
 	let now = 0;
-	const tables = new PolicyTables(
-		"t",
-		() => "",
-		() => now,
-	);
+	const tables = new PolicyTables("t", saying(), () => now);
 	tables.stands(model);
 	expect(tables.learn([learned])).toContain("timeout 60s");
 	expect(tables.learn([learned])).toBe("");
@@ -78,11 +78,7 @@ test("what is known long enough is not learned again; it ends, and goes with its
 
 test("one that learns without end forgets what would end first", () => {
 	let now = 0;
-	const tables = new PolicyTables(
-		"t",
-		() => "",
-		() => now++,
-	);
+	const tables = new PolicyTables("t", saying(), () => now++);
 	tables.stands(model);
 	for (let i = 0; i < 1030; i++) {
 		tables.learn([{ ...learned, remote: `192.0.${i >> 8}.${i & 255}`, seconds: 60 + i }]);
@@ -95,7 +91,7 @@ test("one that learns without end forgets what would end first", () => {
 test("an earlier daemon's counters and names are taken over, those of a policy that changes begin anew", () => {
 	const tables = new PolicyTables(
 		"t",
-		() => LISTING,
+		saying(() => LISTING),
 		() => 0,
 	);
 	tables.takeOver();
@@ -134,7 +130,7 @@ function run(tables: PolicyTables, ask: () => string | undefined): string[] {
 }
 
 test("what many policies need comes in slices that lead nowhere yet; what then takes effect is short", () => {
-	const tables = new PolicyTables("t", () => "");
+	const tables = new PolicyTables("t", saying());
 	const slices = run(tables, () => tables.prepare(many));
 	expect(slices.length).toBeGreaterThan(5);
 	for (const text of slices) {
@@ -151,7 +147,10 @@ test("what many policies need comes in slices that lead nowhere yet; what then t
 
 test("policies that change stand beside what they were; that goes in slices, and their counts begin anew", () => {
 	let listing = "";
-	const tables = new PolicyTables("t", () => listing);
+	const tables = new PolicyTables(
+		"t",
+		saying(() => listing),
+	);
 	tables.whole(many);
 	tables.stands(many);
 	const next = { ...many, policies: many.policies.map((one) => ({ ...one, denies: [] })) };
@@ -174,7 +173,7 @@ test("policies that change stand beside what they were; that goes in slices, and
 });
 
 test("while many are prepared, sandboxes that come and go sweep nothing of it away; a table written whole needs it again", () => {
-	const tables = new PolicyTables("t", () => "");
+	const tables = new PolicyTables("t", saying());
 	const [first] = many.policies;
 	if (!first) throw new Error("no policy");
 	const one = {

@@ -3,10 +3,17 @@ import { type LearnedName, NO_POLICIES, type PolicyModel, type PolicyRules, type
 import { type Carried, renderForgotten, renderLearned, renderPolicies, renderPolicyChange } from "./policy-rules.ts";
 import { grown, joined, shrunk, versioned } from "./policy-standing.ts";
 import { isSameRules, plainName, versionOf } from "./policy-versions.ts";
-import { tableOf } from "./ruleset.ts";
 
 /** Addresses that one sandbox may have learned for one rule's names; beyond this the one that ends first is forgotten. */
 const MAX_LEARNED = 1024;
+
+/** The instance's table as it stands. */
+export interface KernelTable {
+	/** As nft tells it; "" where there is none. */
+	listing(): string;
+	/** By name; none where there is no table. */
+	counters(): Carried["counters"];
+}
 
 /** Time in ms since some moment, that never goes back. */
 type Clock = () => number;
@@ -25,7 +32,7 @@ interface Standing {
 	readonly inForce: ReadonlyMap<string, PolicyRules>;
 }
 
-/** The policies' part of one instance's tables: what stands there, and the commands that change it. Runs nothing but listings itself. */
+/** The policies' part of one instance's tables: what stands there, and the commands that change it. Only reads itself. */
 export class PolicyTables {
 	private model: PolicyModel = NO_POLICIES;
 	private readonly learned = new Map<string, Learned>();
@@ -39,7 +46,7 @@ export class PolicyTables {
 
 	constructor(
 		private readonly instance: string,
-		private readonly list: (command: string) => string,
+		private readonly kernel: KernelTable,
 		private readonly now: Clock = () => performance.now(),
 	) {}
 
@@ -49,7 +56,7 @@ export class PolicyTables {
 
 	/** What an earlier daemon's table has counted and learned; to be called before that is replaced. */
 	takeOver(): void {
-		const { counters, names } = parseListing(this.listed(`list table ${tableOf(this.instance)}`));
+		const { counters, names } = parseListing(this.kernel.listing());
 		const newestLast = [...counters].toSorted(([a], [b]) => versionOf(policyOf(a)) - versionOf(policyOf(b)));
 		this.counters = new Map(newestLast.map(([counter, count]) => [plainCounter(counter), count]));
 		for (const name of names) this.remember(name);
@@ -185,20 +192,9 @@ export class PolicyTables {
 	}
 
 	private read(): Carried["counters"] {
-		const text = this.listed(`list counters table ${tableOf(this.instance)}`);
-		if (text === "") return this.counters;
 		const { inForce } = this.standing;
-		const own = [...parseListing(text).counters].filter(([counter]) => inForce.has(policyOf(counter)));
-		return new Map(own.map(([counter, count]) => [plainCounter(counter), count]));
-	}
-
-	/** "" where there is no such table. */
-	private listed(command: string): string {
-		try {
-			return this.list(command);
-		} catch {
-			return "";
-		}
+		const own = [...this.kernel.counters()].filter(([counter]) => inForce.has(policyOf(counter)));
+		return own.length === 0 ? this.counters : new Map(own.map(([counter, count]) => [plainCounter(counter), count]));
 	}
 }
 
