@@ -1,4 +1,3 @@
-import { digestOf } from "../../oci/digest.ts";
 import { createId } from "../../shared/id.ts";
 import { nowNano } from "../../shared/time.ts";
 import type { BuildCacheEntry } from "./contract.ts";
@@ -38,7 +37,7 @@ export class SyncedTrees {
 	lease(key: string, name: string): LeasedTree {
 		const found = this.kept.get(key);
 		if (found?.busy) return this.passing(name);
-		const kept = found ?? this.make(`kept-${digestOf(key).slice("sha256:".length, 39)}`, name);
+		const kept = found ?? this.make(`kept-${createId().slice(0, 32)}`, name);
 		kept.busy = true;
 		kept.lastUsed = nowNano();
 		kept.usageCount++;
@@ -76,6 +75,7 @@ export class SyncedTrees {
 		return { ...made, [Symbol.asyncDispose]: () => this.files.discard(made.directory) };
 	}
 
+	/** A directory that nobody has had: one that has just been let go is still being deleted. */
 	private make(file: string, name: string): Kept {
 		const directory = `${this.directory}/${file}`;
 		const record = { id: createId().slice(0, 25), description: `local source for ${name}`, created: nowNano() };
