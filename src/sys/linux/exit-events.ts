@@ -18,8 +18,8 @@ const PROC_EVENT_EXIT = 0x8000_0000;
 const AT = { what: 36, tgid: 56, status: 60 } as const;
 const MESSAGE_BYTES = 80;
 
-/** One filter has no more instructions than 4096; each process takes one. */
-const MOST_PROCESSES = 4000;
+/** One filter has no more instructions than 4096; each process takes two. */
+const MOST_PROCESSES = 2000;
 
 /**
  * Exit codes of processes that are not our children, from the kernel's process events (CONFIG_PROC_EVENTS): for kernels whose pidfds do not tell them. A
