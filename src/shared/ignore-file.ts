@@ -3,6 +3,8 @@
  * Go's filepath.Match.
  */
 
+import { type GlobStep, globMatcher } from "./glob.ts";
+
 /** Whether a path, or a directory above it, is excluded by the lines of a .dockerignore: the last pattern that matches decides, `!` takes back. */
 export function isIgnored(path: string, ignoreFile: string): boolean {
 	return ignoring(ignorePatterns(ignoreFile))(path);
@@ -26,15 +28,15 @@ export function ignorePatterns(text: string): string[] {
 export function ignoring(patterns: readonly string[]): (path: string) => boolean {
 	const known = patterns.flatMap((one) => {
 		const negated = one.startsWith("!");
-		const expression = expressionOf(clean(negated ? one.slice(1) : one));
-		return expression ? [{ negated, expression }] : [];
+		const matches = matcherOf(clean(negated ? one.slice(1) : one));
+		return matches ? [{ negated, matches }] : [];
 	});
 	return (path) => {
 		const parts = path.split("/");
 		let ignored = false;
-		for (const { negated, expression } of known) {
+		for (const { negated, matches } of known) {
 			if (ignored !== negated) continue;
-			if (parts.some((_, i) => expression.test(parts.slice(0, i + 1).join("/")))) ignored = !negated;
+			if (parts.some((_, i) => matches(parts.slice(0, i + 1).join("/")))) ignored = !negated;
 		}
 		return ignored;
 	};
@@ -51,31 +53,28 @@ function clean(pattern: string): string {
 	return parts.join("/");
 }
 
-function expressionOf(pattern: string): RegExp | undefined {
+function matcherOf(pattern: string): ((path: string) => boolean) | undefined {
 	// `**x` is everything that ends so, without a slash before it
-	if (/^\*\*[^/*?[\\]+$/.test(pattern)) return new RegExp(`${escaped(pattern.slice(2))}$`, "s");
-	let source = "";
+	if (/^\*\*[^/*?[\\]+$/.test(pattern)) return (path) => path.endsWith(pattern.slice(2));
+	const steps: GlobStep[] = [];
 	for (let i = 0; i < pattern.length; i++) {
-		const char = pattern[i] ?? "";
+		const char = String.fromCodePoint(pattern.codePointAt(i) ?? 0);
+		i += char.length - 1;
 		if (pattern.startsWith("**", i)) {
 			i += 1;
 			if (pattern[i + 1] === "/") i += 1;
 			// At the end it is everything, else any directories, none too.
-			source += i + 1 >= pattern.length ? ".*" : "(.*/)?";
-		} else if (char === "*") source += "[^/]*";
-		else if (char === "?") source += "[^/]";
-		else if (char === "\\") source += escaped(pattern[++i] ?? "");
+			steps.push(i + 1 >= pattern.length ? { many: "." } : "directories");
+		} else if (char === "*") steps.push({ many: "[^/]" });
+		else if (char === "?") steps.push({ one: "[^/]" });
+		else if (char === "\\") steps.push(...[...(pattern[++i] ?? "")].map((one) => ({ one: escaped(one) })));
 		else if (char === "[" && pattern.indexOf("]", i + 2) > 0) {
 			const end = pattern.indexOf("]", i + 2);
-			source += `[${pattern.slice(i + 1, end).replace(/[\\[]/g, "\\$&")}]`;
+			steps.push({ one: `[${pattern.slice(i + 1, end).replace(/[\\[]/g, "\\$&")}]` });
 			i = end;
-		} else source += escaped(char);
+		} else steps.push({ one: escaped(char) });
 	}
-	try {
-		return new RegExp(`^${source}$`, "s");
-	} catch {
-		return undefined;
-	}
+	return globMatcher(steps);
 }
 
 function escaped(text: string): string {

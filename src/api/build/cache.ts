@@ -1,4 +1,5 @@
 import type { BuildCacheEntry } from "../../engine/build/contract.ts";
+import { EngineError } from "../../shared/errors.ts";
 
 /** docker's BuildCache. */
 export function buildCacheView(entry: BuildCacheEntry) {
@@ -33,10 +34,16 @@ export function cacheFilterHolds(entry: BuildCacheEntry, filter: string): boolea
 }
 
 function matches(pattern: string, text: string): boolean {
-	// Bounded, so that no pattern takes long.
-	if (pattern.length > 200) return false;
+	// Repetitions of repetitions, and many of them, take for ever.
+	const repetitions = pattern.match(/[*+?{]/g) ?? [];
+	if (repetitions.length > 2 || /\)[*+?{]/.test(pattern)) {
+		throw new EngineError(
+			"invalid",
+			`filter ~=${pattern} is not supported: at most two of * + ? {, and none behind a group`,
+		);
+	}
 	try {
-		return new RegExp(pattern).test(text);
+		return new RegExp(pattern).test(text.slice(0, 1000));
 	} catch {
 		return false;
 	}

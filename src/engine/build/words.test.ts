@@ -72,3 +72,18 @@ test("in a here-document quotes are text, and variables are filled in between th
 	// biome-ignore lint/suspicious/noTemplateCurlyInString: a Dockerfile's
 	expect(expandText("'$x' \"${x:-2}\" ${y:-2} \\$x\n", value, "\\")).toBe("'1' \"1\" 2 $x\n");
 });
+
+test("patterns of many stars mean what they do with few, and take no longer", () => {
+	const value = "a".repeat(2000);
+	const expand = (text: string, of = value) => expandWord(text, () => of, "\\");
+	const started = performance.now();
+	for (const sign of ["#", "##", "%", "%%", "/"]) {
+		const end = sign === "/" ? "/x}" : "}";
+		expect(expand(`\${v${sign}*a*a*a*a*a*a*a*b${end}`)).toBe(value);
+	}
+	expect(performance.now() - started).toBeLessThan(2000);
+	const text = "1.22.333.4444";
+	expect(["#*.*.", "##*.*.", "%.*.*", "%%.*.*", "/.*3*./-"].map((one) => expand(`\${v${one}}`, text))).toEqual([
+		...["333.4444", "4444", "1.22", "1", "1-4444"],
+	]);
+});

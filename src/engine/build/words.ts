@@ -197,12 +197,17 @@ class WordReader {
 	}
 }
 
+/**
+ * As a regular expression. What stands between two stars is looked for once, where it comes first: to look further on would find nothing more, and
+ * takes a power of the value's length.
+ */
 function glob(pattern: string, greedy: boolean): string {
-	return [...pattern]
-		.map((char) =>
-			char === "*" ? `.*${greedy ? "" : "?"}` : char === "?" ? "." : char.replace(/[\\^$.|+()[\]{}]/, "\\$&"),
-		)
-		.join("");
+	const parts = pattern.split(/\*+/).map((part) => part.replace(/[\\^$.|+()[\]{}]/g, "\\$&").replaceAll("?", "."));
+	const [head = "", ...rest] = parts;
+	const last = rest.pop();
+	if (last === undefined) return head;
+	const between = rest.map((part, i) => `(?=(.*?${part}))\\${i + 1}`);
+	return `${head}${between.join("")}.*${greedy ? "" : "?"}${last}`;
 }
 
 /** Splits at blanks that are neither quoted nor escaped; quotes and escapes stay in the words. */
