@@ -22,7 +22,7 @@ async function mounted(...texts: string[]): Promise<string[]> {
 	const build = {
 		parts: { mounts: { release: () => {} }, caches },
 		request: { buildArgs: new Map() },
-		signal: AbortSignal.timeout(1000),
+		signal: AbortSignal.timeout(4000),
 	} as unknown as Build;
 	const state = { run: { WorkingDir: "/w" } } as unknown as StageState;
 	const asked = texts.map((text) => parseRunMount(text, (why) => new EngineError("invalid", why)));
