@@ -35,13 +35,14 @@ export async function runScenario(
 	const lab: Lab = { engine, docker, directory: settings.directory, ...(place && { place }) };
 	const counts: Counts = { passed: 0, failed: 0, skipped: 0 };
 	const steps = [
-		{ name: "the engine starts", run: () => engine.start() },
-		...scenario.steps.map(({ name, run }) => ({ name, run: () => run(lab) })),
+		{ name: "the engine starts", lacks: undefined, run: () => engine.start() },
+		...scenario.steps.map(({ name, lacks, run }) => ({ name, lacks, run: () => run(lab) })),
 	];
-	for (const { name, run } of steps) {
-		if (counts.failed > 0) {
+	for (const { name, lacks, run } of steps) {
+		const hindrance = counts.failed > 0 ? "a step before it failed" : lacks;
+		if (hindrance !== undefined) {
 			counts.skipped += 1;
-			print(`skip ${name}`);
+			print(`skip ${name}: ${hindrance}`);
 			continue;
 		}
 		await runStep(name, run, counts, print);

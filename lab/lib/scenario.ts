@@ -23,10 +23,12 @@ export interface Scenario {
 
 export interface Step {
 	readonly name: string;
+	/** Why it cannot run on this machine. */
+	readonly lacks?: string;
 	run(lab: Lab): Promise<void>;
 }
 
-/** A step named for what it proves. */
-export function step(name: string, run: (lab: Lab) => Promise<void>): Step {
-	return { name, run };
+/** A step named for what it proves. @param lacks why it cannot run on this machine: it is skipped then, and says so */
+export function step(name: string, run: (lab: Lab) => Promise<void>, lacks?: string): Step {
+	return { name, run, ...(lacks !== undefined && { lacks }) };
 }

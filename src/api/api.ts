@@ -9,14 +9,15 @@ import type { TlsFiles } from "./sockets.ts";
 /** The whole HTTP API over the engine's services: `listen(hosts)` opens it, `close()` ends it. */
 export function createApi(services: ApiServices, tls?: TlsFiles): Listener {
 	const list = new ContainerList(services.containers, services.images);
+	const buildKit = services.builds && createBuildKit(services, services.builds);
 	return new Listener({
-		route: createRouter(services, list),
+		route: createRouter(services, list, buildKit),
 		sessions: createSessions(services.containers, services.execs),
 		list,
 		version: services.facts.version,
 		log: services.log,
 		tls,
-		buildKit: services.builds && createBuildKit(services, services.builds),
+		buildKit,
 	});
 }
 

@@ -9,6 +9,8 @@ import type { Volumes } from "../engine/volumes/contract.ts";
 import { EngineError } from "../shared/errors.ts";
 import type { Logger } from "../shared/log.ts";
 import { buildPruneRoutes } from "./build/prune.ts";
+import { buildRoutes } from "./build/routes.ts";
+import type { BuildKitEntrance } from "./buildkit/entrance.ts";
 import type { ContainerList } from "./containers/list.ts";
 import { pruneRoutes } from "./containers/prune.ts";
 import { containerRoutes } from "./containers/routes.ts";
@@ -30,7 +32,7 @@ export interface ApiServices {
 	readonly events: Events;
 	readonly facts: SystemFacts;
 	readonly log: Logger;
-	/** With them BuildKit's protocol is served. */
+	/** With them builds and BuildKit's protocol are served. */
 	readonly builds?: Builds;
 	/** Routes of other parts: images, and our own nouns. */
 	readonly extra: readonly Route[];
@@ -39,14 +41,18 @@ export interface ApiServices {
 /** Anything with Elysia's `routes` and `fetch`. */
 export type Route = AnyElysia;
 
-/** All routes but those that take a socket over; a function from request to reply that never throws. */
 const place = ({ dataRoot, storageDriver: driver, apparmorProfile }: ApiServices["facts"]) => ({
 	dataRoot,
 	driver,
 	apparmorProfile,
 });
 
-export function createRouter(services: ApiServices, list: ContainerList): (request: Request) => Promise<Response> {
+/** All routes but those that take a socket over; a function from request to reply that never throws. */
+export function createRouter(
+	services: ApiServices,
+	list: ContainerList,
+	buildKit: BuildKitEntrance | undefined,
+): (request: Request) => Promise<Response> {
 	const { containers, execs, facts, log } = services;
 	const app = new Elysia({ strictPath: true }).onError(({ code, error, request }) => {
 		if (code === "NOT_FOUND") return pageNotFound();
@@ -65,6 +71,7 @@ export function createRouter(services: ApiServices, list: ContainerList): (reque
 		.use(volumeRoutes(services.volumes))
 		.use(systemRoutes({ ...services, list }))
 		.use(swarmRoutes());
+	if (services.builds && buildKit) app.use(buildRoutes(services.builds, buildKit));
 	app.use(unsupportedRoutes(new Set(app.routes.map((route) => `${route.method} ${route.path}`))));
 	return async (request) => {
 		try {

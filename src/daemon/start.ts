@@ -1,7 +1,6 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { createApi } from "../api/api.ts";
-import { buildRoutes } from "../api/build/routes.ts";
 import { insightRoutes } from "../api/foredeck/insight.ts";
 import { policyRoutes } from "../api/foredeck/policies/routes.ts";
 import { imageRoutes } from "../api/images/routes.ts";
@@ -224,12 +223,7 @@ async function buildEngine(options: DaemonOptions, log: Logger) {
 			facts,
 			log,
 			builds: builder,
-			extra: [
-				imageRoutes(images) as never,
-				...insightRoutes(network.insight),
-				policyRoutes(network.policies) as never,
-				buildRoutes(builder) as never,
-			],
+			extra: [imageRoutes(images) as never, ...insightRoutes(network.insight), policyRoutes(network.policies) as never],
 		},
 		readTlsFiles(options.tls),
 	);

@@ -95,6 +95,19 @@ async function privateRegistry(lab: Lab) {
 	return registry;
 }
 
+/** Of Debian 12's package docker.io; other machines have none. */
+const OLD_CLI = "/usr/bin/docker";
+const oldVersion = existsSync(OLD_CLI) ? Bun.spawnSync([OLD_CLI, "--version"]).stdout.toString() : "";
+const lacksOldCli = /version (19|20)\./.test(oldVersion) ? undefined : "no docker CLI before 23.0 in /usr/bin";
+
+/** What that CLI says of a build, whatever its outcome. */
+async function oldBuild(lab: Lab, argv: readonly string[], stdin: Uint8Array | "ignore" = "ignore") {
+	const env = { ...lab.docker.env, HOME: lab.directory };
+	const child = Bun.spawn([OLD_CLI, "build", ...argv], { env, stdin, stdout: "pipe", stderr: "pipe" });
+	const [stdout, stderr] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text()]);
+	return { code: await child.exited, stdout, stderr };
+}
+
 export const scenario: Scenario = {
 	title: "docker build with buildx, on the engine's own builder",
 	flags: (directory) => ["--registry-certs", `${directory}/certs.d`],
@@ -334,5 +347,31 @@ RUN echo two > /two
 			equal(code, 0, text);
 			includes(text, "Step 2/2 : RUN true", "classic output");
 		}),
+		step(
+			"docker CLIs before 23.0 have BuildKit without the plugin",
+			async (lab) => {
+				const files = {
+					Dockerfile: "FROM busybox\nCOPY f /f\nRUN --mount=type=secret,id=s cat /run/secrets/s >> /f\n",
+					f: "file\n",
+					s: "secret\n",
+				};
+				const root = context(lab, "old", files);
+				const secret = ["--secret", `id=s,src=${root}/s`];
+				const made = await oldBuild(lab, ["--progress", "plain", "-t", "old:1", ...secret, root]);
+				equal(made.code, 0, made.stderr);
+				includes(made.stderr, "naming to docker.io/library/old:1", "progress");
+				equal(await lab.docker("run", "--rm", "old:1", "cat", "/f"), "file\nsecret", "what was built");
+				const quiet = await oldBuild(lab, ["-q", ...secret, root]);
+				equal(quiet.stdout.trim(), await lab.docker("image", "inspect", "-f", "{{.Id}}", "old:1"), "-q");
+				const tar = Bun.spawnSync(["tar", "-C", root, "-c", "Dockerfile", "f"]).stdout;
+				const piped = await oldBuild(lab, ["--build-arg", "BUILDKIT_INLINE_CACHE=1", "-"], tar);
+				includes(piped.stderr, "cache export of type inline is not supported", "a refusal");
+				const uploaded = await oldBuild(lab, ["-t", "old:2", "-"], tar);
+				includes(uploaded.stderr, "naming to docker.io/library/old:2", "a context from stdin, all of it cached");
+				const failed = await oldBuild(lab, ["-"], Buffer.from("FROM busybox\nRUN exit 3\n"));
+				includes(failed.stderr, "did not complete successfully: exit code: 3", "a step that fails");
+			},
+			lacksOldCli,
+		),
 	],
 };

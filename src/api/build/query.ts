@@ -1,13 +1,14 @@
 import type { BuildRequest } from "../../engine/build/contract.ts";
 import type { HostConfig } from "../../engine/containers/config.ts";
-import { EngineError, messageOf } from "../../shared/errors.ts";
+import { messageOf } from "../../shared/errors.ts";
 import { integer, list, map, nullable, object, parseJson, string } from "../body.ts";
+import type { HttpBuild } from "../buildkit/http-build.ts";
 import { invalid } from "../errors.ts";
 import { credentialsByRegistry } from "../images/registry.ts";
 import { platformOf } from "../images/stream-lines.ts";
 import { boolOf, intOf, queryOf } from "../query.ts";
 
-/** What `POST /build` asks for. Throws "invalid" in docker's words, "unsupported" or "not-implemented" for what only BuildKit has. */
+/** What `POST /build` asks for. Throws "invalid" in docker's words. */
 export function decodeBuild(request: Request): BuildRequest {
 	const query = queryOf(request);
 	refuse(query);
@@ -34,20 +35,44 @@ export function decodeBuild(request: Request): BuildRequest {
 
 function refuse(query: URLSearchParams): void {
 	const version = query.get("version") ?? "";
-	if (version === "2") {
-		throw new EngineError(
-			"unsupported",
-			"version=2 is not supported: BuildKit is spoken over /grpc and /session (docker with its buildx plugin does); set DOCKER_BUILDKIT=0 for the classic builder",
-		);
-	}
-	if (version !== "" && version !== "1") throw invalid(`invalid version ${JSON.stringify(version)}`);
+	if (!["", "1", "2"].includes(version)) throw invalid(`invalid version ${JSON.stringify(version)}`);
 	if (boolOf(query, "squash")) throw invalid("squash is only supported with experimental mode");
 	const outputs = query.get("outputs") ?? "";
-	if (outputs !== "" && outputs !== "[]" && outputs !== "null") {
+	if (version !== "2" && outputs !== "" && outputs !== "[]" && outputs !== "null") {
 		throw invalid(`outputs is not supported by the classic builder: ${outputs}`);
 	}
 	const isolation = query.get("isolation") ?? "";
 	if (isolation !== "" && isolation !== "default") throw invalid(`Unsupported isolation: ${JSON.stringify(isolation)}`);
+}
+
+const UPLOAD = "upload-request";
+const output = object({ Type: string(), Attrs: map(string()) });
+
+/** What BuildKit's builds (`version=2`) ask for besides; undefined: a classic build. Throws "invalid". */
+export function decodeHttpBuild(request: Request): HttpBuild | undefined {
+	const query = queryOf(request);
+	if (query.get("version") !== "2") return undefined;
+	const remote = query.get("remote");
+	const outputs = query.get("outputs") ? json(query, "outputs", nullable(list(output))) : [];
+	return {
+		id: query.get("buildid") ?? "",
+		session: query.get("session") ?? "",
+		outputs: outputsOf(outputs ?? []),
+		source: remote === "client-session" ? "session" : remote === UPLOAD ? "upload" : "request",
+	};
+}
+
+/** The build whose context this request is; undefined: it is a build itself. */
+export function decodeUpload(request: Request): { id: string; body: AsyncIterable<Uint8Array> } | undefined {
+	const id = queryOf(request).get("buildid") ?? "";
+	if (!id.startsWith(`${UPLOAD}:`)) return undefined;
+	return { id: id.slice(UPLOAD.length + 1), body: bodyOf(request) };
+}
+
+/** Of BuildKit's builds, one at most; `cacheonly` exports nothing. */
+function outputsOf(outputs: readonly { readonly Type: string; readonly Attrs: Readonly<Record<string, string>> }[]) {
+	if (outputs.length > 1) throw invalid("multiple outputs not supported");
+	return outputs.map(({ Type, Attrs }) => ({ Type, Attrs: new Map(Object.entries(Attrs)) }));
 }
 
 const ulimit = object({ Name: string(), Hard: integer(), Soft: integer() });
@@ -92,6 +117,7 @@ const NOUNS: Readonly<Record<string, string>> = {
 	buildargs: "build args",
 	cachefrom: "cache-from",
 	ulimits: "ulimit settings",
+	outputs: "outputs",
 };
 
 /** A parameter that holds JSON; empty and absent decode as null does. */

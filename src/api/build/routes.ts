@@ -2,29 +2,43 @@ import { Elysia } from "elysia";
 import { CommandFailed } from "../../engine/build/command-failed.ts";
 import type { BuildLine, Builds } from "../../engine/build/contract.ts";
 import { messageOf } from "../../shared/errors.ts";
+import type { BuildKitEntrance } from "../buildkit/entrance.ts";
 import { invalid } from "../errors.ts";
 import { queryOf } from "../query.ts";
 import { streamResponse } from "../stream.ts";
-import { decodeBuild } from "./query.ts";
+import { decodeBuild, decodeHttpBuild, decodeUpload } from "./query.ts";
 
 /** `docker build`. Contexts are read as streams and never parsed. */
-export function buildRoutes(builds: Builds) {
+export function buildRoutes(builds: Builds, buildKit: BuildKitEntrance) {
 	// BuildKit's connections: buildkit/serve.ts takes over those that ask for the upgrade.
 	const refused = () => {
 		throw invalid("no upgrade proto in request");
 	};
 	return (
 		new Elysia({ name: "build" })
-			.post("/build", ({ request }) => buildLines(builds.build(decodeBuild(request))), { parse: "none" })
-			// Builds of BuildKit are cancelled by id; ours end when their client leaves.
-			.post("/build/cancel", ({ request }) => cancelReply(request), { parse: "none" })
+			.post("/build", ({ request }) => build(builds, buildKit, request), { parse: "none" })
+			// A classic build ends when its client leaves, and has no id.
+			.post("/build/cancel", ({ request }) => cancel(buildKit, request), { parse: "none" })
 			.post("/session", refused, { parse: "none" })
 			.post("/grpc", refused, { parse: "none" })
 	);
 }
 
-function cancelReply(request: Request): Response {
-	if (!queryOf(request).get("id")) throw invalid("build ID not provided");
+async function build(builds: Builds, buildKit: BuildKitEntrance, request: Request): Promise<Response> {
+	const upload = decodeUpload(request);
+	if (upload) {
+		await buildKit.upload(upload.id, upload.body, request.signal);
+		return new Response(null, { status: 200 });
+	}
+	const asked = decodeHttpBuild(request);
+	const wanted = decodeBuild(request);
+	return buildLines(asked ? buildKit.build(wanted, asked) : builds.build(wanted));
+}
+
+async function cancel(buildKit: BuildKitEntrance, request: Request): Promise<Response> {
+	const id = queryOf(request).get("id");
+	if (!id) throw invalid("build ID not provided");
+	await buildKit.cancel(id);
 	return new Response(null, { status: 200 });
 }
 

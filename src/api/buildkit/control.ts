@@ -2,8 +2,7 @@ import type { BuildCacheEntry } from "../../engine/build/contract.ts";
 import { EngineError } from "../../shared/errors.ts";
 import { parseNano } from "../../shared/time.ts";
 import { cacheFilterHolds } from "../build/cache.ts";
-import { exportResult } from "./exporters.ts";
-import { failureOf } from "./failure.ts";
+import { type ExportRequest, exportAll } from "./exporters.ts";
 import { solve } from "./gateway.ts";
 import { CODES, GrpcError, type Method, type ServedCall, servedBytes, serverStream, unary } from "./grpc.ts";
 import { historyMethods } from "./history.ts";
@@ -24,6 +23,8 @@ import {
 } from "./messages.ts";
 import type { BuildKitParts } from "./parts.ts";
 import type { Decoded } from "./protobuf.ts";
+import { refuseCacheExport } from "./refusals.ts";
+import { runJob } from "./run-job.ts";
 import { workerRecord } from "./worker.ts";
 
 const SERVICE = "/moby.buildkit.v1.Control";
@@ -117,25 +118,15 @@ async function build(
 		exporters: request.Exporters,
 		internal: request.Internal,
 	});
-	const cancel = () => job.cancel();
-	signal.addEventListener("abort", cancel);
-	if (signal.aborted) cancel();
-	try {
+	const { Session: session, Entitlements: entitlements } = request;
+	return runJob(parts, job, { session, entitlements, signal }, async () => {
 		refuse(request);
-		job.begin(await parts.sessions.get(request.Session, job.signal), request.Entitlements);
-		const results = await resultsOf(parts, job, request);
-		const response = await exportAll(parts, job, request, results);
-		parts.jobs.end(job, { response });
-		return response;
-	} catch (error) {
-		// Its steps are told to their ends.
-		job.cancel();
-		await job.settled();
-		parts.jobs.end(job, { response: {}, error: failureOf(error) });
-		throw error;
-	} finally {
-		signal.removeEventListener("abort", cancel);
-	}
+		const [id, ...others] = await resultsOf(parts, job, request);
+		if (others.length > 0) {
+			throw new EngineError("unsupported", `exporting ${others.length + 1} results of one build is not supported`);
+		}
+		return id === undefined ? {} : exportAll(parts, job, job.result(id), exportersOf(request));
+	});
 }
 
 /** Without a frontend the client drives the build itself, by LLBBridge, and says what came of it. */
@@ -148,24 +139,9 @@ async function resultsOf(parts: BuildKitParts, job: BuildJob, request: SolveRequ
 	return outcome.results;
 }
 
-async function exportAll(
-	parts: BuildKitParts,
-	job: BuildJob,
-	request: SolveRequest,
-	results: readonly string[],
-): Promise<Record<string, string>> {
+function exportersOf(request: SolveRequest): readonly ExportRequest[] {
 	const old = { Type: request.ExporterDeprecated, Attrs: request.ExporterAttrsDeprecated };
-	const exporters = request.Exporters.length === 0 && old.Type !== "" ? [old] : request.Exporters;
-	const response: Record<string, string> = {};
-	const [id, other] = results;
-	if (id === undefined) return response;
-	if (other !== undefined) {
-		throw new EngineError("unsupported", `exporting ${results.length} results of one build is not supported`);
-	}
-	for (const [number, exporter] of exporters.entries()) {
-		Object.assign(response, await exportResult(parts, job, job.result(id), exporter, number));
-	}
-	return response;
+	return request.Exporters.length === 0 && old.Type !== "" ? [old] : request.Exporters;
 }
 
 function refuse({ Definition, Entitlements, Cache }: SolveRequest): void {
@@ -176,12 +152,6 @@ function refuse({ Definition, Entitlements, Cache }: SolveRequest): void {
 	if (denied !== undefined) {
 		throw new EngineError("invalid", `granting entitlement ${denied} is not allowed by build daemon configuration`);
 	}
-	// The build argument BUILDKIT_INLINE_CACHE comes as the type "inline".
-	const cache = Cache?.Exports[0];
-	if (cache) {
-		throw new EngineError(
-			"unsupported",
-			`cache export of type ${cache.Type} is not supported: steps are kept as images`,
-		);
-	}
+	const [cache] = Cache?.Exports ?? [];
+	if (cache) refuseCacheExport(cache.Type);
 }

@@ -12,8 +12,21 @@ export interface ExportRequest {
 	readonly Attrs: ReadonlyMap<string, string>;
 }
 
-/** Does what `--output` asks for; says what the client writes to its metadata file. */
-export async function exportResult(
+/** Does what every `--output` asks for; says what the client writes to its metadata file. */
+export async function exportAll(
+	parts: BuildKitParts,
+	job: BuildJob,
+	result: SolvedImage,
+	exporters: readonly ExportRequest[],
+): Promise<Record<string, string>> {
+	const response: Record<string, string> = {};
+	for (const [number, exporter] of exporters.entries()) {
+		Object.assign(response, await exportResult(parts, job, result, exporter, number));
+	}
+	return response;
+}
+
+async function exportResult(
 	parts: BuildKitParts,
 	job: BuildJob,
 	result: SolvedImage,

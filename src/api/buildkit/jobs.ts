@@ -175,6 +175,11 @@ export class BuildJobs {
 		this.changes.tell();
 	}
 
+	/** One that is not under way stays as it is. */
+	cancel(ref: string): void {
+		this.jobs.get(ref)?.cancel();
+	}
+
 	cancelAll(): void {
 		for (const job of this.jobs.values()) job.cancel();
 	}

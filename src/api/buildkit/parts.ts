@@ -3,6 +3,7 @@ import type { Images } from "../../engine/images/contract.ts";
 import type { Logger } from "../../shared/log.ts";
 import type { BuildJobs } from "./jobs.ts";
 import type { BuildSessions } from "./session.ts";
+import type { BuildUploads } from "./uploads.ts";
 
 /** What BuildKit's services are served with. */
 export interface BuildKitParts {
@@ -10,6 +11,7 @@ export interface BuildKitParts {
 	readonly images: Images;
 	readonly sessions: BuildSessions;
 	readonly jobs: BuildJobs;
+	readonly uploads: BuildUploads;
 	/** What `ListWorkers` says of us. */
 	readonly worker: WorkerFacts;
 	readonly log: Logger;

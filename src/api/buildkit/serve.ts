@@ -1,15 +1,18 @@
 import type { IncomingMessage } from "node:http";
 import { performServerHandshake, type ServerHttp2Session, type ServerHttp2Stream } from "node:http2";
 import type { Duplex } from "node:stream";
+import type { BuildLine, BuildRequest } from "../../engine/build/contract.ts";
 import { EngineError, messageOf } from "../../shared/errors.ts";
 import { controlMethods } from "./control.ts";
 import { failureOf } from "./failure.ts";
 import { gatewayMethods } from "./gateway.ts";
 import { type Method, serveCall } from "./grpc.ts";
 import { healthMethods } from "./health.ts";
+import { type HttpBuild, httpBuild } from "./http-build.ts";
 import { BuildJobs } from "./jobs.ts";
 import type { BuildKitParts } from "./parts.ts";
 import { BuildSessions } from "./session.ts";
+import { BuildUploads } from "./uploads.ts";
 
 /** A window per stream that holds some messages; the default is one of them. A build has three calls open at most, and a connection some dozen builds. */
 const SETTINGS = { settings: { initialWindowSize: 1 << 20, maxConcurrentStreams: 1024 } };
@@ -35,6 +38,21 @@ export class BuildKitServer {
 		else this.serve(socket);
 	}
 
+	/** `POST /build?version=2`; its lines. */
+	build(request: BuildRequest, asked: HttpBuild): AsyncIterable<readonly BuildLine[]> {
+		return httpBuild(this.parts, request, asked);
+	}
+
+	/** The context of such a build; resolves when it is read. */
+	upload(id: string, body: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void> {
+		return this.parts.uploads.offer(id, body, signal);
+	}
+
+	/** One that is not there is no error, as with dockerd. */
+	cancel(id: string): void {
+		this.parts.jobs.cancel(id);
+	}
+
 	close(): void {
 		this.parts.jobs.cancelAll();
 		this.parts.sessions.close();
@@ -50,6 +68,11 @@ export class BuildKitServer {
 	}
 }
 
-export function createBuildKitServer(parts: Omit<BuildKitParts, "jobs" | "sessions">): BuildKitServer {
-	return new BuildKitServer({ ...parts, jobs: new BuildJobs(), sessions: new BuildSessions() });
+export function createBuildKitServer(parts: Omit<BuildKitParts, "jobs" | "sessions" | "uploads">): BuildKitServer {
+	return new BuildKitServer({
+		...parts,
+		jobs: new BuildJobs(),
+		sessions: new BuildSessions(),
+		uploads: new BuildUploads(),
+	});
 }

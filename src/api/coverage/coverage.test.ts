@@ -1,5 +1,4 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { buildRoutes } from "../build/routes.ts";
 import { imageRoutes } from "../images/routes.ts";
 import { FakeContainers, fakeImages, fakeRecord } from "../testing/fakes.ts";
 import { serveTestApi, type TestApi } from "../testing/serve.ts";
@@ -26,17 +25,14 @@ beforeAll(async () => {
 	containers.add(fakeRecord("thing", { status: "running", pid: 7, startedAt: "2026-01-01T00:00:00Z" }));
 	containers.exit.resolve(0);
 	const images = fakeImages();
-	const extra = [
-		imageRoutes(images) as never,
-		buildRoutes({
-			async *build() {},
-			solve: () => Promise.reject(new Error("no build")),
-			cacheUsage: async () => [],
-			pruneCache: async () => [],
-			inUse: () => false,
-		}) as never,
-	];
-	api = await serveTestApi({ containers, images, extra });
+	const builds = {
+		async *build() {},
+		solve: () => Promise.reject(new Error("no build")),
+		cacheUsage: async () => [],
+		pruneCache: async () => [],
+		inUse: () => false,
+	};
+	api = await serveTestApi({ containers, images, builds, extra: [imageRoutes(images) as never] });
 });
 
 afterAll(async () => {

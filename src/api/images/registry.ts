@@ -46,13 +46,14 @@ export function credentialsOf(request: Request): RegistryAuth | undefined {
 	}
 }
 
-/** `X-Registry-Config`: base64 of a JSON object, an auth object for each registry. Never shows its content. */
+/** `X-Registry-Config`: base64 of a JSON object, an auth object for each registry; or of null. Never shows its content. */
 export function credentialsByRegistry(request: Request): Record<string, RegistryAuth> {
 	const header = request.headers.get("x-registry-config");
 	if (!header) return {};
 	try {
 		const value: unknown = JSON.parse(Buffer.from(header, "base64url").toString("utf8"));
-		return Object.fromEntries(Object.entries(value as object).map(([host, auth]) => [host, authOf(auth)]));
+		// Clients with no login at all send `null`.
+		return Object.fromEntries(Object.entries((value ?? {}) as object).map(([host, auth]) => [host, authOf(auth)]));
 	} catch {
 		throw invalid("invalid X-Registry-Config header: must be the base64 of a JSON object");
 	}
