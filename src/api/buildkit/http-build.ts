@@ -33,6 +33,7 @@ export async function* httpBuild(
 	const job = parts.jobs.create(ref, { frontend: "dockerfile.v0", attributes, exporters, internal: false });
 	const entitlements = request.host.NetworkMode === "host" ? ["network.host"] : [];
 	const running = runJob(parts, job, { session: asked.session, entitlements, signal: request.signal }, async () => {
+		await (await job.begun()).session.answers();
 		if (request.buildArgs.get("BUILDKIT_INLINE_CACHE")) refuseCacheExport("inline");
 		const result = job.keep(await job.during(solve(parts, job, request, asked)));
 		const wanted = exporters.filter(({ Type }) => Type !== "cacheonly");

@@ -149,6 +149,11 @@ export class BuildJobs {
 		return [...this.jobs.values()].filter(({ asked }) => !asked.internal);
 	}
 
+	/** It has ended, not long ago. */
+	isOver(ref: string): boolean {
+		return this.jobs.get(ref)?.end !== undefined;
+	}
+
 	/** Forgets one that has ended. */
 	forget(ref: string): void {
 		if (this.jobs.get(ref)?.end) this.jobs.delete(ref);

@@ -43,9 +43,9 @@ export class BuildKitServer {
 		return httpBuild(this.parts, request, asked);
 	}
 
-	/** The context of such a build; resolves when it is read. */
-	upload(id: string, body: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void> {
-		return this.parts.uploads.offer(id, body, signal);
+	/** The context of such a build; resolves when it is read, or the build is over. */
+	async upload(id: string, body: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void> {
+		if (!this.parts.jobs.isOver(id)) await this.parts.uploads.offer(id, body, signal);
 	}
 
 	/** One that is not there is no error, as with dockerd. */

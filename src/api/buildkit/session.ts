@@ -50,6 +50,15 @@ export class ClientSession implements BuildClient {
 		this.http2.destroy();
 	}
 
+	/**
+	 * Resolves when the client has answered over it, or is gone. Docker CLIs before 23.0 wait for ever when their build ends before they began to
+	 * serve.
+	 */
+	async answers(): Promise<void> {
+		const check = callUnary(this.http2, "/grpc.health.v1.Health/Check", { request: nothing, response: nothing }, {});
+		await Promise.race([check.catch(() => {}), this.closed]);
+	}
+
 	async sync(request: SyncRequest, receiver: TreeReceiver): Promise<void> {
 		const metadata = headersOf({
 			"dir-name": [request.name],
