@@ -15,8 +15,8 @@ export interface RotatingFileOptions {
 	readonly onLost?: (error: unknown) => void;
 }
 
-/** More goes by a thread in any case. */
-const SYNC_BYTES = 1024 * 1024;
+/** More, as floods bring, goes by a thread in any case: written on the event loop they would hold up what other containers ask for by the second. */
+const SYNC_BYTES = 64 * 1024;
 /** A write that took longer has met a slow disk: for a while it is written by a thread, so that only the container that floods is held back. */
 const SLOW_MS = 20;
 const SLOW_FOR_MS = 1000;
