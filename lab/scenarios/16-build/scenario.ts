@@ -1,75 +1,11 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
-import { dirname } from "node:path";
+import { existsSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { equal, eventually, includes } from "../../lib/assert.ts";
-
+import { context } from "../../lib/build-context.ts";
 import { loadImage } from "../../lib/load-image.ts";
 import { linkPlugin } from "../../lib/plugins.ts";
 import type { Lab, Scenario } from "../../lib/scenario.ts";
 import { step } from "../../lib/scenario.ts";
-
-const STAGES = `ARG BASE=busybox
-FROM $BASE AS build
-ARG GREETING=hello
-ENV WHO=world
-COPY src/ /src/
-RUN cat /src/*.txt > /out && echo "$GREETING $WHO" >> /out
-
-FROM busybox
-WORKDIR /app/data
-COPY --from=build --chown=nobody:nogroup /out ./
-ADD archive.tar.gz /unpacked
-USER nobody
-RUN id -u > /tmp/uid
-CMD ["cat", "/app/data/out"]
-`;
-
-/** What only BuildKit's Dockerfiles have. Each RUN checks what it sees. */
-const TODAY = `# syntax=docker/dockerfile:1
-FROM --platform=$BUILDPLATFORM busybox AS tools
-ARG TARGETARCH
-ARG BUILDARCH
-RUN test -n "$TARGETARCH" && test "$TARGETARCH" = "$BUILDARCH" && echo tool > /tool
-FROM busybox
-ARG WHO=world
-RUN --mount=type=cache,target=/var/cache/c,id=lab echo x >> /var/cache/c/log && cp /var/cache/c/log /count
-RUN --mount=type=bind,target=/in cat /in/src/a.txt > /bound && ! touch /in/x
-RUN --mount=type=bind,target=/in,rw touch /in/written
-RUN --mount=type=bind,target=/in ! test -e /in/written
-RUN --mount=from=tools,source=/tool,target=/opt/t/tool cp /opt/t/tool /tooled
-RUN --mount=type=tmpfs,target=/scratch,size=1m touch /scratch/x && grep ' /scratch tmpfs' /proc/mounts
-RUN --network=none test "$(ls /sys/class/net)" = lo
-RUN <<E
-# no comment
-echo "hello $WHO" > /said
-E
-RUN <<E
-#!/bin/cat
-a script
-E
-RUN cat <<A > /a && cat <<-'B' > /b
-$WHO
-A
-	$WHO
-	B
-COPY <<C <<'D' /etc/conf/
-who=$WHO "quoted"
-C
-who=$WHO
-D
-COPY --chmod=u=rwX,go= --chown=1:2 --link src /private/
-COPY --parents src/*.txt src/./deep/c.md /kept/
-COPY --exclude=*.txt --exclude=deep src /excluded/
-`;
-
-/** Writes files of a context of its own below the scenario's directory; the context's path. */
-function context(lab: Lab, name: string, files: Readonly<Record<string, string>>): string {
-	const root = `${lab.directory}/${name}`;
-	for (const [path, content] of Object.entries(files)) {
-		mkdirSync(dirname(`${root}/${path}`), { recursive: true });
-		writeFileSync(`${root}/${path}`, content);
-	}
-	return root;
-}
+import { STAGES, TODAY } from "./dockerfiles.ts";
 
 /** `docker build` with the classic builder or with buildx, whatever the outcome. */
 async function build(lab: Lab, argv: readonly string[], stdin?: Uint8Array, buildKit = "0") {

@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { dirname } from "node:path";
 import { equal, eventually, includes } from "../../lib/assert.ts";
+import { context } from "../../lib/build-context.ts";
 import { createCompose } from "../../lib/compose.ts";
 import { loadImage } from "../../lib/load-image.ts";
 import { linkPlugin } from "../../lib/plugins.ts";
@@ -41,16 +41,6 @@ target "top" {
 	tags = ["baked"]
 }
 `;
-
-/** Writes files of a context of its own below the scenario's directory; the context's path. */
-function context(lab: Lab, name: string, files: Readonly<Record<string, string>>): string {
-	const root = `${lab.directory}/${name}`;
-	for (const [path, content] of Object.entries(files)) {
-		mkdirSync(dirname(`${root}/${path}`), { recursive: true });
-		writeFileSync(`${root}/${path}`, content);
-	}
-	return root;
-}
 
 function start(lab: Lab, argv: readonly string[], more: { stdin?: Uint8Array; env?: Record<string, string> } = {}) {
 	const env = { ...lab.docker.env, HOME: lab.directory, ...more.env };
